@@ -1,0 +1,1 @@
+"""Find, read, write and process survey data by what it is, not where it is."""

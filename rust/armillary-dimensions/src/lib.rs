@@ -1,0 +1,1 @@
+//! What identifies data: dimensions, groups of them, and values for them.

@@ -1,0 +1,1 @@
+//! The where language: text to a tree with spans.

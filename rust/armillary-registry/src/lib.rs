@@ -1,0 +1,1 @@
+//! Storage of a repository: schema, collections, datasets, dimension records, queries.

@@ -1,0 +1,1 @@
+//! Regions on the sphere, their stored bytes, relations, and pixel ranges.
