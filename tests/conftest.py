@@ -1,0 +1,24 @@
+"""What every test may use: the shared inputs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
+
+
+def shared_path(*parts: str) -> Path:
+    """A shared input; a missing one fails the test, it never skips it."""
+    root = Path(os.environ.get("ARMILLARY_SHARED", REPOSITORY_ROOT.parent / "shared"))
+    path = root.joinpath(*parts)
+    if not path.exists():
+        raise AssertionError(f"the shared input `{path}` is missing; set ARMILLARY_SHARED to the folder that holds it")
+    return path
+
+
+@pytest.fixture(name="shared_path", scope="session")
+def shared_path_fixture():
+    return shared_path
