@@ -1,0 +1,301 @@
+"""Sky maps: the sky cut into tracts with a flat projection each, and tracts cut into patches.
+
+A discrete map has a tract around each place that a survey looks at; a rings map covers the whole sky. Both are plain
+numbers (`SkyMap.to_dict`), stored without pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import asin, ceil, cos, pi, radians, sin, tan
+from typing import TYPE_CHECKING, Any
+
+from armillary.instrument.wcs import pixel_polygon, tangent_wcs
+
+if TYPE_CHECKING:
+    from lsst.sphgeom import ConvexPolygon
+
+SKY_MAP_DATASET_TYPE = "skyMap"
+SKY_MAP_RUN = "skymaps"
+DEFAULT_PIXEL_SCALE = 0.2
+DEFAULT_PATCH_SIZE = 4000
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One cell of a tract: pixels `x_min <= x < x_max`, `y_min <= y < y_max` of the tract, its border included."""
+
+    patch: int
+    cell_x: int
+    cell_y: int
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of an image of this patch."""
+        return self.y_max - self.y_min, self.x_max - self.x_min
+
+
+@dataclass(frozen=True)
+class Tract:
+    """A tangent-plane projection around `ra`, `dec` (degrees), `width` by `height` pixels of `pixel_scale` arcseconds.
+
+    Patches of `patch_size` pixels tile it, each widened by `patch_border` pixels where the tract goes on.
+
+    >>> tract = Tract(tract=0, ra=10.0, dec=0.0, width=250, height=100, pixel_scale=1.0, patch_size=100, patch_border=5)
+    >>> tract.patches_x, tract.patches_y, tract.patch(1).shape
+    (3, 1, (100, 110))
+    """
+
+    tract: int
+    ra: float
+    dec: float
+    width: int
+    height: int
+    pixel_scale: float
+    patch_size: int
+    patch_border: int = 0
+
+    @property
+    def patches_x(self) -> int:
+        """Patches along x."""
+        return ceil(self.width / self.patch_size)
+
+    @property
+    def patches_y(self) -> int:
+        """Patches along y."""
+        return ceil(self.height / self.patch_size)
+
+    @property
+    def patches(self) -> list[Patch]:
+        """Every patch, in order of its number."""
+        return [self.patch(number) for number in range(self.patches_x * self.patches_y)]
+
+    def patch(self, patch: int) -> Patch:
+        """Give one patch by its number; `LookupError` if the tract has no such patch."""
+        if not 0 <= patch < self.patches_x * self.patches_y:
+            raise LookupError(
+                f"tract {self.tract} has patches 0 to {self.patches_x * self.patches_y - 1}, not `{patch}`"
+            )
+        cell_y, cell_x = divmod(patch, self.patches_x)
+        size, border = self.patch_size, self.patch_border
+        return Patch(
+            patch,
+            cell_x,
+            cell_y,
+            max(cell_x * size - border, 0),
+            max(cell_y * size - border, 0),
+            min((cell_x + 1) * size + border, self.width),
+            min((cell_y + 1) * size + border, self.height),
+        )
+
+    @cached_property
+    def wcs(self) -> Any:
+        """The WCS of the whole tract (`astropy.wcs.WCS`)."""
+        return tangent_wcs(self.ra, self.dec, self.pixel_scale, (self.height, self.width))
+
+    def patch_wcs(self, patch: Patch) -> Any:
+        """Give the WCS of one patch's image."""
+        wcs = self.wcs.deepcopy()
+        wcs.wcs.crpix = [self.wcs.wcs.crpix[0] - patch.x_min, self.wcs.wcs.crpix[1] - patch.y_min]
+        wcs.pixel_shape = (patch.shape[1], patch.shape[0])
+        return wcs
+
+    @property
+    def region(self) -> ConvexPolygon:
+        """The part of the sky that the tract's pixels cover."""
+        return pixel_polygon(self.wcs, -0.5, -0.5, self.width - 0.5, self.height - 0.5)
+
+    def patch_region(self, patch: Patch) -> ConvexPolygon:
+        """Give the part of the sky that a patch's pixels cover, its border included."""
+        return pixel_polygon(self.wcs, patch.x_min - 0.5, patch.y_min - 0.5, patch.x_max - 0.5, patch.y_max - 0.5)
+
+
+class SkyMap:
+    """Tracts of one sky map, by their number.
+
+    >>> sky_map = SkyMap.discrete([(10.0, 20.0)], radius=0.1, pixel_scale=0.5, patch_size=1000)
+    >>> len(sky_map), sky_map[0].width, sky_map == SkyMap.from_dict(sky_map.to_dict())
+    (1, 1440, True)
+    """
+
+    def __init__(self, kind: str, tracts: Iterable[Tract]):
+        self.kind = kind
+        self._tracts = {tract.tract: tract for tract in tracts}
+        if not self._tracts:
+            raise ValueError("a sky map needs at least one tract")
+
+    @classmethod
+    def discrete(
+        cls,
+        centres: Sequence[tuple[float, float]],
+        *,
+        radius: float,
+        pixel_scale: float = DEFAULT_PIXEL_SCALE,
+        patch_size: int = DEFAULT_PATCH_SIZE,
+        patch_border: int = 0,
+    ) -> SkyMap:
+        """Make one square tract around each place (`ra`, `dec` in degrees) that reaches `radius` degrees from it.
+
+        >>> [tract.ra for tract in SkyMap.discrete([(10.0, 20.0), (40.0, -5.0)], radius=0.5)]
+        [10.0, 40.0]
+        """
+        _check_pixels(pixel_scale, patch_size, patch_border)
+        if not 0 < radius <= 60:
+            raise ValueError(f"a tract's radius must lie between 0 and 60 degrees, not `{radius}`")
+        size = ceil(2 * radius * 3600 / pixel_scale)
+        return cls(
+            "discrete",
+            (
+                Tract(number, float(ra) % 360.0, float(dec), size, size, pixel_scale, patch_size, patch_border)
+                for number, (ra, dec) in enumerate(centres)
+            ),
+        )
+
+    @classmethod
+    def rings(
+        cls,
+        rings: int = 120,
+        *,
+        pixel_scale: float = DEFAULT_PIXEL_SCALE,
+        patch_size: int = DEFAULT_PATCH_SIZE,
+        patch_border: int = 0,
+        overlap: float = 1 / 60,
+    ) -> SkyMap:
+        """Cover the whole sky with a tract on each pole and `rings` rings between them, from south to north.
+
+        Neighbouring tracts share at least `overlap` degrees.
+
+        >>> len(SkyMap.rings(3, pixel_scale=60.0, patch_size=1000))
+        27
+        """
+        _check_pixels(pixel_scale, patch_size, patch_border)
+        if rings < 2:
+            raise ValueError(f"a rings map needs at least 2 rings, not `{rings}`: a tangent plane holds no hemisphere")
+        step = 180.0 / (rings + 1)
+        places: list[tuple[float, float, float]] = [(0.0, -90.0, step)]
+        for ring in range(rings):
+            middle = -90.0 + (ring + 1) * step
+            nearest_equator = max(abs(middle) - step / 2, 0.0)
+            count = int(360.0 * cos(radians(nearest_equator)) / step) + 1
+            places += [(360.0 * i / count, middle, 360.0 / count * cos(radians(nearest_equator))) for i in range(count)]
+        places.append((0.0, 90.0, step))
+        tracts = []
+        for number, (ra, dec, width) in enumerate(places):
+            reach = _corner_distance(dec, step, width) if abs(dec) < 90 else step / 2
+            size = ceil(2 * (tan(radians(reach)) * 180 / pi + overlap) * 3600 / pixel_scale)
+            tracts.append(Tract(number, ra, dec, size, size, pixel_scale, patch_size, patch_border))
+        return cls("rings", tracts)
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> SkyMap:
+        """Make the map that `to_dict` described; `ValueError` if this is no such description."""
+        try:
+            return cls(str(description["kind"]), (Tract(**tract) for tract in description["tracts"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is no description of a sky map: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the map in plain numbers, texts, lists and dictionaries."""
+        return {"kind": self.kind, "tracts": [_plain(tract) for tract in self]}
+
+    def __getitem__(self, tract: int) -> Tract:
+        try:
+            return self._tracts[tract]
+        except KeyError:
+            known = sorted(self._tracts)
+            raise LookupError(f"the sky map has tracts {known[0]} to {known[-1]}, not `{tract}`") from None
+
+    def __iter__(self) -> Any:
+        return iter(self._tracts.values())
+
+    def __len__(self) -> int:
+        return len(self._tracts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SkyMap) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.sha1)
+
+    @property
+    def sha1(self) -> bytes:
+        """20 bytes that differ between maps with different tracts."""
+        return hashlib.sha1(json.dumps(self.to_dict(), sort_keys=True).encode(), usedforsecurity=False).digest()
+
+    def register(self, name: str, butler: Any) -> bool:
+        """Insert the map, its tracts and its patches as dimension records and put its description as `skyMap`.
+
+        Gives False if the same map is registered already. Raises the registry's conflict error if another map has this
+        name.
+        """
+        from armillary.butler import DatasetType
+
+        tracts = list(self)
+        registry = butler.registry
+        record = {
+            "name": name,
+            "hash": self.sha1,
+            "tract_max": max(tract.tract for tract in tracts) + 1,
+            "patch_nx_max": max(tract.patches_x for tract in tracts),
+            "patch_ny_max": max(tract.patches_y for tract in tracts),
+        }
+        dataset_type = DatasetType(SKY_MAP_DATASET_TYPE, ("skymap",), "StructuredDataDict", universe=butler.dimensions)
+        registry.registerDatasetType(dataset_type)
+        registry.registerRun(SKY_MAP_RUN)
+        with butler.transaction():
+            if not registry.syncDimensionData("skymap", record):
+                return False
+            registry.insertDimensionData("tract", *(_tract_record(name, tract) for tract in tracts))
+            registry.insertDimensionData("patch", *(row for tract in tracts for row in _patch_records(name, tract)))
+            butler.put(self.to_dict(), SKY_MAP_DATASET_TYPE, {"skymap": name}, run=SKY_MAP_RUN)
+        return True
+
+
+def _check_pixels(pixel_scale: float, patch_size: int, patch_border: int) -> None:
+    if pixel_scale <= 0:
+        raise ValueError(f"the pixel scale must be positive, not `{pixel_scale}` arcseconds")
+    if patch_size <= 0 or patch_border < 0:
+        raise ValueError(f"a patch cannot have size `{patch_size}` and border `{patch_border}`")
+
+
+def _corner_distance(dec: float, height: float, width: float) -> float:
+    """How far (degrees) the farthest corner of a ring's cell lies from its middle."""
+    low = radians(dec) - radians(height) / 2
+    high = radians(dec) + radians(height) / 2
+    nearest_equator = min((low, high), key=abs) if low * high > 0 else 0.0
+    half_ra = radians(width) / 2 / max(cos(nearest_equator), 1e-9)
+    farthest = 0.0
+    for edge in (low, high):
+        haversine = sin((edge - radians(dec)) / 2) ** 2 + cos(edge) * cos(radians(dec)) * sin(half_ra / 2) ** 2
+        farthest = max(farthest, 2 * asin(min(haversine, 1.0) ** 0.5))
+    return farthest * 180 / pi
+
+
+def _plain(tract: Tract) -> dict[str, Any]:
+    return {name: getattr(tract, name) for name in Tract.__dataclass_fields__}
+
+
+def _tract_record(skymap: str, tract: Tract) -> dict[str, Any]:
+    return {"skymap": skymap, "tract": tract.tract, "region": tract.region}
+
+
+def _patch_records(skymap: str, tract: Tract) -> list[dict[str, Any]]:
+    return [
+        {
+            "skymap": skymap,
+            "tract": tract.tract,
+            "patch": patch.patch,
+            "cell_x": patch.cell_x,
+            "cell_y": patch.cell_y,
+            "region": tract.patch_region(patch),
+        }
+        for patch in tract.patches
+    ]

@@ -1,0 +1,76 @@
+"""World coordinates of images: read from a header, made around a place, turned into a region of the sky."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsst.sphgeom import ConvexPolygon
+
+
+def header_wcs(header: Mapping[str, Any]) -> Any:
+    """Give the tangent-plane WCS of a raw frame's header (`astropy.wcs.WCS`, in ICRS).
+
+    FK5 coordinates of equinox 2000 are taken as ICRS: they differ by less than 0.1 arcsecond, which no telescope's
+    pointing knows. Raises `ValueError` if the header has no such WCS.
+
+    >>> header = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0, "CRPIX1": 1.0,
+    ...           "CRPIX2": 1.0, "CD1_1": -1e-4, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-4}
+    >>> [round(float(value), 6) for value in header_wcs(header).wcs_pix2world(0, 0, 0)]
+    [10.0, 20.0]
+    """
+    from astropy.wcs import WCS
+
+    try:
+        kinds = [str(header[f"CTYPE{axis}"]).strip() for axis in (1, 2)]
+        wcs = WCS(naxis=2)
+        wcs.wcs.crval = [float(header[f"CRVAL{axis}"]) for axis in (1, 2)]
+        wcs.wcs.crpix = [float(header[f"CRPIX{axis}"]) for axis in (1, 2)]
+        wcs.wcs.cd = [[float(header[f"CD{i}_{j}"]) for j in (1, 2)] for i in (1, 2)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the header has no usable WCS: {error}") from error
+    if kinds != ["RA---TAN", "DEC--TAN"]:
+        raise ValueError(f"the header's WCS is `{kinds[0]}`, `{kinds[1]}`; `RA---TAN`, `DEC--TAN` is needed")
+    wcs.wcs.ctype = kinds
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.set()
+    return wcs
+
+
+def tangent_wcs(ra: float, dec: float, scale: float, shape: tuple[int, int]) -> Any:
+    """Give a north-up tangent-plane WCS with `ra`, `dec` (degrees) in the middle of an image.
+
+    `shape` is its rows and columns; `scale` is in arcseconds per pixel.
+
+    >>> wcs = tangent_wcs(10.0, 20.0, 0.5, (101, 201))
+    >>> [round(float(value), 6) for value in wcs.wcs_pix2world(100, 50, 0)]
+    [10.0, 20.0]
+    """
+    from astropy.wcs import WCS
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = [ra, dec]
+    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    wcs.wcs.cdelt = [-scale / 3600, scale / 3600]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.set()
+    wcs.pixel_shape = (shape[1], shape[0])
+    return wcs
+
+
+def pixel_polygon(wcs: Any, x_min: float, y_min: float, x_max: float, y_max: float) -> ConvexPolygon:
+    """Give the region of the sky inside a rectangle of pixel coordinates (centres at whole numbers from zero).
+
+    >>> wcs = tangent_wcs(10.0, 20.0, 1.0, (100, 100))
+    >>> len(pixel_polygon(wcs, -0.5, -0.5, 99.5, 99.5).getVertices())
+    4
+    """
+    from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
+
+    corners = wcs.wcs_pix2world([(x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max)], 0)
+    vertices = [UnitVector3d(LonLat.fromDegrees(float(ra) % 360.0, float(dec))) for ra, dec in corners]
+    return ConvexPolygon(vertices)
