@@ -8,9 +8,9 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "python" / "armillary"
 LAYERS = [
-    {"errors", "_words"},
+    {"errors", "_words", "_yaml"},
     {"_core"},
-    {"config", "configs"},
+    {"config", "configs", "repository_config"},
     {"storage"},
     {"butler"},
     {"pipeline", "instrument"},

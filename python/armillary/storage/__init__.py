@@ -1,0 +1,1 @@
+"""Where datasets are kept: storage classes, formatters, file names and datastores."""

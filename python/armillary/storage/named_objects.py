@@ -1,0 +1,132 @@
+"""Import what a repository names, if it may be imported.
+
+A repository's files may come from anybody, and importing a module runs it. So names found in a repository are only
+followed into packages that storage is built on, and into modules the running program has imported for itself.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import os
+import sys
+from functools import cache
+from typing import Any
+
+from armillary.config import default_section
+from armillary.errors import UntrustedContentError
+from armillary.storage.peer_names import to_own_name
+
+__all__ = ["TRUSTED_MODULES_VARIABLE", "dotted_name", "import_object", "trust_module"]
+
+TRUSTED_MODULES_VARIABLE = "ARMILLARY_TRUSTED_MODULES"
+_TRUSTED_PACKAGES = {"armillary", "lsst"}
+_PLAIN_TYPES = {
+    "bool",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "object",
+    "set",
+    "str",
+    "tuple",
+}
+# These hold functions that run code or read pickles; only names the packaged defaults use are taken from them.
+_LIBRARIES = {"astropy", "dask", "joblib", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "scipy", "yaml"}
+_trusted: set[str] = set()
+
+
+def trust_module(prefix: str) -> None:
+    """Let repositories name objects in a module and everything below it, for this process.
+
+    >>> trust_module("my.package")
+    """
+    _trusted.add(prefix)
+
+
+def _is_below(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+@cache
+def _names_in_defaults() -> frozenset[str]:
+    """Every dotted name the packaged storage classes use."""
+    found: set[str] = set()
+    for content in default_section("storageClasses", search_paths=()).values():
+        found.update(filter(None, (content.get("pytype"), content.get("delegate"))))
+        for source, converter in (content.get("converters") or {}).items():
+            found.update((source, converter))
+    return frozenset(found)
+
+
+def _may_import(name: str) -> bool:
+    package = name.partition(".")[0]
+    if package in _TRUSTED_PACKAGES or name in _names_in_defaults():
+        return True
+    extra = [part.strip() for part in os.environ.get(TRUSTED_MODULES_VARIABLE, "").split(",")]
+    if any(_is_below(name, prefix) for prefix in {*_trusted, *extra} if prefix):
+        return True
+    if package in sys.stdlib_module_names and package != "__main__":
+        return False
+    # The program has imported the package itself, so importing it again runs nothing new.
+    return package not in _LIBRARIES and package in sys.modules
+
+
+def import_object(name: str, purpose: str) -> Any:
+    """Import the object with a dotted name found in a repository.
+
+    `purpose` says in messages what it is for. Raises `UntrustedContentError` if the name leads outside the trusted
+    packages, `ImportError` if there is no such object.
+
+    >>> import_object("lsst.daf.butler.StorageClassDelegate", "a delegate").__module__
+    'armillary.storage.delegate'
+    """
+    if "." not in name:
+        if name in _PLAIN_TYPES:
+            return getattr(builtins, name)
+        raise ImportError(f"{purpose} names `{name}`, which is not a plain Python type and has no module")
+    own = to_own_name(name)
+    if not _may_import(name):
+        module = name.rpartition(".")[0]
+        raise UntrustedContentError(
+            f"{purpose} names `{name}`, and importing it would run a module nobody asked for; if you trust it, "
+            f"`import {module}` first or add `{module}` to {TRUSTED_MODULES_VARIABLE}"
+        )
+    return _resolve(own, purpose)
+
+
+def _resolve(name: str, purpose: str) -> Any:
+    """Import the longest beginning that is a module; the rest are attributes."""
+    parts = name.split(".")
+    reason: Exception | None = None
+    for split in range(len(parts) - 1, 0, -1):
+        module_name = ".".join(parts[:split])
+        try:
+            found: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not _is_below(module_name, error.name):
+                raise ImportError(f"{purpose} names `{name}`, which needs `{error.name}`: {error}") from error
+            reason = error
+            continue
+        try:
+            for part in parts[split:]:
+                found = getattr(found, part)
+        except AttributeError as error:
+            reason = error
+            continue
+        return found
+    raise ImportError(f"{purpose} names `{name}`, which cannot be imported: {reason}") from reason
+
+
+def dotted_name(cls: type) -> str:
+    """The name a class is known by in a repository: without module for plain types.
+
+    >>> dotted_name(dict), dotted_name(importlib.machinery.ModuleSpec)
+    ('dict', '_frozen_importlib.ModuleSpec')
+    """
+    module = cls.__module__
+    return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
