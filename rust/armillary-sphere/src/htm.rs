@@ -1,0 +1,206 @@
+//! The hierarchical triangular mesh: eight spherical triangles, each cut in four again and again.
+//!
+//! Level L has 8·4^L triangles with the indices 8·4^L to 16·4^L.
+
+use crate::polygon::{Cap, Edge, EdgesRef};
+use crate::predicate::orientation;
+use crate::ranges::{Ranges, merged};
+use crate::{PreparedRegion, Region, Relationship, SphereError, UnitVector3d};
+use std::ops::Range;
+
+/// The deepest level.
+pub const DEEPEST_LEVEL: u32 = 24;
+
+/// The corners of a triangle, counter-clockwise.
+pub type Trixel = [UnitVector3d; 3];
+
+const fn axis(x: f64, y: f64, z: f64) -> UnitVector3d {
+    UnitVector3d::from_normalized(x, y, z)
+}
+
+const X: UnitVector3d = axis(1.0, 0.0, 0.0);
+const Y: UnitVector3d = axis(0.0, 1.0, 0.0);
+const Z: UnitVector3d = axis(0.0, 0.0, 1.0);
+const MINUS_X: UnitVector3d = axis(-1.0, 0.0, 0.0);
+const MINUS_Y: UnitVector3d = axis(0.0, -1.0, 0.0);
+const MINUS_Z: UnitVector3d = axis(0.0, 0.0, -1.0);
+
+/// The triangles 8 to 15: four southern, four northern.
+const ROOTS: [Trixel; 8] = [
+    [X, MINUS_Z, Y],
+    [Y, MINUS_Z, MINUS_X],
+    [MINUS_X, MINUS_Z, MINUS_Y],
+    [MINUS_Y, MINUS_Z, X],
+    [X, Z, MINUS_Y],
+    [MINUS_Y, Z, MINUS_X],
+    [MINUS_X, Z, Y],
+    [Y, Z, X],
+];
+
+fn children([a, b, c]: Trixel) -> [Trixel; 4] {
+    let [bc, ca, ab] = [b.midpoint(c), c.midpoint(a), a.midpoint(b)];
+    [[a, ab, ca], [b, bc, ab], [c, ca, bc], [bc, ca, ab]]
+}
+
+fn check(level: u32) -> Result<(), SphereError> {
+    if level <= DEEPEST_LEVEL {
+        Ok(())
+    } else {
+        Err(SphereError::NoSuchLevel { system: "htm", level, deepest: DEEPEST_LEVEL })
+    }
+}
+
+/// The level of a pixel index.
+///
+/// ```
+/// use armillary_sphere::htm;
+///
+/// assert_eq!(htm::level(131_072)?, 7);
+/// assert!(htm::level(7).is_err());
+/// # Ok::<(), armillary_sphere::SphereError>(())
+/// ```
+pub fn level(index: u64) -> Result<u32, SphereError> {
+    let error = SphereError::NoSuchPixel { system: "htm", index };
+    match index.checked_ilog2() {
+        Some(bits) if bits % 2 == 1 && bits >= 3 && (bits - 3) / 2 <= DEEPEST_LEVEL => Ok((bits - 3) / 2),
+        Some(_) | None => Err(error),
+    }
+}
+
+/// All indices of a level.
+pub fn universe(level: u32) -> Result<Range<u64>, SphereError> {
+    check(level)?;
+    Ok(8 << (2 * level)..16 << (2 * level))
+}
+
+/// The corners of a pixel.
+pub fn trixel(index: u64) -> Result<Trixel, SphereError> {
+    let level = level(index)?;
+    let digit = |place: u32, mask: u64| usize::try_from((index >> (2 * place)) & mask).unwrap_or(0);
+    let root = ROOTS[digit(level, 7)];
+    Ok((0..level).rev().fold(root, |corners, place| children(corners)[digit(place, 3)]))
+}
+
+/// The name of a pixel: `N` or `S`, then a digit per level.
+///
+/// ```
+/// assert_eq!(armillary_sphere::htm::to_string(131_945)?, "S00031221");
+/// # Ok::<(), armillary_sphere::SphereError>(())
+/// ```
+pub fn to_string(index: u64) -> Result<String, SphereError> {
+    let level = level(index)?;
+    let hemisphere = if (index >> (2 * level)) & 4 == 0 { 'S' } else { 'N' };
+    let digits = (0..=level).rev().filter_map(|place| char::from_digit(((index >> (2 * place)) & 3) as u32, 4));
+    Ok(std::iter::once(hemisphere).chain(digits).collect())
+}
+
+/// The pixel of a level that a direction lies in.
+///
+/// ```
+/// use armillary_sphere::{UnitVector3d, htm};
+///
+/// assert_eq!(htm::index(UnitVector3d::from_lon_lat_degrees(10.0, -5.5), 7)?, 131_945);
+/// # Ok::<(), armillary_sphere::SphereError>(())
+/// ```
+pub fn index(direction: UnitVector3d, level: u32) -> Result<u64, SphereError> {
+    check(level)?;
+    let root = root_of(direction);
+    let mut corners = ROOTS[root];
+    let mut index = 8 + root as u64;
+    for _ in 0..level {
+        let parts = children(corners);
+        let [bc, ca, ab] = parts[3];
+        let child = if orientation(ca, ab, direction) <= 0 {
+            0
+        } else if orientation(ab, bc, direction) <= 0 {
+            1
+        } else if orientation(bc, ca, direction) <= 0 {
+            2
+        } else {
+            3
+        };
+        corners = parts[child];
+        index = (index << 2) | child as u64;
+    }
+    Ok(index)
+}
+
+fn root_of(direction: UnitVector3d) -> usize {
+    let UnitVector3d { x, y, z } = direction;
+    let quarter = if x <= 0.0 && y > 0.0 {
+        1
+    } else if x < 0.0 && y <= 0.0 {
+        2
+    } else if x >= 0.0 && y < 0.0 {
+        3
+    } else {
+        0
+    };
+    if z < 0.0 { quarter } else { 7 - quarter }
+}
+
+/// All pixels of a level that are not disjoint from a region, as the fewest ranges in ascending order.
+///
+/// ```
+/// use armillary_sphere::{Region, htm};
+///
+/// let point = Region::from_ivoa_pos("CIRCLE 10 -5.5 0.00001")?;
+/// assert_eq!(htm::envelope(&point, 7)?, [131_945..131_946]);
+/// # Ok::<(), armillary_sphere::SphereError>(())
+/// ```
+pub fn envelope(region: &Region, level: u32) -> Result<Vec<Range<u64>>, SphereError> {
+    envelope_of(&region.prepare(), level)
+}
+
+/// [`envelope`] of a region that is prepared already.
+pub fn envelope_of(region: &PreparedRegion, level: u32) -> Result<Vec<Range<u64>>, SphereError> {
+    check(level)?;
+    if let Some(parts) = region.union_parts() {
+        // Part by part: a part whose search ended at a triangle must not be asked again about smaller ones below it,
+        // because a triangle's bounding box may be wider than that of the one around it.
+        let envelopes = parts.iter().map(|part| envelope_of(part, level)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(merged(envelopes.into_iter().flatten().collect()));
+    }
+    let mut search =
+        Search { region, cap: region.as_polygon().map(|polygon| polygon.cap()), ranges: Ranges::default() };
+    for (index, corners) in (8..).zip(ROOTS) {
+        search.descend(corners, index, level);
+    }
+    Ok(search.ranges.into_vec())
+}
+
+struct Search<'a> {
+    region: &'a PreparedRegion,
+    /// Around the region, if it is a polygon: most triangles on the way are told apart by it.
+    cap: Option<Cap>,
+    ranges: Ranges,
+}
+
+impl Search<'_> {
+    /// Adds the pixels within one triangle that has `levels` more levels below it.
+    fn descend(&mut self, corners: Trixel, index: u64, levels: u32) {
+        let relation = self.relate(corners);
+        if relation.is_disjoint() {
+            return;
+        }
+        if levels == 0 || relation.is_containing() {
+            self.ranges.push(index << (2 * levels), (index + 1) << (2 * levels));
+            return;
+        }
+        for (child, corners) in (index << 2..).zip(children(corners)) {
+            self.descend(corners, child, levels - 1);
+        }
+    }
+
+    /// How the region lies to a triangle.
+    fn relate(&self, [a, b, c]: Trixel) -> Relationship {
+        let edges = [Edge::between(a, b), Edge::between(b, c), Edge::between(c, a)];
+        if let Some(cap) = self.cap
+            && edges.iter().any(|edge| cap.is_right_of(edge))
+        {
+            return Relationship::DISJOINT;
+        }
+        let triangle = EdgesRef::of_pixel(&edges, Cap::around(&[a, b, c]));
+        self.region.relate_polygon(triangle, || triangle.bounding_box())
+    }
+}
