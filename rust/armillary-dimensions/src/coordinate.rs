@@ -58,30 +58,23 @@ impl DataCoordinate {
         group: DimensionGroup,
         lookup: &mut dyn FnMut(&str) -> Option<Key>,
     ) -> Result<Self, DimensionError> {
-        Self::from_lookup(universe, group, &mut |index| lookup(&universe.get(index).name))
-    }
-
-    /// As [`Self::standardize`], from a look-up by position in the universe.
-    pub fn from_lookup(
-        universe: &Arc<Universe>,
-        group: DimensionGroup,
-        lookup: &mut dyn FnMut(ElementIndex) -> Option<Key>,
-    ) -> Result<Self, DimensionError> {
         let info = universe.info(group);
         let mut values = Vec::with_capacity(info.required.len() + info.implied.len());
         for index in &info.required {
-            match lookup(*index) {
+            let name = universe.get(*index).name.as_str();
+            match lookup(name) {
                 Some(key) => values.push(check(universe, *index, key)?),
-                None => return Err(missing(universe, &info, *index, lookup)),
+                None => return Err(missing(universe, &info, name, lookup)),
             }
         }
+        let mut implied = Vec::with_capacity(info.implied.len());
         for index in &info.implied {
-            if let Some(key) = lookup(*index) {
-                values.push(check(universe, *index, key)?);
+            if let Some(key) = lookup(&universe.get(*index).name) {
+                implied.push(check(universe, *index, key)?);
             }
         }
-        if values.len() < info.required.len() + info.implied.len() {
-            values.truncate(info.required.len());
+        if implied.len() == info.implied.len() {
+            values.extend(implied);
         }
         Ok(Self { universe: universe.clone(), info, values: values.into() })
     }
@@ -138,7 +131,9 @@ impl DataCoordinate {
         if group == self.group() {
             return Ok(self.clone());
         }
-        Self::from_lookup(&self.universe, group, &mut |index| self.get(index).cloned())
+        Self::standardize(&self.universe, group, &mut |name| {
+            self.universe.find(name).and_then(|element| self.get(element.index)).cloned()
+        })
     }
 }
 
@@ -164,15 +159,18 @@ fn check(universe: &Universe, index: ElementIndex, key: Key) -> Result<Key, Dime
 fn missing(
     universe: &Universe,
     info: &GroupInfo,
-    lacking: ElementIndex,
-    lookup: &mut dyn FnMut(ElementIndex) -> Option<Key>,
+    name: &str,
+    lookup: &mut dyn FnMut(&str) -> Option<Key>,
 ) -> DimensionError {
     let given: Vec<String> = info
         .keys()
-        .filter_map(|index| lookup(index).map(|key| format!("{}: {key}", universe.get(index).name)))
+        .filter_map(|index| {
+            let name = universe.get(index).name.as_str();
+            lookup(name).map(|key| format!("{name}: {key}"))
+        })
         .collect();
     DimensionError::MissingKey {
-        name: universe.get(lacking).name.clone(),
+        name: name.to_owned(),
         wanted: info.required.iter().map(|index| universe.get(*index).name.clone()).collect(),
         given: format!("{{{}}}", given.join(", ")),
     }

@@ -32,22 +32,15 @@ impl fmt::Debug for Universe {
 impl PartialEq for Universe {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
-            || (self.version, &self.namespace, self.common_skypix, &self.elements)
-                == (other.version, &other.namespace, other.common_skypix, &other.elements)
-                && self.spatial == other.spatial
-                && self.temporal == other.temporal
+            || (self.version, &self.namespace, &self.elements) == (other.version, &other.namespace, &other.elements)
     }
 }
 
 /// The document of the default universe: namespace `daf_butler`, version 8.
 const DEFAULT_DOCUMENT: &str = include_str!("universe8.json");
 
-static DEFAULT: LazyLock<Arc<Universe>> = LazyLock::new(|| {
-    Arc::new(document::parse(DEFAULT_DOCUMENT).expect("the document shipped with the crate is valid"))
-});
-
-/// Every other universe met so far. A process meets a handful, so they are kept for good.
-static KNOWN: Mutex<Vec<Arc<Universe>>> = Mutex::new(Vec::new());
+static DEFAULT: LazyLock<Arc<Universe>> =
+    LazyLock::new(|| Universe::from_json(DEFAULT_DOCUMENT).expect("the document shipped with the crate is valid"));
 
 impl Universe {
     /// The universe of a new repository: namespace `daf_butler`, version 8.
@@ -56,9 +49,7 @@ impl Universe {
         DEFAULT.clone()
     }
 
-    /// The universe that a dimension document (JSON) describes.
-    ///
-    /// Equal universes are one object, so that comparing the universes of two data IDs compares two pointers.
+    /// Builds the universe that a dimension document (JSON) describes.
     ///
     /// ```
     /// # use armillary_dimensions::Universe;
@@ -67,22 +58,7 @@ impl Universe {
     /// # Ok::<(), armillary_dimensions::DimensionError>(())
     /// ```
     pub fn from_json(text: &str) -> Result<Arc<Self>, DimensionError> {
-        if text == DEFAULT_DOCUMENT {
-            return Ok(Self::default_universe());
-        }
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.iter().find(|universe| universe.document == text) {
-            return Ok(found.clone());
-        }
-        let parsed = document::parse(text)?;
-        if parsed == **DEFAULT {
-            return Ok(Self::default_universe());
-        }
-        if let Some(found) = known.iter().find(|universe| ***universe == parsed) {
-            return Ok(found.clone());
-        }
-        known.push(Arc::new(parsed));
-        Ok(known[known.len() - 1].clone())
+        document::parse(text).map(Arc::new)
     }
 
     /// Version of the document.

@@ -7,15 +7,13 @@
 
 mod call;
 mod errors;
-mod graph_errors;
-mod json;
-mod pipeline_graph;
+mod sphere;
 
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
-    pipeline_graph::register(module)?;
+    sphere::register(module)?;
     Ok(())
 }
