@@ -1,0 +1,140 @@
+//! Values into parameters, rows into columns.
+
+use crate::error::RegistryError;
+use armillary_dimensions::{Column, ColumnType, Timespan, Value};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rusqlite::{Statement, types::ValueRef};
+
+/// Lower-case hexadecimal digits of an id, as SQLite repositories store it.
+///
+/// ```
+/// assert_eq!(&armillary_registry::hex_id(&[0xab; 16])[..4], b"abab");
+/// ```
+#[must_use]
+pub fn hex_id(id: &[u8; 16]) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(id) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
+/// The id as text in a buffer of the caller.
+pub(crate) fn hex_text<'a>(id: &[u8; 16], buffer: &'a mut [u8; 32]) -> &'a str {
+    *buffer = hex_id(id);
+    std::str::from_utf8(buffer).unwrap_or_default()
+}
+
+/// The id that 32 hexadecimal digits spell.
+#[must_use]
+pub(crate) fn parse_id(text: &[u8]) -> Option<[u8; 16]> {
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digits: &[u8; 32] = text.try_into().ok()?;
+    let mut id = [0; 16];
+    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(id)
+}
+
+/// Binds values to the parameters of a statement, in order.
+pub(crate) fn bind_values(statement: &mut Statement<'_>, values: &[Value]) -> Result<(), RegistryError> {
+    let mut parameter = 1;
+    for value in values {
+        parameter = bind_value(statement, parameter, value)?;
+    }
+    let wanted = statement.parameter_count() + 1;
+    if parameter == wanted {
+        return Ok(());
+    }
+    Err(RegistryError::BadArgument {
+        reason: format!("{} values were given for {} parameters", parameter - 1, wanted - 1),
+    })
+}
+
+/// Binds one value and returns the number of the next parameter; a timespan takes two.
+pub(crate) fn bind_value(
+    statement: &mut Statement<'_>,
+    parameter: usize,
+    value: &Value,
+) -> Result<usize, RegistryError> {
+    match value {
+        Value::Null => statement.raw_bind_parameter(parameter, rusqlite::types::Null)?,
+        Value::Bool(value) => statement.raw_bind_parameter(parameter, value)?,
+        Value::Int(value) => statement.raw_bind_parameter(parameter, value)?,
+        Value::Float(value) => statement.raw_bind_parameter(parameter, value)?,
+        Value::Str(text) => statement.raw_bind_parameter(parameter, &**text)?,
+        Value::Bytes(bytes) => statement.raw_bind_parameter(parameter, STANDARD.encode(bytes))?,
+        Value::Uuid(id) => statement.raw_bind_parameter(parameter, hex_text(id, &mut [0; 32]))?,
+        Value::Timespan(span) => {
+            statement.raw_bind_parameter(parameter, span.begin())?;
+            statement.raw_bind_parameter(parameter + 1, span.end())?;
+            return Ok(parameter + 2);
+        }
+    }
+    Ok(parameter + 1)
+}
+
+/// Runs a bound statement and decodes all its rows.
+pub(crate) fn decode_rows(statement: &mut Statement<'_>, types: &[ColumnType]) -> Result<Vec<Column>, RegistryError> {
+    let wanted: usize = types.iter().map(|kind| if *kind == ColumnType::Timespan { 2 } else { 1 }).sum();
+    let found = statement.column_count();
+    if wanted != found {
+        return Err(RegistryError::BadArgument {
+            reason: format!("the statement gives {found} columns, but {wanted} were asked for"),
+        });
+    }
+    let mut columns: Vec<Column> = types.iter().map(|kind| Column::new(*kind)).collect();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        let mut from = 0;
+        for (position, column) in columns.iter_mut().enumerate() {
+            let value = row.get_ref(from)?;
+            from += 1;
+            let second = if types[position] == ColumnType::Timespan {
+                from += 1;
+                Some(row.get_ref(from - 1)?)
+            } else {
+                None
+            };
+            push(column, value, second).map_err(|reason| RegistryError::Corrupt {
+                what: row.as_ref().column_name(from - 1).map_or_else(|_| "a column".to_owned(), |n| format!("`{n}`")),
+                reason,
+            })?;
+        }
+    }
+    Ok(columns)
+}
+
+fn push(column: &mut Column, value: ValueRef<'_>, second: Option<ValueRef<'_>>) -> Result<(), String> {
+    match (&mut *column, value) {
+        (Column::Uuid(_), ValueRef::Null) => return Err("an id is missing".to_owned()),
+        (Column::Timespan(spans), value) => {
+            spans.push(match (value, second) {
+                (ValueRef::Integer(begin), Some(ValueRef::Integer(end))) => Some(Timespan::new(begin, end)),
+                (ValueRef::Null, _) | (_, Some(ValueRef::Null)) => None,
+                _ => return Err("a timespan is not two integers".to_owned()),
+            });
+        }
+        (column, ValueRef::Null) => column.push_null(),
+        (Column::Int { .. }, ValueRef::Integer(value)) => column.push_int(value),
+        (Column::Float { .. }, ValueRef::Real(value)) => column.push(&Value::Float(value)),
+        #[expect(clippy::cast_precision_loss, reason = "SQLite stores whole doubles as integers")]
+        (Column::Float { .. }, ValueRef::Integer(value)) => column.push(&Value::Float(value as f64)),
+        (Column::Bool(values), ValueRef::Integer(value)) => values.push(Some(value != 0)),
+        (Column::Str(column), ValueRef::Text(text)) => {
+            column.push(std::str::from_utf8(text).map_err(|error| error.to_string())?);
+        }
+        (Column::Bytes(values), ValueRef::Text(text)) => {
+            values.push(Some(STANDARD.decode(text).map_err(|error| error.to_string())?.into()));
+        }
+        (Column::Bytes(values), ValueRef::Blob(bytes)) => values.push(Some(bytes.into())),
+        (Column::Uuid(ids), ValueRef::Text(text)) => {
+            ids.push(parse_id(text).ok_or_else(|| "an id is not 32 hexadecimal digits".to_owned())?);
+        }
+        (column, value) => return Err(format!("{} does not fit a column of {:?}", value.data_type(), column.kind())),
+    }
+    Ok(())
+}

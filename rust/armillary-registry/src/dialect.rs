@@ -1,0 +1,79 @@
+//! How one database spells what SQL leaves open. Text only: nothing here talks to a database.
+
+use crate::schema::SqlType;
+
+/// How one database spells what SQL leaves open.
+pub trait Dialect: Send + Sync {
+    /// Name of the database, for messages.
+    fn name(&self) -> &'static str;
+
+    /// Writes `name` as an identifier.
+    fn quote(&self, sql: &mut String, name: &str) {
+        sql.push('"');
+        sql.push_str(&name.replace('"', "\"\""));
+        sql.push('"');
+    }
+
+    /// Writes `name` as an identifier, bare where that is safe: the spelling of stored table definitions.
+    fn identifier(&self, sql: &mut String, name: &str) {
+        let simple = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if simple && !RESERVED.contains(&name) { sql.push_str(name) } else { self.quote(sql, name) }
+    }
+
+    /// The type of a column.
+    fn column_type(&self, kind: SqlType) -> String;
+
+    /// The columns that hold the timespan called `name`.
+    fn timespan_columns(&self, name: &str) -> Vec<String>;
+
+    /// Writes the test that two timespan columns overlap.
+    fn overlap(&self, sql: &mut String, left: &str, right: &str);
+
+    /// Writes a membership test whose one parameter is a JSON array of the values.
+    fn in_json_array(&self, sql: &mut String);
+}
+
+/// Words that cannot be bare identifiers in either database.
+const RESERVED: [&str; 18] = [
+    "all", "and", "as", "case", "check", "column", "create", "default", "distinct", "from", "group", "index", "order",
+    "select", "table", "to", "user", "where",
+];
+
+/// SQLite's spelling.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sqlite;
+
+impl Dialect for Sqlite {
+    fn name(&self) -> &'static str {
+        "SQLite"
+    }
+
+    fn column_type(&self, kind: SqlType) -> String {
+        match kind {
+            SqlType::Serial => "INTEGER".to_owned(),
+            SqlType::Int | SqlType::Time => "BIGINT".to_owned(),
+            SqlType::SmallInt => "SMALLINT".to_owned(),
+            SqlType::Float => "FLOAT".to_owned(),
+            SqlType::Bool => "BOOLEAN".to_owned(),
+            SqlType::Text(length) if length <= 32 => format!("VARCHAR({length})"),
+            SqlType::Text(_) | SqlType::Base64 => "TEXT".to_owned(),
+            SqlType::Uuid => "CHAR(32)".to_owned(),
+            SqlType::Timestamp => "TIMESTAMP".to_owned(),
+        }
+    }
+
+    fn timespan_columns(&self, name: &str) -> Vec<String> {
+        vec![format!("{name}_begin"), format!("{name}_end")]
+    }
+
+    fn overlap(&self, sql: &mut String, left: &str, right: &str) {
+        for part in ["(", left, "_end > ", right, "_begin AND ", right, "_end > ", left, "_begin)"] {
+            sql.push_str(part);
+        }
+    }
+
+    fn in_json_array(&self, sql: &mut String) {
+        sql.push_str(" IN (SELECT value FROM json_each(?))");
+    }
+}

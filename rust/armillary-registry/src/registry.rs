@@ -1,0 +1,190 @@
+//! One open repository database.
+
+use crate::{
+    attributes::{self, Attributes},
+    catalog::Catalog,
+    error::RegistryError,
+    schema,
+    store::{Kept, Store, data_version},
+    summaries::Summaries,
+};
+use armillary_dimensions::Universe;
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// One open repository database; safe to use from many threads.
+///
+/// ```
+/// # use armillary_dimensions::Universe;
+/// # use armillary_registry::Registry;
+/// let folder = std::env::temp_dir().join(format!("armillary-doc-{}", std::process::id()));
+/// # std::fs::remove_dir_all(&folder).ok();
+/// std::fs::create_dir_all(&folder)?;
+/// let path = folder.join("gen3.sqlite3");
+/// Registry::create(&path, &Universe::default_universe())?;
+/// let registry = Registry::open(&path, false)?;
+/// assert_eq!(registry.catalog()?.collections().len(), 0);
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Registry {
+    store: Store,
+    universe: Arc<Universe>,
+    ingest_date_is_text: bool,
+    catalog: Memory<Catalog>,
+    summaries: Memory<Summaries>,
+}
+
+impl Registry {
+    /// Makes a repository database at `path`; a file without tables may exist there.
+    pub fn create(path: &Path, universe: &Arc<Universe>) -> Result<(), RegistryError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(path, flags).map_err(|error| RegistryError::Database {
+            doing: format!("making `{}`", path.display()),
+            reason: error.to_string(),
+        })?;
+        let store = Store::open(path, true)?;
+        store.write("creating a repository", |connection| {
+            let tables: i64 =
+                connection
+                    .query_row("SELECT count(*) FROM sqlite_master WHERE type = 'table'", [], |row| row.get(0))?;
+            if tables > 0 {
+                return Err(RegistryError::AlreadyExists { path: path.display().to_string() });
+            }
+            for table in schema::static_tables(universe, store.dialect()) {
+                for statement in table.statements(store.dialect()) {
+                    connection.execute_batch(&statement)?;
+                }
+            }
+            attributes::write(connection, universe)
+        })
+    }
+
+    /// Opens a repository database.
+    pub fn open(path: &Path, writeable: bool) -> Result<Self, RegistryError> {
+        let store = Store::open(path, writeable)?;
+        let Attributes { universe, ingest_date_is_text } = attributes::read(&store)?;
+        let registry =
+            Self { store, universe, ingest_date_is_text, catalog: Memory::default(), summaries: Memory::default() };
+        Ok(registry)
+    }
+
+    /// The universe of the repository.
+    #[must_use]
+    pub fn universe(&self) -> &Arc<Universe> {
+        &self.universe
+    }
+
+    /// SQL access.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether `dataset.ingest_date` is text in UTC (`YYYY-MM-DD HH:MM:SS.ffffff`), not nanoseconds TAI.
+    #[must_use]
+    pub fn ingest_date_is_text(&self) -> bool {
+        self.ingest_date_is_text
+    }
+
+    /// Collections and dataset types as they are now; read again only when something changed.
+    pub fn catalog(&self) -> Result<Arc<Catalog>, RegistryError> {
+        self.catalog.get(&self.store, Kept::Catalog, |connection| Catalog::load(connection, &self.universe))
+    }
+
+    /// The catalog as the open transaction sees it.
+    pub(crate) fn catalog_in(&self, connection: &Connection) -> Result<Arc<Catalog>, RegistryError> {
+        self.catalog
+            .get_in(&self.store, connection, Kept::Catalog, |connection| Catalog::load(connection, &self.universe))
+    }
+
+    /// What each collection may hold; read again only when something changed.
+    pub fn summaries(&self) -> Result<Arc<Summaries>, RegistryError> {
+        self.summaries.get(&self.store, Kept::Summaries, |connection| Summaries::load(connection, &self.universe))
+    }
+}
+
+/// Something read from the database and kept until it changes there.
+pub(crate) struct Memory<T> {
+    slots: Mutex<Slots<T>>,
+}
+
+struct Slots<T> {
+    /// What is committed, with the change numbers under which it was read.
+    committed: Option<(i64, u64, Arc<T>)>,
+    /// What the open transaction sees after changing it, with the number of our changes.
+    private: Option<(u64, Arc<T>)>,
+}
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Self { slots: Mutex::new(Slots { committed: None, private: None }) }
+    }
+}
+
+impl<T> Memory<T> {
+    pub(crate) fn get(
+        &self,
+        store: &Store,
+        kept: Kept,
+        load: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+    ) -> Result<Arc<T>, RegistryError> {
+        if store.in_own_transaction() {
+            return store.read(|connection| self.get_in(store, connection, kept, load));
+        }
+        let version = store.data_version()?;
+        let (generation, _) = store.generation(kept);
+        if let Some(value) = self.committed(version, generation) {
+            return Ok(value);
+        }
+        // The numbers were read first: a change that comes between makes the next call read again.
+        let value = Arc::new(store.read(load)?);
+        self.keep(version, generation, &value);
+        Ok(value)
+    }
+
+    /// As [`Memory::get`] for code that already holds the writing connection.
+    pub(crate) fn get_in(
+        &self,
+        store: &Store,
+        connection: &Connection,
+        kept: Kept,
+        load: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+    ) -> Result<Arc<T>, RegistryError> {
+        let (generation, uncommitted) = store.generation(kept);
+        if !uncommitted {
+            let version = data_version(connection)?;
+            if let Some(value) = self.committed(version, generation) {
+                return Ok(value);
+            }
+            let value = Arc::new(load(connection)?);
+            self.keep(version, generation, &value);
+            return Ok(value);
+        }
+        if let Some((at, value)) = &self.slots.lock().unwrap_or_else(PoisonError::into_inner).private
+            && *at == generation
+        {
+            return Ok(value.clone());
+        }
+        let value = Arc::new(load(connection)?);
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).private = Some((generation, value.clone()));
+        Ok(value)
+    }
+
+    fn committed(&self, version: i64, generation: u64) -> Option<Arc<T>> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots
+            .committed
+            .as_ref()
+            .filter(|(at_version, at_generation, _)| (*at_version, *at_generation) == (version, generation))
+            .map(|(_, _, value)| value.clone())
+    }
+
+    fn keep(&self, version: i64, generation: u64, value: &Arc<T>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.committed = Some((version, generation, value.clone()));
+    }
+}

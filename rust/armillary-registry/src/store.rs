@@ -1,0 +1,443 @@
+//! Connections to one repository database: who reads, who writes, and when a change is kept.
+
+use crate::{
+    decode::{bind_values, decode_rows},
+    dialect::{Dialect, Sqlite},
+    error::RegistryError,
+};
+use armillary_dimensions::{Column, ColumnType, Value};
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, ThreadId},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// How many idle reading connections are kept.
+const IDLE_READERS: usize = 8;
+/// How many compiled statements each connection keeps.
+const STATEMENTS: usize = 256;
+/// Tries of a locked database; with the pauses of [`wait_for_lock`] a little more than five minutes.
+const LOCK_TRIES: i32 = 31_000;
+
+/// The SQL access to one repository database.
+///
+/// Reads use connections of their own and never take the write lock. Writes go through one connection, one transaction
+/// at a time; a thread that has a transaction open reads through it, so that it sees what it wrote.
+pub struct Store {
+    path: PathBuf,
+    writeable: bool,
+    process: u32,
+    readers: Mutex<Vec<Connection>>,
+    /// Of a repository that is only read: notices changes, which needs one fixed connection.
+    watcher: Mutex<Option<Connection>>,
+    writer: Mutex<Option<Connection>>,
+    transaction: Mutex<TransactionState>,
+    released: Condvar,
+    changes: [Changes; 3],
+}
+
+/// What is kept in memory and must be read again when it changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kept {
+    /// Collections and dataset types.
+    Catalog,
+    /// Which dataset types and governors are in which collections.
+    Summaries,
+    /// Records of cached dimension elements.
+    Records,
+}
+
+/// Our own changes of one kept thing; those of others show in [`Store::data_version`].
+#[derive(Default)]
+struct Changes {
+    /// Counts the changes, and again the ends of transactions that made some.
+    generation: AtomicU64,
+    /// Whether the open transaction made some.
+    open: AtomicBool,
+}
+
+/// Who owns the transaction, how many levels were begun, and how many of them the database knows.
+///
+/// A level reaches the database with its first write, so that a transaction that only reads takes no lock.
+#[derive(Clone, Copy, Default)]
+struct TransactionState {
+    owner: Option<ThreadId>,
+    depth: usize,
+    real: usize,
+    /// A level could not be kept by the database; every level above must be given up, too.
+    broken: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Pauses 1 to 10 milliseconds, unevenly, so that many writers take turns instead of starving one.
+fn wait_for_lock(tries: i32) -> bool {
+    let noise = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos() % 1000);
+    let millis = u64::try_from(1 + tries / 20).unwrap_or(1).min(9);
+    thread::sleep(Duration::from_millis(millis) + Duration::from_micros(u64::from(noise)));
+    tries < LOCK_TRIES
+}
+
+impl Store {
+    /// Opens the database file at `path`, which must exist.
+    pub fn open(path: &Path, writeable: bool) -> Result<Self, RegistryError> {
+        let store = Self {
+            path: path.to_owned(),
+            writeable,
+            process: std::process::id(),
+            readers: Mutex::default(),
+            watcher: Mutex::default(),
+            writer: Mutex::default(),
+            transaction: Mutex::default(),
+            released: Condvar::new(),
+            changes: Default::default(),
+        };
+        // The first statement notices a file that is not a database, and rolls back what a dead process left half-done.
+        let connection = if writeable { store.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)? } else { store.reader()? };
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(|error| {
+            RegistryError::NotARepository { path: path.display().to_string(), reason: error.to_string() }
+        })?;
+        if writeable {
+            *lock(&store.writer) = Some(connection);
+        } else {
+            lock(&store.readers).push(connection);
+        }
+        Ok(store)
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether writes are allowed.
+    #[must_use]
+    pub fn writeable(&self) -> bool {
+        self.writeable
+    }
+
+    /// The dialect of the database.
+    #[must_use]
+    pub fn dialect(&self) -> &dyn Dialect {
+        &Sqlite
+    }
+
+    fn connect(&self, mode: OpenFlags) -> Result<Connection, RegistryError> {
+        let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| {
+            RegistryError::NotARepository { path: self.path.display().to_string(), reason: error.to_string() }
+        })?;
+        connection.busy_handler(Some(wait_for_lock))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // EXTRA also syncs the folder after the journal is deleted: without it a power cut can undo a commit.
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys=ON; PRAGMA synchronous=EXTRA; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536;",
+            )
+            .map_err(|error| match error.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::NotADatabase) => {
+                    RegistryError::NotARepository { path: self.path.display().to_string(), reason: error.to_string() }
+                }
+                _ => RegistryError::database("opening the database", &error),
+            })?;
+        Ok(connection)
+    }
+
+    /// A connection that only reads.
+    fn reader(&self) -> Result<Connection, RegistryError> {
+        if let Some(connection) = lock(&self.readers).pop() {
+            return Ok(connection);
+        }
+        // A writeable repository is opened for writing even to read: only then can a dead process's journal be undone.
+        let mode = if self.writeable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+        let connection = self.connect(mode)?;
+        connection.execute_batch("PRAGMA query_only=ON")?;
+        Ok(connection)
+    }
+
+    /// A forked child must not touch its parent's connections, not even to close them.
+    fn refuse_inherited(&self) -> Result<(), RegistryError> {
+        if self.process == std::process::id() {
+            return Ok(());
+        }
+        Err(RegistryError::BadArgument {
+            reason: "this repository was opened before the process was forked; open it again in the child".to_owned(),
+        })
+    }
+
+    /// Whether the calling thread has a transaction that the database knows of.
+    pub(crate) fn in_own_transaction(&self) -> bool {
+        let state = lock(&self.transaction);
+        state.real > 0 && state.owner == Some(thread::current().id())
+    }
+
+    /// Whether the calling thread has begun a transaction.
+    pub(crate) fn in_transaction(&self) -> bool {
+        let state = lock(&self.transaction);
+        state.depth > 0 && state.owner == Some(thread::current().id())
+    }
+
+    /// Runs something that only reads.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        self.refuse_inherited()?;
+        if self.writeable && self.in_own_transaction() {
+            let writer = lock(&self.writer);
+            return read(writer.as_ref().ok_or_else(closed)?);
+        }
+        let connection = self.reader()?;
+        let result = read(&connection);
+        let mut readers = lock(&self.readers);
+        if readers.len() < IDLE_READERS {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Runs one SELECT with bound values and decodes every row straight into columns of the given types.
+    ///
+    /// Integers, doubles, booleans and text as they are; bytes from base64 text; ids from 32 hexadecimal digits;
+    /// a timespan takes two result columns, its begin and its end. A bound timespan takes two parameters, too.
+    pub fn select(&self, sql: &str, values: &[Value], types: &[ColumnType]) -> Result<Vec<Column>, RegistryError> {
+        self.read(|connection| select(connection, sql, values, types))
+    }
+
+    /// Runs something that writes, in a transaction or as one step of the one that is open.
+    pub(crate) fn write<T>(
+        &self,
+        doing: &str,
+        write: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        self.write_checked(doing, write, |_| Ok(false))
+    }
+
+    /// As [`Store::write`]; when the database does not confirm the commit, `happened` looks whether it was made.
+    pub(crate) fn write_checked<T>(
+        &self,
+        doing: &str,
+        write: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+        happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        if !self.writeable {
+            return Err(RegistryError::ReadOnly { doing: doing.to_owned() });
+        }
+        self.begin()?;
+        let outcome = self.with_writer(|connection, state| {
+            make_real(connection, state, doing)?;
+            write(connection)
+        });
+        match outcome {
+            Ok(value) => self.end(true, happened).map(|()| value),
+            Err(error) => {
+                self.end(false, |_| Ok(false))?;
+                Err(error)
+            }
+        }
+    }
+
+    fn with_writer<T>(
+        &self,
+        run: impl FnOnce(&Connection, &mut TransactionState) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let writer = lock(&self.writer);
+        let connection = writer.as_ref().ok_or_else(closed)?;
+        // Only the owner changes the state while it owns the transaction, so a copy is safe to work on.
+        let mut state = *lock(&self.transaction);
+        let result = run(connection, &mut state);
+        *lock(&self.transaction) = state;
+        result
+    }
+
+    /// Begins a level of the calling thread's transaction; waits for another thread's transaction to end.
+    pub fn begin(&self) -> Result<(), RegistryError> {
+        self.refuse_inherited()?;
+        let me = thread::current().id();
+        let mut state = lock(&self.transaction);
+        while state.owner.is_some_and(|owner| owner != me) {
+            state = self.released.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.owner = Some(me);
+        state.depth += 1;
+        Ok(())
+    }
+
+    /// Keeps the innermost level: for the outermost one, on disk.
+    pub fn commit(&self) -> Result<(), RegistryError> {
+        self.end(true, |_| Ok(false))
+    }
+
+    /// Undoes the innermost level.
+    pub fn rollback(&self) -> Result<(), RegistryError> {
+        self.end(false, |_| Ok(false))
+    }
+
+    fn end(
+        &self,
+        keep: bool,
+        happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
+    ) -> Result<(), RegistryError> {
+        if !self.in_transaction() {
+            return Err(RegistryError::NoTransaction);
+        }
+        let real = self.in_own_transaction();
+        let result = if real { self.end_real(keep, happened) } else { Ok(()) };
+        let mut state = lock(&self.transaction);
+        if real && (state.depth == 1 || !keep || result.is_err()) {
+            self.forget_kept(state.depth == 1);
+        }
+        state.depth -= 1;
+        state.real = state.real.min(state.depth);
+        if state.depth == 0 {
+            *state = TransactionState::default();
+            self.released.notify_one();
+        }
+        result
+    }
+
+    fn end_real(
+        &self,
+        keep: bool,
+        happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
+    ) -> Result<(), RegistryError> {
+        self.with_writer(|connection, state| {
+            if state.real < state.depth {
+                return Ok(()); // this level never reached the database
+            }
+            let outermost = state.depth == 1;
+            if keep && !state.broken {
+                let sql = if outermost { "COMMIT".to_owned() } else { format!("RELEASE level_{}", state.depth) };
+                return match connection.execute_batch(&sql) {
+                    Ok(()) => Ok(()),
+                    Err(error) if outermost => commit_failed(connection, &error, happened),
+                    Err(error) => {
+                        state.broken = true;
+                        Err(error.into())
+                    }
+                };
+            }
+            let broken = state.broken;
+            undo(connection, state, outermost)?;
+            if keep && broken { Err(RegistryError::NoTransaction) } else { Ok(()) }
+        })
+    }
+
+    /// A number that changes when someone else changed the database.
+    pub(crate) fn data_version(&self) -> Result<i64, RegistryError> {
+        self.refuse_inherited()?;
+        if self.writeable {
+            // The writer's own commits do not count, which spares re-reading after each of them.
+            return data_version(lock(&self.writer).as_ref().ok_or_else(closed)?);
+        }
+        let mut watcher = lock(&self.watcher);
+        let connection = match watcher.take() {
+            Some(connection) => connection,
+            None => self.reader()?,
+        };
+        data_version(watcher.insert(connection))
+    }
+
+    /// Notes that the open transaction changed something that is kept in memory.
+    pub(crate) fn changed(&self, kept: Kept) {
+        let changes = &self.changes[kept as usize];
+        changes.open.store(true, Ordering::Release);
+        changes.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A number that changes with each of our changes of something kept, and whether some are not committed.
+    pub(crate) fn generation(&self, kept: Kept) -> (u64, bool) {
+        let changes = &self.changes[kept as usize];
+        (changes.generation.load(Ordering::Acquire), changes.open.load(Ordering::Acquire))
+    }
+
+    fn forget_kept(&self, outermost: bool) {
+        for changes in &self.changes {
+            if changes.open.load(Ordering::Acquire) {
+                changes.generation.fetch_add(1, Ordering::AcqRel);
+                changes.open.store(!outermost, Ordering::Release);
+            }
+        }
+    }
+
+    /// Closes every connection; later calls open or refuse.
+    pub fn close(&self) {
+        lock(&self.readers).clear();
+        *lock(&self.watcher) = None;
+        *lock(&self.writer) = None;
+    }
+}
+
+/// The number of [`Store::data_version`], asked of the writing connection from within a transaction.
+pub(crate) fn data_version(connection: &Connection) -> Result<i64, RegistryError> {
+    let mut statement = connection.prepare_cached("PRAGMA data_version")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+fn closed() -> RegistryError {
+    RegistryError::BadArgument { reason: "the repository is closed".to_owned() }
+}
+
+/// Begins in the database what was begun only here.
+fn make_real(connection: &Connection, state: &mut TransactionState, doing: &str) -> Result<(), RegistryError> {
+    while state.real < state.depth {
+        let sql =
+            if state.real == 0 { "BEGIN IMMEDIATE".to_owned() } else { format!("SAVEPOINT level_{}", state.real + 1) };
+        connection.execute_batch(&sql).map_err(|error| RegistryError::database(doing, &error))?;
+        state.real += 1;
+    }
+    Ok(())
+}
+
+fn undo(connection: &Connection, state: &mut TransactionState, outermost: bool) -> Result<(), RegistryError> {
+    if connection.is_autocommit() {
+        // The database gave up the whole transaction by itself, as it does when the disk is full.
+        state.broken = !outermost;
+        return Ok(());
+    }
+    if outermost {
+        return Ok(connection.execute_batch("ROLLBACK")?);
+    }
+    let level = state.depth;
+    Ok(connection.execute_batch(&format!("ROLLBACK TO level_{level}; RELEASE level_{level}"))?)
+}
+
+/// COMMIT failed: find out what is true, leave no transaction open, and say so.
+fn commit_failed(
+    connection: &Connection,
+    error: &rusqlite::Error,
+    happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
+) -> Result<(), RegistryError> {
+    if !connection.is_autocommit() {
+        // Still open, so nothing was kept; giving it up makes that final.
+        connection.execute_batch("ROLLBACK")?;
+        return Err(RegistryError::database("committing", error));
+    }
+    match happened(connection) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(RegistryError::database("committing", error)),
+        Err(_) => Err(RegistryError::CommitUnknown { reason: error.to_string() }),
+    }
+}
+
+/// Runs one SELECT on a connection; see [`Store::select`].
+pub(crate) fn select(
+    connection: &Connection,
+    sql: &str,
+    values: &[Value],
+    types: &[ColumnType],
+) -> Result<Vec<Column>, RegistryError> {
+    let mut statement = connection
+        .prepare_cached(sql)
+        .map_err(|error| RegistryError::Database { doing: format!("preparing `{sql}`"), reason: error.to_string() })?;
+    bind_values(&mut statement, values)?;
+    decode_rows(&mut statement, types)
+}
