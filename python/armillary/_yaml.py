@@ -66,11 +66,11 @@ def load(text: str | bytes, *, source: str = "text", include: Include | None = N
         raise ConfigurationError(f"`{source}` is not YAML: {error}") from error
     finally:
         loader.dispose()
-    _refuse_bombs(value, source)
+    refuse_bombs(value, source)
     return value
 
 
-def _refuse_bombs(value: Any, source: str) -> None:
+def refuse_bombs(value: Any, source: str) -> None:
     """Count values as if aliases were copied; each shared object is walked once."""
     sizes: dict[int, int] = {}
 

@@ -1,0 +1,146 @@
+"""Tasks, pipelines, quantum graphs and their execution.
+
+The names here are those of `lsst.pipe.base`. Each is imported when it is first used: what a script does not touch
+costs it nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from armillary.errors import IncompatibleGraphError, ScalarError, TaskError
+    from armillary.pipeline import automatic_connection_constants, connectionTypes
+    from armillary.pipeline.config import PipelineTaskConfig
+    from armillary.pipeline.connections import (
+        AdjustQuantumHelper,
+        DeferredDatasetRef,
+        InputQuantizedConnection,
+        OutputQuantizedConnection,
+        PipelineTaskConnections,
+        QuantizedConnection,
+        iterConnections,
+    )
+    from armillary.pipeline.metadata import (
+        GetDictMetadata,
+        GetSetDictMetadata,
+        NestedMetadataDict,
+        SetDictMetadata,
+        TaskMetadata,
+    )
+    from armillary.pipeline.pipeline import LabelSpecifier, Pipeline
+    from armillary.pipeline.pipeline_task import PipelineTask
+    from armillary.pipeline.quantum_context import ExecutionResources, QuantumContext
+    from armillary.pipeline.status import (
+        AlgorithmError,
+        AnnotatedPartialOutputsError,
+        ExceptionInfo,
+        InvalidQuantumError,
+        NoWorkFound,
+        QuantumAttemptStatus,
+        QuantumSuccessCaveats,
+        RepeatableQuantumError,
+        UnprocessableDataError,
+        UpstreamFailureNoWorkFound,
+    )
+    from armillary.pipeline.struct import Struct
+    from armillary.pipeline.task import Task
+    from armillary.pipeline.task_definition import TaskDef, TaskFactory
+    from armillary.pipeline.timer import timeMethod
+
+_HOME = {
+    "AdjustQuantumHelper": "armillary.pipeline.connections",
+    "AlgorithmError": "armillary.pipeline.status",
+    "AnnotatedPartialOutputsError": "armillary.pipeline.status",
+    "DeferredDatasetRef": "armillary.pipeline.connections",
+    "ExceptionInfo": "armillary.pipeline.status",
+    "ExecutionResources": "armillary.pipeline.quantum_context",
+    "GetDictMetadata": "armillary.pipeline.metadata",
+    "GetSetDictMetadata": "armillary.pipeline.metadata",
+    "IncompatibleGraphError": "armillary.errors",
+    "InputQuantizedConnection": "armillary.pipeline.connections",
+    "InvalidQuantumError": "armillary.pipeline.status",
+    "LabelSpecifier": "armillary.pipeline.pipeline",
+    "NestedMetadataDict": "armillary.pipeline.metadata",
+    "NoWorkFound": "armillary.pipeline.status",
+    "OutputQuantizedConnection": "armillary.pipeline.connections",
+    "Pipeline": "armillary.pipeline.pipeline",
+    "PipelineTask": "armillary.pipeline.pipeline_task",
+    "PipelineTaskConfig": "armillary.pipeline.config",
+    "PipelineTaskConnections": "armillary.pipeline.connections",
+    "QuantizedConnection": "armillary.pipeline.connections",
+    "QuantumAttemptStatus": "armillary.pipeline.status",
+    "QuantumContext": "armillary.pipeline.quantum_context",
+    "QuantumSuccessCaveats": "armillary.pipeline.status",
+    "RepeatableQuantumError": "armillary.pipeline.status",
+    "ScalarError": "armillary.errors",
+    "SetDictMetadata": "armillary.pipeline.metadata",
+    "Struct": "armillary.pipeline.struct",
+    "Task": "armillary.pipeline.task",
+    "TaskDef": "armillary.pipeline.task_definition",
+    "TaskError": "armillary.errors",
+    "TaskFactory": "armillary.pipeline.task_definition",
+    "TaskMetadata": "armillary.pipeline.metadata",
+    "UnprocessableDataError": "armillary.pipeline.status",
+    "UpstreamFailureNoWorkFound": "armillary.pipeline.status",
+    "iterConnections": "armillary.pipeline.connections",
+    "timeMethod": "armillary.pipeline.timer",
+}
+_SUBMODULES = frozenset({"automatic_connection_constants", "connectionTypes"})
+
+__all__ = [
+    "AdjustQuantumHelper",
+    "AlgorithmError",
+    "AnnotatedPartialOutputsError",
+    "DeferredDatasetRef",
+    "ExceptionInfo",
+    "ExecutionResources",
+    "GetDictMetadata",
+    "GetSetDictMetadata",
+    "IncompatibleGraphError",
+    "InputQuantizedConnection",
+    "InvalidQuantumError",
+    "LabelSpecifier",
+    "NestedMetadataDict",
+    "NoWorkFound",
+    "OutputQuantizedConnection",
+    "Pipeline",
+    "PipelineTask",
+    "PipelineTaskConfig",
+    "PipelineTaskConnections",
+    "QuantizedConnection",
+    "QuantumAttemptStatus",
+    "QuantumContext",
+    "QuantumSuccessCaveats",
+    "RepeatableQuantumError",
+    "ScalarError",
+    "SetDictMetadata",
+    "Struct",
+    "Task",
+    "TaskDef",
+    "TaskError",
+    "TaskFactory",
+    "TaskMetadata",
+    "UnprocessableDataError",
+    "UpstreamFailureNoWorkFound",
+    "automatic_connection_constants",
+    "connectionTypes",
+    "iterConnections",
+    "timeMethod",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,60 @@
+"""Classes by their dotted names, imported when a user asked for what they do."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from armillary._words import did_you_mean
+
+__all__ = ["class_name", "import_class"]
+
+
+def import_class(name: str) -> Any:
+    """Import what `package.module.Name` stands for.
+
+    Raises
+    ------
+    ImportError
+        A module cannot be found, or has no such name. A failure inside an imported module passes through as it is.
+
+    >>> import_class("armillary.pipeline.struct.Struct")(a=1)
+    Struct(a=1)
+
+    """
+    module_name, _, attribute = name.rpartition(".")
+    if not module_name:
+        raise ModuleNotFoundError(f"`{name}` is no full class name; write `package.module.{name}`")
+    module, rest = _import_module(module_name, name)
+    found: Any = module
+    for part in [*rest, attribute]:
+        if not hasattr(found, part):
+            where = getattr(found, "__name__", str(found))
+            raise ImportError(f"`{where}` has no `{part}` (for `{name}`){did_you_mean(part, dir(found))}")
+        found = getattr(found, part)
+    return found
+
+
+def _import_module(module_name: str, wanted: str) -> tuple[Any, list[str]]:
+    """Import the longest part of a dotted name that is a module; return it and the attributes that are left."""
+    parts = module_name.split(".")
+    for length in range(len(parts), 0, -1):
+        tried = ".".join(parts[:length])
+        try:
+            return importlib.import_module(tried), parts[length:]
+        except ModuleNotFoundError as error:
+            if error.name is None or not (tried == error.name or tried.startswith(error.name + ".")):
+                raise  # the module is there but something it imports is not
+    near = did_you_mean(parts[0], [key for key in sys.modules if "." not in key])
+    raise ModuleNotFoundError(f"no module is called `{parts[0]}` (for `{wanted}`){near}; is it on PYTHONPATH?")
+
+
+def class_name(kind: Any) -> str:
+    """Return the dotted name by which a class can be imported.
+
+    >>> from armillary.pipeline import Struct
+    >>> class_name(Struct)
+    'armillary.pipeline.struct.Struct'
+    """
+    return f"{kind.__module__}.{kind.__qualname__}"
