@@ -35,10 +35,14 @@ def internal_imports(source: Path) -> Iterator[tuple[str, str, Path]]:
             if isinstance(node, ast.Import):
                 modules = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                modules = [f"armillary.{alias.name}" for alias in node.names] if node.module == "armillary" else [node.module]
+                modules = (
+                    [f"armillary.{alias.name}" for alias in node.names] if node.module == "armillary" else [node.module]
+                )
             elif isinstance(node, ast.ImportFrom) and node.level:
                 base = ("armillary", *path.relative_to(source).parts)[: -node.level]
-                modules = [".".join((*base, node.module))] if node.module else [".".join((*base, a.name)) for a in node.names]
+                modules = (
+                    [".".join((*base, node.module))] if node.module else [".".join((*base, a.name)) for a in node.names]
+                )
             for module in modules:
                 parts = module.split(".")
                 if parts[0] == "armillary" and len(parts) > 1:

@@ -58,23 +58,30 @@ impl DataCoordinate {
         group: DimensionGroup,
         lookup: &mut dyn FnMut(&str) -> Option<Key>,
     ) -> Result<Self, DimensionError> {
+        Self::from_lookup(universe, group, &mut |index| lookup(&universe.get(index).name))
+    }
+
+    /// As [`Self::standardize`], from a look-up by position in the universe.
+    pub fn from_lookup(
+        universe: &Arc<Universe>,
+        group: DimensionGroup,
+        lookup: &mut dyn FnMut(ElementIndex) -> Option<Key>,
+    ) -> Result<Self, DimensionError> {
         let info = universe.info(group);
         let mut values = Vec::with_capacity(info.required.len() + info.implied.len());
         for index in &info.required {
-            let name = universe.get(*index).name.as_str();
-            match lookup(name) {
+            match lookup(*index) {
                 Some(key) => values.push(check(universe, *index, key)?),
-                None => return Err(missing(universe, &info, name, lookup)),
+                None => return Err(missing(universe, &info, *index, lookup)),
             }
         }
-        let mut implied = Vec::with_capacity(info.implied.len());
         for index in &info.implied {
-            if let Some(key) = lookup(&universe.get(*index).name) {
-                implied.push(check(universe, *index, key)?);
+            if let Some(key) = lookup(*index) {
+                values.push(check(universe, *index, key)?);
             }
         }
-        if implied.len() == info.implied.len() {
-            values.extend(implied);
+        if values.len() < info.required.len() + info.implied.len() {
+            values.truncate(info.required.len());
         }
         Ok(Self { universe: universe.clone(), info, values: values.into() })
     }
@@ -131,9 +138,7 @@ impl DataCoordinate {
         if group == self.group() {
             return Ok(self.clone());
         }
-        Self::standardize(&self.universe, group, &mut |name| {
-            self.universe.find(name).and_then(|element| self.get(element.index)).cloned()
-        })
+        Self::from_lookup(&self.universe, group, &mut |index| self.get(index).cloned())
     }
 }
 
@@ -159,18 +164,15 @@ fn check(universe: &Universe, index: ElementIndex, key: Key) -> Result<Key, Dime
 fn missing(
     universe: &Universe,
     info: &GroupInfo,
-    name: &str,
-    lookup: &mut dyn FnMut(&str) -> Option<Key>,
+    lacking: ElementIndex,
+    lookup: &mut dyn FnMut(ElementIndex) -> Option<Key>,
 ) -> DimensionError {
     let given: Vec<String> = info
         .keys()
-        .filter_map(|index| {
-            let name = universe.get(index).name.as_str();
-            lookup(name).map(|key| format!("{name}: {key}"))
-        })
+        .filter_map(|index| lookup(index).map(|key| format!("{}: {key}", universe.get(index).name)))
         .collect();
     DimensionError::MissingKey {
-        name: name.to_owned(),
+        name: universe.get(lacking).name.clone(),
         wanted: info.required.iter().map(|index| universe.get(*index).name.clone()).collect(),
         given: format!("{{{}}}", given.join(", ")),
     }

@@ -32,15 +32,22 @@ impl fmt::Debug for Universe {
 impl PartialEq for Universe {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
-            || (self.version, &self.namespace, &self.elements) == (other.version, &other.namespace, &other.elements)
+            || (self.version, &self.namespace, self.common_skypix, &self.elements)
+                == (other.version, &other.namespace, other.common_skypix, &other.elements)
+                && self.spatial == other.spatial
+                && self.temporal == other.temporal
     }
 }
 
 /// The document of the default universe: namespace `daf_butler`, version 8.
 const DEFAULT_DOCUMENT: &str = include_str!("universe8.json");
 
-static DEFAULT: LazyLock<Arc<Universe>> =
-    LazyLock::new(|| Universe::from_json(DEFAULT_DOCUMENT).expect("the document shipped with the crate is valid"));
+static DEFAULT: LazyLock<Arc<Universe>> = LazyLock::new(|| {
+    Arc::new(document::parse(DEFAULT_DOCUMENT).expect("the document shipped with the crate is valid"))
+});
+
+/// Every other universe met so far. A process meets a handful, so they are kept for good.
+static KNOWN: Mutex<Vec<Arc<Universe>>> = Mutex::new(Vec::new());
 
 impl Universe {
     /// The universe of a new repository: namespace `daf_butler`, version 8.
@@ -49,7 +56,9 @@ impl Universe {
         DEFAULT.clone()
     }
 
-    /// Builds the universe that a dimension document (JSON) describes.
+    /// The universe that a dimension document (JSON) describes.
+    ///
+    /// Equal universes are one object, so that comparing the universes of two data IDs compares two pointers.
     ///
     /// ```
     /// # use armillary_dimensions::Universe;
@@ -58,7 +67,22 @@ impl Universe {
     /// # Ok::<(), armillary_dimensions::DimensionError>(())
     /// ```
     pub fn from_json(text: &str) -> Result<Arc<Self>, DimensionError> {
-        document::parse(text).map(Arc::new)
+        if text == DEFAULT_DOCUMENT {
+            return Ok(Self::default_universe());
+        }
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.iter().find(|universe| universe.document == text) {
+            return Ok(found.clone());
+        }
+        let parsed = document::parse(text)?;
+        if parsed == **DEFAULT {
+            return Ok(Self::default_universe());
+        }
+        if let Some(found) = known.iter().find(|universe| ***universe == parsed) {
+            return Ok(found.clone());
+        }
+        known.push(Arc::new(parsed));
+        Ok(known[known.len() - 1].clone())
     }
 
     /// Version of the document.

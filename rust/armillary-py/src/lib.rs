@@ -7,6 +7,9 @@
 
 mod call;
 mod errors;
+mod graph_errors;
+mod json;
+mod pipeline_graph;
 mod sphere;
 
 use pyo3::prelude::*;
@@ -14,6 +17,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
+    pipeline_graph::register(module)?;
     sphere::register(module)?;
     Ok(())
 }

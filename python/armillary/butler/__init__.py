@@ -1,0 +1,77 @@
+"""Find, read and write data by what they are: the names of `lsst.daf.butler`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "armillary._core": [
+        "DataCoordinate",
+        "DatasetRef",
+        "DatasetType",
+        "DimensionElement",
+        "DimensionGroup",
+        "DimensionRecord",
+        "DimensionUniverse",
+        "Timespan",
+    ],
+    "armillary.butler.butler": ["Butler"],
+    "armillary.butler.collection_type": ["CollectionType", "DatasetExistence", "DatasetIdGenEnum"],
+    "armillary.butler.collections": ["ButlerCollections", "CollectionInfo"],
+    "armillary.butler.deferred": ["DeferredDatasetHandle"],
+    "armillary.butler.exporting": ["RepoExportContext"],
+    "armillary.butler.limited": ["DatasetRefURIs", "LimitedButler"],
+    "armillary.butler.metrics": ["ButlerMetrics"],
+    "armillary.butler.quantum_backed": ["Quantum", "QuantumBackedButler"],
+    "armillary.butler.registry": ["CollectionSummary", "DatasetAssociation", "Registry", "RegistryDefaults"],
+    "armillary.config": ["ButlerConfig", "Config"],
+    "armillary.errors": [
+        "AmbiguousDatasetError",
+        "ButlerUserError",
+        "CalibrationLookupError",
+        "CollectionCycleError",
+        "CollectionTypeError",
+        "DataIdValueError",
+        "DatasetNotFoundError",
+        "DatasetTypeExpressionError",
+        "DatasetTypeNotSupportedError",
+        "DimensionNameError",
+        "DimensionValueError",
+        "EmptyQueryResultError",
+        "FileIntegrityError",
+        "FormatterNotImplementedError",
+        "InconsistentDataIdError",
+        "InconsistentUniverseError",
+        "InvalidQueryError",
+        "MissingCollectionError",
+        "MissingDatasetTypeError",
+        "NoDefaultCollectionError",
+        "UnknownComponentError",
+        "ValidationError",
+    ],
+    "armillary.storage": [
+        "FileDataset",
+        "FormatterV2",
+        "StorageClass",
+        "StorageClassDelegate",
+        "StorageClassFactory",
+    ],
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    # Names are imported when they are asked for: `import armillary.butler` alone costs next to nothing.
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

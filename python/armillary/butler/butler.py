@@ -1,0 +1,742 @@
+"""The butler: find, read and write data by what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from armillary import _core
+from armillary.butler.collection_type import CollectionType, DatasetExistence
+from armillary.butler.collections import ButlerCollections, CollectionChains, as_patterns, is_glob
+from armillary.butler.data_id_rewriting import rewrite_data_id
+from armillary.butler.limited import DatasetRefURIs, LimitedButler
+from armillary.butler.metrics import ButlerMetrics
+from armillary.butler.moving import MovingMixin
+from armillary.butler.query import Query, QueryContext, type_name
+from armillary.butler.registry import Registry
+from armillary.butler.searching import SearchingMixin
+from armillary.butler.writing import WriteSession
+from armillary.config import ButlerConfig
+from armillary.errors import (
+    CalibrationLookupError,
+    DatasetNotFoundError,
+    DimensionNameError,
+    DimensionValueError,
+    NoDefaultCollectionError,
+)
+from armillary.repository_config import database_location, repository_root
+
+if TYPE_CHECKING:
+    from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse, Timespan
+
+__all__ = ["Butler"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Defaults:
+    """What is used when a call does not say."""
+
+    collections: tuple[str, ...] = ()
+    run: str | None = None
+    data_id: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    infer: bool = True
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Butler(MovingMixin, SearchingMixin, LimitedButler):
+    """An open repository.
+
+    Parameters
+    ----------
+    config
+        Directory, `butler.yaml`, label of a known repository, URI, or a configuration.
+    collections
+        Collections to search when a call names none: a name, a glob, or several.
+    run
+        RUN to write to; made if it does not exist. It is searched first unless `collections` is given.
+    writeable
+        Whether anything may be changed; if not given, whether `run` is.
+    inferDefaults
+        Whether a governor dimension (instrument, skymap) that has one value only in `collections` is used by default.
+    without_datastore
+        Open the registry only.
+    **dataId
+        Default values of governor dimensions.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no repository there.
+    MissingCollectionError
+        If a collection does not exist.
+
+    Examples
+    --------
+    >>> from armillary.testing import small_repository
+    >>> with small_repository(run="u/me") as butler:
+    ...     ref = butler.put({"mean": 3.5}, "summary", instrument="Cam")
+    ...     butler.get("summary", instrument="Cam")
+    {'mean': 3.5}
+    """
+
+    def __init__(
+        self,
+        config: Any = None,
+        *,
+        collections: Any = None,
+        run: str | None = None,
+        searchPaths: Iterable[Any] | None = None,
+        writeable: bool | None = None,
+        inferDefaults: bool = True,
+        without_datastore: bool = False,
+        metrics: ButlerMetrics | None = None,
+        **dataId: Any,
+    ):
+        if writeable is None:
+            writeable = run is not None
+        self._config = (
+            config
+            if isinstance(config, ButlerConfig)
+            else ButlerConfig(config, searchPaths=searchPaths, without_datastore=without_datastore)
+        )
+        self._root = repository_root(self._config, self._config.configFile)
+        location = database_location(self._config, self._root)
+        if location.path is None:
+            raise NotImplementedError(f"a {location.dialect} registry cannot be opened yet; only SQLite files can")
+        self._core_registry = _core.Registry.open(location.path, writeable=writeable)
+        self._writeable = writeable
+        self._without_datastore = without_datastore
+        self._datastore_cache: Any = None
+        self._metrics = metrics or ButlerMetrics()
+        self._session: WriteSession | None = None
+        self._closed = False
+        if writeable and run is not None:
+            self._core_registry.register_collection(run, int(CollectionType.RUN), None)
+        self._defaults = self._make_defaults(collections, run, inferDefaults, dataId)
+
+    @classmethod
+    def from_config(cls, config: Any = None, **kwargs: Any) -> Butler:
+        """Open a repository; the same as `Butler(...)`."""
+        return cls(config, **kwargs)
+
+    @staticmethod
+    def makeRepo(
+        root: Any,
+        config: Any = None,
+        dimensionConfig: Any = None,
+        standalone: bool = False,
+        searchPaths: list[str] | None = None,
+        forceConfigRoot: bool = True,
+        outfile: Any = None,
+        overwrite: bool = False,
+    ) -> ButlerConfig:
+        """Make a new repository; nothing is left behind if that fails.
+
+        Parameters
+        ----------
+        root
+            Its directory; made if needed.
+        config
+            Configuration to start from.
+        dimensionConfig
+            Dimension document, as a mapping or the path of a YAML or JSON file; by default the current universe.
+        """
+        from armillary.butler.repository import make_repository
+
+        return make_repository(
+            root,
+            config,
+            dimensionConfig,
+            standalone=standalone,
+            search_paths=searchPaths,
+            force_root=forceConfigRoot,
+            outfile=outfile,
+            overwrite=overwrite,
+        )
+
+    @staticmethod
+    def has_repo_config(root: Any) -> bool:
+        """Whether there is a repository in a directory."""
+        import os
+
+        return os.path.exists(os.path.join(os.fspath(root), "butler.yaml"))
+
+    @classmethod
+    def get_known_repos(cls) -> set[str]:
+        """Labels of the repositories in the index."""
+        from armillary.repository_config import repository_index
+
+        return set(repository_index())
+
+    @classmethod
+    def get_repo_uri(cls, label: str, return_label: bool = False) -> Any:
+        """Where the repository with a label is."""
+        from armillary.repository_config import repository_index
+
+        try:
+            return repository_index()[label]
+        except KeyError:
+            if return_label:
+                return label
+            raise
+
+    def _make_defaults(self, collections: Any, run: str | None, infer: bool, given: Mapping[str, Any]) -> Defaults:
+        if collections is None:
+            names: list[str] = [run] if run is not None else []
+        else:
+            patterns = as_patterns(collections)
+            if patterns is None or any(map(is_glob, patterns)):
+                names = self._core_registry.query_collections(patterns)
+            else:
+                names = patterns
+                for name in names:
+                    self._core_registry.collection(name)  # says at once if it does not exist
+        governors = set(self.dimensions.governor_dimensions.names)
+        unknown = [key for key in given if key not in governors]
+        if unknown:
+            raise DimensionNameError(
+                f"`{unknown[0]}` cannot have a default value; only {', '.join(sorted(governors))} can"
+            )
+        data_id = dict(given)
+        if infer and names:
+            data_id = {**self._infer_governors(names, governors - set(given)), **data_id}
+        return Defaults(tuple(names), run, data_id, infer, dict(given))
+
+    def _infer_governors(self, names: list[str], governors: set[str]) -> dict[str, str]:
+        values: dict[str, set[str]] = {governor: set() for governor in sorted(governors)}
+        for name in self._core_registry.flatten_collections(names):
+            for governor, found in self._core_registry.collection_summary(name)[1].items():
+                if governor in values:
+                    values[governor].update(found)
+        return {governor: next(iter(found)) for governor, found in values.items() if len(found) == 1}
+
+    def clone(
+        self,
+        *,
+        collections: Any = ...,
+        run: Any = ...,
+        inferDefaults: Any = ...,
+        dataId: Any = ...,
+        metrics: ButlerMetrics | None = None,
+    ) -> Butler:
+        """Give a butler for the same repository with other defaults."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.__dict__.pop("_query_context_cache", None)
+        other._metrics = metrics or ButlerMetrics()
+        other._session = None
+        old = self._defaults
+        if run is ...:
+            run = old.run
+            if collections is ...:
+                collections = old.collections
+        elif collections is ...:
+            collections = old.collections
+        other._defaults = other._make_defaults(
+            collections,
+            run,
+            old.infer if inferDefaults is ... else inferDefaults,
+            old.given if dataId is ... else dataId,
+        )
+        return other
+
+    # -- what it is
+
+    def __enter__(self) -> Butler:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; later use raises `RuntimeError`."""
+        if not self._closed:
+            self._closed = True
+            self._core_registry.close()
+
+    def __str__(self) -> str:
+        datastore = "none" if self._without_datastore else self._datastore.name
+        return (
+            f"Butler(collections={list(self._defaults.collections)}, run={self.run!r}, "
+            f"datastore='{datastore}', registry='SQLite3@{self._core_registry.path}')"
+        )
+
+    __repr__ = __str__
+
+    @property
+    def dimensions(self) -> DimensionUniverse:
+        """All dimensions of the repository."""
+        return self._core_registry.universe
+
+    @property
+    def run(self) -> str | None:
+        """The RUN that is written to by default."""
+        return self._defaults.run
+
+    @property
+    def collections(self) -> ButlerCollections:
+        """The collections of the repository; as a sequence, those searched by default."""
+        return ButlerCollections(self._core_registry, self._defaults.collections)
+
+    @property
+    def collection_chains(self) -> CollectionChains:
+        """The chains of the repository, by name."""
+        return CollectionChains(self.collections)
+
+    @property
+    def registry(self) -> Registry:
+        """The older face of the registry."""
+        return Registry(self)
+
+    @property
+    def storageClasses(self) -> Any:
+        """All storage classes of the repository."""
+        from armillary.storage import storage_class_factory
+
+        return storage_class_factory()
+
+    @property
+    def _datastore(self) -> Any:
+        if self._datastore_cache is None:
+            if self._without_datastore:
+                raise RuntimeError("this butler was opened without a datastore, so no dataset can be read or written")
+            from armillary.storage import make_datastore
+
+            self._datastore_cache = make_datastore(
+                self._config, self._root, universe=self.dimensions, writeable=self._writeable
+            )
+        return self._datastore_cache
+
+    @property
+    def _query_context(self) -> QueryContext:
+        context = self.__dict__.get("_query_context_cache")
+        if context is None:
+            context = QueryContext(
+                self._core_registry,
+                _core.QueryEngine(self._core_registry),
+                self.dimensions,
+                self._defaults.collections,
+                self._defaults.data_id,
+            )
+            self.__dict__["_query_context_cache"] = context
+        return context  # type: ignore[no-any-return]
+
+    def isWriteable(self) -> bool:
+        """Whether anything can be changed."""
+        return self._writeable
+
+    def _need_writeable(self) -> None:
+        if not self._writeable:
+            raise TypeError("Butler is read-only; open it with `writeable=True` or a `run`")
+
+    def get_datastore_names(self) -> tuple[str, ...]:
+        """Names of the datastores."""
+        return (self._datastore.name,)
+
+    # -- finding
+
+    def get_dataset_type(self, name: str) -> DatasetType:
+        """Give a dataset type by name.
+
+        Raises
+        ------
+        MissingDatasetTypeError
+            If there is none; names the nearest.
+        """
+        return self._core_registry.dataset_type(name)
+
+    def _register_dataset_type(self, dataset_type: DatasetType) -> bool:
+        self._need_writeable()
+        self.storageClasses.getStorageClass(dataset_type.storageClass_name)  # says at once if it is unknown
+        return self._core_registry.register_dataset_type(dataset_type)
+
+    def _collections_to_search(self, collections: Any) -> list[str]:
+        return self._query_context.search_path(collections, globs_allowed=False)
+
+    def _standardize(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> DataCoordinate:
+        """Make the data ID of a dataset type from what the user gave."""
+        try:
+            return _core.DataCoordinate.standardize(
+                data_id,
+                dimensions=dataset_type.dimensions,
+                universe=self.dimensions,
+                defaults=self._defaults.data_id,
+                **kwargs,
+            )
+        except (DimensionNameError, DimensionValueError):
+            given = rewrite_data_id(self, dataset_type, data_id, kwargs)
+            return _core.DataCoordinate.standardize(
+                given, dimensions=dataset_type.dimensions, universe=self.dimensions, defaults=self._defaults.data_id
+            )
+
+    def _temporal_hint(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> Timespan | None:
+        """Give the timespan of an exposure or visit in a data ID that asks for a calibration."""
+        if not dataset_type.isCalibration:
+            return None
+        given = {**self._defaults.data_id, **(dict(getattr(data_id, "mapping", data_id) or {})), **kwargs}
+        for name in ("exposure", "visit"):
+            if name in given and name not in dataset_type.dimensions:
+                return self._expand(
+                    {key: given[key] for key in given if key in ("instrument", name)}, [name], {}
+                ).timespan
+        return None
+
+    def _expand(
+        self, data_id: Any, dimensions: Any, kwargs: Mapping[str, Any], *, with_defaults: bool = True
+    ) -> DataCoordinate:
+        plain = _core.DataCoordinate.standardize(
+            data_id,
+            dimensions=dimensions,
+            universe=self.dimensions,
+            defaults=self._defaults.data_id if with_defaults else None,
+            **kwargs,
+        )
+        return self._core_registry.expand_data_id(plain)
+
+    def find_dataset(
+        self,
+        dataset_type: DatasetType | str,
+        data_id: Any = None,
+        *,
+        collections: Any = None,
+        timespan: Timespan | None = None,
+        storage_class: Any = None,
+        dimension_records: bool = False,
+        datastore_records: bool = False,
+        **kwargs: Any,
+    ) -> DatasetRef | None:
+        """Find the first dataset of a type and data ID in collections, or None.
+
+        Parameters
+        ----------
+        timespan
+            When a calibration must be valid; by default that of an exposure or visit in the data ID.
+
+        Raises
+        ------
+        CalibrationLookupError
+            If several calibrations are valid.
+        """
+        found_type = self._core_registry.dataset_type(type_name(dataset_type))
+        coordinate = self._standardize(found_type, data_id, kwargs)
+        if timespan is None:
+            timespan = self._temporal_hint(found_type, data_id, kwargs)
+        path = self._collections_to_search(collections)
+        ref = self._core_registry.find_dataset(found_type.name, coordinate, path, timespan=timespan)
+        if ref is None:
+            return None
+        if dimension_records:
+            ref = ref.expanded(self._core_registry.expand_data_id(ref.dataId))
+        return ref if storage_class is None else ref.overrideStorageClass(storage_class)
+
+    def _find_records(
+        self, wanted: Any, data_id: Any, collections: Any, timespan: Timespan | None, kwargs: Mapping[str, Any]
+    ) -> tuple[DatasetRef, list[_core.FileRecord]]:
+        """Find a dataset and where its files are, for reading."""
+        if isinstance(wanted, _core.DatasetRef):
+            if data_id is not None or kwargs:
+                raise ValueError("a dataset reference already has its data ID; give one or the other")
+            return wanted, self._core_registry.records([wanted.id])
+        dataset_type = self._core_registry.dataset_type(type_name(wanted))
+        coordinate = self._standardize(dataset_type, data_id, kwargs)
+        if timespan is None:
+            timespan = self._temporal_hint(dataset_type, data_id, kwargs)
+        path = self._collections_to_search(collections)
+        found = self._core_registry.find_records(dataset_type.name, coordinate, path, timespan=timespan)
+        if found is None:
+            raise DatasetNotFoundError(self._not_found_message(dataset_type, coordinate, path))
+        ref, records = found
+        if not isinstance(wanted, str) and wanted.storageClass_name != ref.datasetType.storageClass_name:
+            ref = ref.overrideStorageClass(wanted.storageClass_name)
+        return ref, records
+
+    def _not_found_message(self, dataset_type: DatasetType, coordinate: DataCoordinate, path: list[str]) -> str:
+        message = f"no `{dataset_type.name}` with data ID {coordinate} in {', '.join(f'`{name}`' for name in path)}"
+        parent = dataset_type.nameAndComponent()[0]
+        everywhere = self._core_registry.query_collections(None, [1, 2, 4])
+        elsewhere = []
+        for name in everywhere:
+            try:
+                if self._core_registry.find_dataset(parent, coordinate, [name]) is not None:
+                    elsewhere.append(name)
+            except CalibrationLookupError:
+                elsewhere.append(name)
+            if len(elsewhere) == 3:
+                break
+        if elsewhere:
+            return f"{message}; it is in {', '.join(f'`{name}`' for name in elsewhere)}"
+        return f"{message}, nor in any other collection; `query_datasets` lists what there is"
+
+    def _need_records(self, ref: DatasetRef, records: list[_core.FileRecord]) -> list[_core.FileRecord]:
+        if not records:
+            raise FileNotFoundError(f"the dataset {ref} is known to the registry, but no file of it is stored")
+        return records
+
+    # -- reading
+
+    def get(
+        self,
+        datasetRefOrType: Any,
+        /,
+        dataId: Any = None,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        collections: Any = None,
+        storageClass: Any = None,
+        timespan: Timespan | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Read a dataset.
+
+        Parameters
+        ----------
+        datasetRefOrType
+            A reference, or a dataset type or its name (`"calexp"`, `"calexp.wcs"`).
+        dataId, **kwargs
+            Which one. Record fields may stand for keys: `exposure.day_obs`, `detector="S00"`.
+        parameters
+            What part of it to read, as its storage class allows: `{"bbox": box}`, `{"columns": [...]}`.
+        storageClass
+            Storage class, or its name, to convert the result to.
+        timespan
+            When a calibration must be valid.
+
+        Raises
+        ------
+        DatasetNotFoundError
+            If there is none; says where else it is.
+        FileNotFoundError
+            If its file is gone.
+        """
+        with self._metrics.instrument_get():
+            ref, records = self._find_records(datasetRefOrType, dataId, collections, timespan, kwargs)
+            return self._datastore.get(
+                ref, self._need_records(ref, records), parameters=parameters, storage_class=storageClass
+            )
+
+    def getDeferred(
+        self,
+        datasetRefOrType: Any,
+        /,
+        dataId: Any = None,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        collections: Any = None,
+        storageClass: Any = None,
+        timespan: Timespan | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Find a dataset now and read it later."""
+        ref, records = self._find_records(datasetRefOrType, dataId, collections, timespan, kwargs)
+        self._need_records(ref, records)
+        return super().getDeferred(ref, parameters=parameters, storageClass=storageClass)
+
+    def stored_many(self, refs: Iterable[DatasetRef]) -> dict[DatasetRef, bool]:
+        """Whether the files of datasets are there."""
+        refs = list(refs)
+        by_id: dict[Any, list[_core.FileRecord]] = {}
+        for record in self._core_registry.records([ref.id for ref in refs]):
+            by_id.setdefault(record.dataset_id, []).append(record)
+        return {ref: bool(by_id.get(ref.id)) and self._datastore.exists(by_id[ref.id]) for ref in refs}
+
+    def exists(
+        self,
+        dataset_ref_or_type: Any,
+        /,
+        data_id: Any = None,
+        *,
+        full_check: bool = True,
+        collections: Any = None,
+        **kwargs: Any,
+    ) -> DatasetExistence:
+        """Say what is known of a dataset's existence."""
+        if isinstance(dataset_ref_or_type, _core.DatasetRef):
+            ref: DatasetRef | None = dataset_ref_or_type
+            known = self._core_registry.get_dataset(dataset_ref_or_type.id) is not None
+        else:
+            ref = self.find_dataset(dataset_ref_or_type, data_id, collections=collections, **kwargs)
+            known = ref is not None
+        if ref is None:
+            return DatasetExistence.UNRECOGNIZED
+        result = DatasetExistence.RECORDED if known else DatasetExistence.UNRECOGNIZED
+        records = self._core_registry.records([ref.id])
+        if records:
+            result |= DatasetExistence.DATASTORE
+            if not full_check:
+                result |= DatasetExistence._ASSUMED
+            elif self._datastore.exists(records):
+                result |= DatasetExistence._ARTIFACT
+        return result
+
+    def _exists_many(
+        self, refs: Iterable[DatasetRef], /, *, full_check: bool = True
+    ) -> dict[DatasetRef, DatasetExistence]:
+        return {ref: self.exists(ref, full_check=full_check) for ref in refs}
+
+    def getURIs(
+        self,
+        datasetRefOrType: Any,
+        /,
+        dataId: Any = None,
+        *,
+        predict: bool = False,
+        collections: Any = None,
+        run: str | None = None,
+        **kwargs: Any,
+    ) -> DatasetRefURIs:
+        """Where the files of a dataset are; with `predict`, where they would be written."""
+        try:
+            ref, records = self._find_records(datasetRefOrType, dataId, collections, None, kwargs)
+        except DatasetNotFoundError:
+            if not predict:
+                raise
+            ref, records = self._new_ref(datasetRefOrType, dataId, run, kwargs), []
+        if not records:
+            if not predict:
+                raise FileNotFoundError(f"the dataset {ref} is not in this datastore")
+            return DatasetRefURIs(self._datastore.predict_uri(self._with_records(ref)), {})
+        if len(records) == 1 and records[0].component is None:
+            return DatasetRefURIs(self._datastore.uri(records[0]), {})
+        return DatasetRefURIs(None, {record.component or "": self._datastore.uri(record) for record in records})
+
+    def getURI(
+        self,
+        datasetRefOrType: Any,
+        /,
+        dataId: Any = None,
+        *,
+        predict: bool = False,
+        collections: Any = None,
+        run: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Where the one file of a dataset is."""
+        uris = self.getURIs(datasetRefOrType, dataId, predict=predict, collections=collections, run=run, **kwargs)
+        if uris.primaryURI is None:
+            raise RuntimeError(f"`{datasetRefOrType}` is stored in components; ask for their places with `getURIs`")
+        return uris.primaryURI
+
+    # -- writing
+
+    def _new_ref(self, wanted: Any, data_id: Any, run: str | None, kwargs: Mapping[str, Any]) -> DatasetRef:
+        """Make the reference of a dataset that is to be written."""
+        if isinstance(wanted, _core.DatasetRef):
+            if data_id is not None or kwargs:
+                raise ValueError("a dataset reference already has its data ID; give one or the other")
+            return wanted
+        run = run or self.run
+        if run is None:
+            raise NoDefaultCollectionError("no run to write to: give `run=`, or open the butler with a run")
+        dataset_type = self._core_registry.dataset_type(type_name(wanted))
+        if not isinstance(wanted, str) and wanted.storageClass_name != dataset_type.storageClass_name:
+            dataset_type = dataset_type.overrideStorageClass(wanted.storageClass_name)
+        return _core.DatasetRef(dataset_type, self._standardize(dataset_type, data_id, kwargs), run)
+
+    def _with_records(self, ref: DatasetRef) -> DatasetRef:
+        if ref.dataId.hasRecords() or not self._datastore.needs_records(ref.datasetType):
+            return ref
+        return ref.expanded(self._core_registry.expand_data_id(ref.dataId))
+
+    def put(
+        self,
+        obj: Any,
+        datasetRefOrType: Any,
+        /,
+        dataId: Any = None,
+        *,
+        run: str | None = None,
+        provenance: Any = None,
+        **kwargs: Any,
+    ) -> DatasetRef:
+        """Write a dataset; when this returns, file and records are there for good.
+
+        Parameters
+        ----------
+        obj
+            What to write.
+        datasetRefOrType
+            A reference, or a dataset type or its name.
+        dataId, **kwargs
+            What it is.
+        run
+            RUN to write to, if not the default.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            If the run already has such a dataset.
+        TypeError
+            If the object is not of the storage class and cannot be converted, or the butler is read-only.
+        """
+        self._need_writeable()
+        with self._metrics.instrument_put():
+            ref = self._new_ref(datasetRefOrType, dataId, run, kwargs)
+            self._core_registry.collection(ref.run)
+            prepared = self._datastore.prepare(obj, self._with_records(ref))
+            self._write([(ref, prepared)])
+            return ref
+
+    def _write(self, items: list[tuple[DatasetRef, Any]], *, register: bool = True) -> None:
+        """Write files and their rows, all or none: intent, files, one transaction."""
+        session = WriteSession(self._core_registry, self._datastore)
+        session.write(items, register=register)
+        if self._session is not None:
+            self._session.adopt(session)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Give a block that happens as a whole or not at all, files included.
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository(run="u/me") as butler:
+        ...     try:
+        ...         with butler.transaction():
+        ...             ref = butler.put({"a": 1}, "summary", instrument="Cam")
+        ...             raise ValueError("changed my mind")
+        ...     except ValueError:
+        ...         butler.query_datasets("summary", explain=False)
+        []
+        """
+        self._need_writeable()
+        outer, self._session = (
+            self._session,
+            WriteSession(self._core_registry, None if self._without_datastore else self._datastore),
+        )
+        self._core_registry.begin()
+        try:
+            yield
+        except BaseException:
+            self._core_registry.rollback()
+            self._session.undo()
+            raise
+        else:
+            try:
+                self._core_registry.commit()
+            except BaseException:
+                self._session.undo()
+                raise
+            if outer is not None:
+                outer.adopt(self._session)
+        finally:
+            self._session = outer
+
+    def query(self) -> Any:
+        """Give a block with a query to build; see `Query`."""
+        return _QueryBlock(self._query_context)
+
+
+class _QueryBlock:
+    """`with butler.query() as query`: nothing has to be cleaned up, so results stay usable."""
+
+    def __init__(self, context: QueryContext):
+        self._context = context
+
+    def __enter__(self) -> Query:
+        return Query(self._context)
+
+    def __exit__(self, *args: object) -> None:
+        return None

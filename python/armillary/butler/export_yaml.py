@@ -1,0 +1,148 @@
+"""The YAML of exports: reading and writing its tags."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import uuid
+from typing import IO, Any
+
+import yaml
+
+from armillary import _core
+
+__all__ = ["EXPORT_VERSION", "dump", "load"]
+
+EXPORT_VERSION = "1.0.2"
+
+# The C parser when it is there: exports are large.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+_REGIONS = ("Box", "Circle", "ConvexPolygon", "Ellipse", "UnionRegion", "IntersectionRegion")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?$")
+
+
+def tai_nanoseconds(text: str) -> int:
+    """Parse an ISO time of scale TAI into nanoseconds since 1970-01-01 TAI.
+
+    >>> tai_nanoseconds("1970-01-01 00:00:01.5")
+    1500000000
+    """
+    match = _TIME.match(text)
+    if match is None:
+        raise ValueError(f"`{text}` is not an ISO time")
+    day, hour, minute, second, fraction = match.groups()
+    days = (datetime.datetime.fromisoformat(day) - _EPOCH).days
+    seconds = days * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
+    return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def tai_text(nanoseconds: int) -> str:
+    """Write nanoseconds since 1970-01-01 TAI as an ISO time with nine digits.
+
+    >>> tai_text(1500000000)
+    '1970-01-01 00:00:01.500000000'
+    """
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    moment = _EPOCH + datetime.timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{fraction:09d}"
+
+
+class Tai(int):
+    """Nanoseconds TAI, to be written with the tag of times."""
+
+
+class Region(bytes):
+    """An encoded region with the name of its type."""
+
+    type_name: str
+
+
+class ExportLoader(_Loader):  # type: ignore[misc, valid-type]
+    """Reads the tags of exports; makes plain values only."""
+
+
+class ExportDumper(_Dumper):  # type: ignore[misc, valid-type]
+    """Writes the tags of exports."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write every value out."""
+        return True
+
+
+def _read_timespan(loader: Any, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return _core.Timespan.makeEmpty()
+    content = loader.construct_mapping(node, deep=True)
+    return timespan_of(content.get("begin"), content.get("end"))
+
+
+def _read_region(loader: Any, node: yaml.Node) -> bytes:
+    return bytes.fromhex(loader.construct_mapping(node)["encoded"])
+
+
+def as_nanoseconds(time: Any) -> int | None:
+    """Give a bound of a timespan in nanoseconds TAI; bare YAML times are UTC."""
+    if time is None or isinstance(time, int):
+        return time
+    from astropy.time import Time
+
+    return _core.Timespan.fromInstant(Time(time, scale="utc")).nsec[0]
+
+
+def timespan_of(begin: Any, end: Any) -> _core.Timespan:
+    """Make a timespan of two bounds, either of which may be missing."""
+    unbounded = _core.Timespan(None, None).nsec
+    first, last = as_nanoseconds(begin), as_nanoseconds(end)
+    return _core.Timespan(
+        None, None, _nsec=(unbounded[0] if first is None else first, unbounded[1] if last is None else last)
+    )
+
+
+ExportLoader.add_constructor("!butler_time/tai/iso", lambda _, node: Tai(tai_nanoseconds(node.value)))
+ExportLoader.add_constructor("!uuid", lambda _, node: uuid.UUID(node.value))
+for _name in ("lsst.daf.butler.Timespan", "!lsst.daf.butler.Timespan"):
+    ExportLoader.add_constructor(_name, _read_timespan)
+for _name in _REGIONS:
+    ExportLoader.add_constructor(f"lsst.sphgeom.{_name}", _read_region)
+
+ExportDumper.add_representer(Tai, lambda dumper, time: dumper.represent_scalar("!butler_time/tai/iso", tai_text(time)))
+ExportDumper.add_representer(uuid.UUID, lambda dumper, value: dumper.represent_scalar("!uuid", str(value)))
+ExportDumper.add_representer(
+    Region,
+    lambda dumper, region: dumper.represent_mapping(f"lsst.sphgeom.{region.type_name}", {"encoded": region.hex()}),
+)
+
+
+def _write_timespan(dumper: Any, timespan: _core.Timespan) -> yaml.Node:
+    if timespan.isEmpty():
+        node: yaml.Node = dumper.represent_scalar("!lsst.daf.butler.Timespan", "EMPTY")
+        return node
+    begin, end = timespan_bounds(timespan)
+    mapping: yaml.Node = dumper.represent_mapping("!lsst.daf.butler.Timespan", {"begin": begin, "end": end})
+    return mapping
+
+
+def timespan_bounds(timespan: _core.Timespan) -> tuple[Tai | None, Tai | None]:
+    """Give the bounds of a timespan, None where it has none."""
+    unbounded = _core.Timespan(None, None).nsec
+    begin, end = timespan.nsec
+    return (
+        None if begin == unbounded[0] else Tai(begin),
+        None if end == unbounded[1] else Tai(end),
+    )
+
+
+ExportDumper.add_representer(_core.Timespan, _write_timespan)
+
+
+def load(stream: IO[str]) -> Any:
+    """Read an export."""
+    return yaml.load(stream, Loader=ExportLoader)
+
+
+def dump(content: Any, stream: IO[str]) -> None:
+    """Write an export."""
+    yaml.dump(content, stream, Dumper=ExportDumper, sort_keys=False)

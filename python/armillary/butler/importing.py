@@ -1,0 +1,251 @@
+"""Reading what an export described."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
+
+from armillary import _core
+from armillary.butler.collection_type import CollectionType
+from armillary.butler.export_yaml import load, timespan_of
+from armillary.errors import ValidationError
+
+__all__ = ["import_file"]
+
+# Integer ids of old exports become these (a fact of the format).
+_INTEGER_ID_NAMESPACE = uuid.UUID("4d4851f4-2890-4d41-8779-5f38a3f5062b")
+
+
+def import_file(
+    butler: Any,
+    *,
+    directory: Any,
+    filename: Any,
+    transfer: str | None,
+    skip_dimensions: frozenset[str],
+    record_validation_info: bool,
+    without_datastore: bool,
+) -> None:
+    """Take in an export: definitions first, then everything else as a whole or not at all."""
+    if hasattr(filename, "read"):
+        content = read_export(filename)
+    else:
+        path = os.fspath(filename) if filename is not None else "export.yaml"
+        if directory is not None and not os.path.isabs(path) and not os.path.exists(path):
+            path = os.path.join(os.fspath(directory), path)
+        with open(path, encoding="utf-8") as stream:
+            content = read_export(stream)
+    items = content["data"]
+    version = (
+        int(content.get("universe_version", 0))
+        if content.get("universe_namespace", "daf_butler") == "daf_butler"
+        else None
+    )
+    reader = _Import(butler, version)
+    reader.define(items)
+    with butler.transaction():
+        reader.load_dimensions(items, skip_dimensions)
+        files = reader.load_datasets(items)
+        if not without_datastore:
+            reader.load_files(files, directory, transfer, record_validation_info)
+        reader.load_associations(items)
+
+
+def read_export(stream: IO[str]) -> dict[str, Any]:
+    """Read an export and check that it is one we know.
+
+    Raises
+    ------
+    ValidationError
+        If it is not.
+    """
+    content = load(stream)
+    if not isinstance(content, dict) or not isinstance(content.get("data"), list):
+        raise ValidationError("this file is not an export: it has no list called `data`")
+    version = str(content.get("version", 0))
+    major, minor = (int(part) for part in ("1.0.0" if version == "0" else version).split(".")[:2])
+    if (major, minor) > (1, 0) or major < 1:
+        raise ValidationError(f"this export has version `{version}`; versions 1.0.x can be read")
+    return content
+
+
+class _Import:
+    """One import into one butler."""
+
+    def __init__(self, butler: Any, universe_version: int | None):
+        self._butler = butler
+        self._version = universe_version
+        self._refs: dict[uuid.UUID, _core.DatasetRef] = {}
+
+    def define(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Register dataset types, runs, collections and chains."""
+        registry = self._butler.registry
+        chains: list[Mapping[str, Any]] = []
+        for item in items:
+            if item["type"] == "dataset_type":
+                registry.registerDatasetType(
+                    _core.DatasetType(
+                        item["name"],
+                        self._known_dimensions(item["dimensions"]),
+                        item["storage_class"],
+                        universe=self._butler.dimensions,
+                        isCalibration=item.get("is_calibration", False),
+                    )
+                )
+            elif item["type"] == "run":
+                registry.registerRun(item["name"])
+            elif item["type"] == "collection":
+                kind = CollectionType.from_name(item["collection_type"])
+                registry.registerCollection(item["name"], kind, item.get("doc"))
+                if kind is CollectionType.CHAINED:
+                    chains.append(item)
+        for chain in chains:
+            registry.setCollectionChain(chain["name"], chain["children"])
+
+    def _known_dimensions(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if name in self._butler.dimensions.dimensions.names]
+
+    def load_dimensions(self, items: Iterable[Mapping[str, Any]], skip: frozenset[str]) -> None:
+        """Insert dimension records; those that exist stay."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for item in items:
+            if item["type"] == "dimension":
+                rows.setdefault(item["element"], []).extend(map(_read_record, item["records"]))
+        if self._version is not None:
+            rows = modernise(rows, self._version)
+        for element in self._butler.dimensions.elements:
+            found = rows.pop(element.name, None)
+            if found and element.name not in skip and element.has_own_table:
+                self._butler.registry.insertDimensionData(element.name, *found, skip_existing=True)
+        if rows:
+            raise ValidationError(f"`{next(iter(rows))}` is not a dimension element of this repository")
+
+    def load_datasets(self, items: Iterable[Mapping[str, Any]]) -> list[tuple[str, Any, list[_core.DatasetRef]]]:
+        """Register datasets; give path, formatter and references of each file."""
+        files: list[tuple[str, Any, list[_core.DatasetRef]]] = []
+        for item in items:
+            if item["type"] != "dataset":
+                continue
+            dataset_type = self._butler.get_dataset_type(item["dataset_type"])
+            for record in item["records"]:
+                refs = [
+                    _core.DatasetRef(
+                        dataset_type,
+                        _core.DataCoordinate.standardize(
+                            data_id, dimensions=dataset_type.dimensions, universe=self._butler.dimensions
+                        ),
+                        item["run"],
+                        id=_as_uuid(dataset_id),
+                    )
+                    for dataset_id, data_id in zip(
+                        _as_list(record["dataset_id"]), _as_list(record["data_id"]), strict=True
+                    )
+                ]
+                files.append((record["path"], record.get("formatter"), refs))
+        every = [ref for _, _, refs in files for ref in refs]
+        self._refs.update({ref.id: ref for ref in every})
+        if every:
+            self._butler._core_registry.import_datasets(every)
+        return files
+
+    def load_files(
+        self, files: list[tuple[str, Any, list[_core.DatasetRef]]], directory: Any, transfer: str | None, validate: bool
+    ) -> None:
+        """Take files into the datastore; those of datasets that are stored already stay."""
+        from armillary.storage import FileDataset
+
+        stored = {record.dataset_id for record in self._butler._core_registry.records(list(self._refs))}
+        folder = None if directory is None else os.path.abspath(os.fspath(directory))
+        datasets = [
+            FileDataset(path=_below(folder, path), refs=refs, formatter=formatter)
+            for path, formatter, refs in files
+            if not all(ref.id in stored for ref in refs)
+        ]
+        if datasets:
+            self._butler.ingest(*datasets, transfer=transfer, record_validation_info=validate)
+
+    def load_associations(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Tag and certify."""
+        registry = self._butler.registry
+        for item in items:
+            if item["type"] != "associations":
+                continue
+            if item["collection_type"] == CollectionType.TAGGED.name:
+                registry.associate(item["collection"], self._find(item["dataset_ids"]))
+                continue
+            for valid in item["validity_ranges"]:
+                span = valid["timespan"] if "timespan" in valid else timespan_of(valid.get("begin"), valid.get("end"))
+                registry.certify(item["collection"], self._find(valid["dataset_ids"]), span)
+
+    def _find(self, ids: Iterable[Any]) -> list[_core.DatasetRef]:
+        return [self._refs[_as_uuid(dataset_id)] for dataset_id in ids]
+
+
+def _below(folder: str | None, path: str) -> str:
+    """Give the place of a file that an export names; it may not leave the export's directory.
+
+    Raises
+    ------
+    ValidationError
+        If it does.
+    """
+    if folder is None or "://" in path or os.path.isabs(path):
+        return path
+    place = os.path.normpath(os.path.join(folder, path))
+    if os.path.commonpath([folder, place]) != folder:
+        raise ValidationError(f"the export names `{path}`, which is outside its directory")
+    return place
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _as_uuid(value: Any) -> uuid.UUID:
+    if isinstance(value, uuid.UUID):
+        return value
+    if isinstance(value, int):
+        return uuid.uuid3(_INTEGER_ID_NAMESPACE, str(value))
+    return uuid.UUID(value)
+
+
+def _read_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the bounds of a timespan; leave all else as it is."""
+    row = dict(record)
+    if "datetime_begin" in row or "datetime_end" in row:
+        row["timespan"] = timespan_of(row.pop("datetime_begin", None), row.pop("datetime_end", None))
+    return row
+
+
+def modernise(rows: dict[str, list[dict[str, Any]]], version: int) -> dict[str, list[dict[str, Any]]]:
+    """Turn records of an older universe into those of the current one.
+
+    Before version 6, days and groups were fields of exposures and visits; before 2, a visit had one system; before 1,
+    it had a seeing.
+    """
+    if version < 6:
+        groups: dict[tuple[str, str], None] = {}
+        days: dict[tuple[str, int], None] = {}
+        for exposure in rows.get("exposure", ()):
+            exposure["group"] = exposure.pop("group_name", None) or str(exposure["id"])
+            exposure.pop("group_id", None)
+            groups[exposure["instrument"], exposure["group"]] = None
+        for observation in (*rows.get("exposure", ()), *rows.get("visit", ())):
+            if observation.get("day_obs") is not None:
+                days[observation["instrument"], observation["day_obs"]] = None
+        rows.setdefault("group", []).extend({"instrument": i, "name": name} for i, name in groups)
+        rows.setdefault("day_obs", []).extend({"instrument": i, "id": day} for i, day in days)
+    if version < 2:
+        for visit in rows.get("visit", ()):
+            system = visit.pop("visit_system", None)
+            if system is not None:
+                member = {"instrument": visit["instrument"], "visit": visit["id"], "visit_system": system}
+                rows.setdefault("visit_system_membership", []).append(member)
+        for definition in rows.get("visit_definition", ()):
+            definition.pop("visit_system", None)
+    if version < 1:
+        for visit in rows.get("visit", ()):
+            visit.pop("seeing", None)
+    return rows

@@ -1,0 +1,287 @@
+"""Moving datasets in, out and away: ingest, export, import, transfer, pruning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from armillary.butler.collection_type import CollectionType
+from armillary.errors import CollectionTypeError, OrphanedRecordError
+
+if TYPE_CHECKING:
+    from armillary._core import DatasetRef
+    from armillary._core import Registry as CoreRegistry
+    from armillary.butler.metrics import ButlerMetrics
+
+__all__ = ["MovingMixin"]
+
+
+class MovingMixin:
+    """Methods of `Butler` that move or remove whole files."""
+
+    _core_registry: CoreRegistry
+    _metrics: ButlerMetrics
+
+    @property
+    def _datastore(self) -> Any:
+        raise NotImplementedError
+
+    def _need_writeable(self) -> None:
+        raise NotImplementedError
+
+    def _with_records(self, ref: DatasetRef) -> DatasetRef:
+        raise NotImplementedError
+
+    def _write(self, items: list[tuple[DatasetRef, Any]], *, register: bool = True) -> None:
+        raise NotImplementedError
+
+    def ingest(
+        self,
+        *datasets: Any,
+        transfer: str | None = "auto",
+        record_validation_info: bool = True,
+        skip_existing: bool = False,
+    ) -> None:
+        """Take files in as datasets, all or none.
+
+        Parameters
+        ----------
+        *datasets
+            `FileDataset` objects: a path, the references of the datasets in it, and optionally a formatter.
+        transfer
+            "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct" (leave it where it is), "split", None
+            (it is already below the root), or "auto".
+        record_validation_info
+            Record the size of files (and their checksum, where that is configured).
+        skip_existing
+            Leave datasets that are already there as they are.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            If a dataset is already there.
+        FileNotFoundError
+            If a file is missing.
+        """
+        self._need_writeable()
+        with self._metrics.instrument_ingest(sum(len(dataset.refs) for dataset in datasets)):
+            self._ingest(list(datasets), transfer, record_validation_info, skip_existing)
+
+    def _ingest(self, datasets: list[Any], transfer: str | None, validate: bool, skip_existing: bool) -> None:
+        if skip_existing:
+            known = {ref.id for ref in self._core_registry.get_datasets([r.id for d in datasets for r in d.refs])}
+            datasets = [d for d in datasets if not all(ref.id in known for ref in d.refs)]
+        for run in dict.fromkeys(ref.run for dataset in datasets for ref in dataset.refs):
+            self._core_registry.register_collection(run, int(CollectionType.RUN), None)
+        for dataset in datasets:
+            dataset.refs = [self._with_records(ref) for ref in dataset.refs]
+        prepared = self._datastore.prepare_ingest(datasets, transfer, record_validation_info=validate)
+        self._write([(ref, item) for item in prepared for ref in item.refs])
+
+    def pruneDatasets(
+        self,
+        refs: Iterable[DatasetRef],
+        *,
+        disassociate: bool = True,
+        unstore: bool = False,
+        tags: Iterable[str] = (),
+        purge: bool = False,
+    ) -> None:
+        """Take datasets out of collections, remove their files, or remove them altogether.
+
+        Parameters
+        ----------
+        disassociate
+            Take them out of `tags`, or altogether with `purge`.
+        unstore
+            Remove their files; implied by `purge`.
+        tags
+            TAGGED collections to take them out of.
+        purge
+            Remove them from the registry too.
+
+        Raises
+        ------
+        TypeError
+            If the combination has no meaning.
+        """
+        self._need_writeable()
+        if purge and not disassociate:
+            raise TypeError("`purge=True` needs `disassociate=True`: what is removed altogether is in no collection")
+        if purge and not unstore:
+            raise TypeError("`purge=True` needs `unstore=True`: the files of removed datasets are removed too")
+        if disassociate and not purge and not tags and not unstore:
+            raise TypeError("nothing to do: give `tags`, `unstore=True`, or `purge=True` with `unstore=True`")
+        found = list(refs)
+        tags = [tags] if isinstance(tags, str) else list(tags)
+        if disassociate and not purge:
+            for tag in tags:
+                self._core_registry.disassociate(tag, found)
+        if unstore:
+            self._core_registry.trash(self._datastore.name, [ref.id for ref in found], purge=purge)
+            self._empty_trash()
+
+    def _empty_trash(self) -> None:
+        """Remove the files of trashed datasets, then their records; resumes by itself after a crash."""
+        records = self._core_registry.trashed(self._datastore.name)
+        self._datastore.remove([record.path for record in records if not record.shared])
+        self._core_registry.empty_trash(self._datastore.name, list({record.dataset_id for record in records}))
+
+    def removeRuns(self, names: Iterable[str], unstore: Any = True, *, unlink_from_chains: bool = False) -> None:
+        """Remove RUN collections with all their datasets and files.
+
+        Everything is checked before anything is removed.
+
+        Raises
+        ------
+        TypeError
+            If one is not a RUN.
+        OrphanedRecordError
+            If one is in a chain and `unlink_from_chains` is not set; names the chains.
+        """
+        self._need_writeable()
+        runs = [names] if isinstance(names, str) else list(names)
+        for name in runs:
+            if self._core_registry.collection(name)[1] != CollectionType.RUN:
+                raise CollectionTypeError(
+                    f"`{name}` is not a RUN; other collections are removed with `collections.x_remove`"
+                )
+        held = {name: self._core_registry.parents(name) for name in runs}
+        if not unlink_from_chains and any(held.values()):
+            shown = "; ".join(
+                f"`{name}` is in {', '.join(f'`{p}`' for p in chains)}" for name, chains in held.items() if chains
+            )
+            raise OrphanedRecordError(f"{shown}: take it out of the chain first, or use `unlink_from_chains=True`")
+        self._core_registry.begin()
+        try:
+            for name, chains in held.items():
+                for chain in chains:
+                    self._core_registry.remove_from_chain(chain, [name])
+            for name in runs:
+                ids = self._core_registry.run_dataset_ids(name)
+                self._core_registry.trash(self._datastore.name, ids, purge=True)
+                self._core_registry.remove_collection(name)
+        except BaseException:
+            self._core_registry.rollback()
+            raise
+        self._core_registry.commit()
+        self._empty_trash()
+
+    def retrieveArtifacts(
+        self,
+        refs: Iterable[DatasetRef],
+        destination: Any,
+        transfer: str = "auto",
+        preserve_path: bool = True,
+        overwrite: bool = False,
+    ) -> list[Any]:
+        """Copy the files of datasets to a directory, which is made if needed; return where they are.
+
+        Raises
+        ------
+        FileExistsError
+            If a file is there already and `overwrite` is not set.
+        """
+        ids = [ref.id for ref in refs]
+        records = self._core_registry.records(ids)
+        os.makedirs(os.fspath(destination), exist_ok=True)
+        return list(
+            self._datastore.retrieve(
+                records, os.fspath(destination), transfer=transfer, preserve_path=preserve_path, overwrite=overwrite
+            )
+        )
+
+    @contextmanager
+    def export(
+        self,
+        *,
+        directory: str | None = None,
+        filename: str | None = None,
+        format: str | None = None,
+        transfer: str | None = None,
+    ) -> Iterator[Any]:
+        """Give a block in which datasets and dimension records are chosen; their description is written at its end.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from armillary.testing import small_repository
+        >>> with small_repository() as butler, tempfile.TemporaryDirectory() as folder:
+        ...     file = os.path.join(folder, "export.yaml")
+        ...     with butler.export(filename=file) as export:
+        ...         export.saveDimensionData("detector", butler.query_dimension_records("detector", instrument="Cam"))
+        ...     os.path.exists(file)
+        True
+        """
+        from armillary.butler.exporting import RepoExportContext, export_file
+
+        path = export_file(directory, filename, format)
+        context = RepoExportContext(self, directory=directory, transfer=transfer)
+        yield context
+        context.write(path)
+
+    def import_(
+        self,
+        *,
+        directory: Any = None,
+        filename: Any = None,
+        format: str | None = None,
+        transfer: str | None = None,
+        skip_dimensions: set[str] | None = None,
+        record_validation_info: bool = True,
+        without_datastore: bool = False,
+    ) -> None:
+        """Take in what `export` wrote; what is there already stays.
+
+        Parameters
+        ----------
+        directory
+            Where the files are.
+        filename
+            Description to read; by default `export.yaml` in `directory`.
+        transfer
+            How files get here; None if they are already in place.
+        skip_dimensions
+            Dimension elements whose records are not taken in.
+        without_datastore
+            Take in no files.
+        """
+        from armillary.butler.importing import import_file
+
+        self._need_writeable()
+        import_file(
+            self,
+            directory=directory,
+            filename=filename,
+            transfer=transfer,
+            skip_dimensions=frozenset(skip_dimensions or ()),
+            record_validation_info=record_validation_info,
+            without_datastore=without_datastore,
+        )
+
+    def transfer_from(
+        self,
+        source_butler: Any,
+        source_refs: Iterable[DatasetRef],
+        transfer: str = "auto",
+        skip_missing: bool = True,
+        register_dataset_types: bool = False,
+        transfer_dimensions: bool = False,
+        dry_run: bool = False,
+    ) -> list[DatasetRef]:
+        """Copy datasets from another repository; those that are here already are skipped."""
+        from armillary.butler.transferring import transfer_datasets
+
+        self._need_writeable()
+        return transfer_datasets(
+            source_butler,
+            self,
+            list(source_refs),
+            transfer=transfer,
+            skip_missing=skip_missing,
+            register_dataset_types=register_dataset_types,
+            transfer_dimensions=transfer_dimensions,
+            dry_run=dry_run,
+        )

@@ -1,0 +1,410 @@
+"""The older face of the registry: `Butler.registry`.
+
+Every method has its counterpart on `Butler` or `Butler.collections`; the names here are kept for code that uses them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from armillary.butler.collection_type import CollectionType, DatasetIdGenEnum
+from armillary.butler.collections import as_patterns, is_glob
+from armillary.butler.query import (
+    ChainedDatasetQueryResults,
+    DataCoordinateQueryResults,
+    DatasetRefQueryResults,
+    DimensionRecordQueryResults,
+    QuerySpec,
+    check_element,
+    dimension_names,
+    type_name,
+)
+from armillary.errors import ArgumentError, DatasetTypeExpressionError, NoDefaultCollectionError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse, Timespan
+    from armillary.butler.butler import Butler
+
+__all__ = ["CollectionSummary", "DatasetAssociation", "Registry", "RegistryDefaults"]
+
+_ALL_TYPES = CollectionType.all()
+
+
+@dataclasses.dataclass(frozen=True)
+class RegistryDefaults:
+    """What is used when a call names no collections, no run or no governor dimensions."""
+
+    collections: tuple[str, ...] = ()
+    run: str | None = None
+    dataId: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class CollectionSummary:
+    """What a collection may hold."""
+
+    dataset_types: list[DatasetType]
+    governors: dict[str, set[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetAssociation:
+    """A dataset in a collection, with its validity if that is a CALIBRATION collection."""
+
+    ref: DatasetRef
+    collection: str
+    timespan: Timespan | None
+
+
+class Registry:
+    """Dimensions, dataset types, datasets and collections of a repository."""
+
+    def __init__(self, butler: Butler):
+        self._butler = butler
+        self._core = butler._core_registry
+
+    # -- general
+
+    @property
+    def dimensions(self) -> DimensionUniverse:
+        """All dimensions of the repository."""
+        return self._butler.dimensions
+
+    @property
+    def defaults(self) -> RegistryDefaults:
+        """Default collections, run and data ID."""
+        return RegistryDefaults(self._butler._defaults.collections, self._butler.run, self._butler._defaults.data_id)
+
+    @property
+    def storageClasses(self) -> Any:
+        """All storage classes of the repository."""
+        return self._butler.storageClasses
+
+    @property
+    def obsCoreTableManager(self) -> None:
+        """The manager of the ObsCore table: there is none."""
+        return None
+
+    def isWriteable(self) -> bool:
+        """Whether anything can be changed."""
+        return self._butler.isWriteable()
+
+    def refresh(self) -> None:
+        """Forget what was read; not needed, because changes by others are noticed."""
+
+    def refresh_collection_summaries(self) -> None:
+        """Forget dataset types that a collection no longer holds; queries do not depend on it."""
+
+    def resetConnectionPool(self) -> None:
+        """Give up shared connections after a fork; not needed, because none are shared."""
+
+    def caching_context(self) -> AbstractContextManager[None]:
+        """Give a block in which answers may be remembered; they always are."""
+        return nullcontext()
+
+    @contextmanager
+    def transaction(self, *, savepoint: bool = False) -> Iterator[None]:
+        """Give a block that happens as a whole or not at all."""
+        with self._butler.transaction():
+            yield
+
+    def supportsIdGenerationMode(self, mode: DatasetIdGenEnum) -> bool:
+        """Whether ids can be made this way."""
+        return mode in DatasetIdGenEnum
+
+    # -- collections
+
+    def registerRun(self, name: str, doc: str | None = None) -> bool:
+        """Make a RUN; return whether it is new."""
+        return self._core.register_collection(name, int(CollectionType.RUN), doc)
+
+    def registerCollection(
+        self, name: str, type: CollectionType = CollectionType.TAGGED, doc: str | None = None
+    ) -> bool:
+        """Make a collection; return whether it is new."""
+        return self._core.register_collection(name, int(type), doc)
+
+    def removeCollection(self, name: str) -> None:
+        """Remove a collection."""
+        self._core.remove_collection(name)
+
+    def getCollectionType(self, name: str) -> CollectionType:
+        """Give the type of a collection."""
+        return CollectionType(self._core.collection(name)[1])
+
+    def getCollectionChain(self, parent: str) -> tuple[str, ...]:
+        """Give the children of a chain."""
+        return tuple(self._core.collection(parent)[3])
+
+    def setCollectionChain(self, parent: str, children: Any, *, flatten: bool = False) -> None:
+        """Replace the children of a chain."""
+        names = as_patterns(children) or []
+        self._core.set_chain(parent, self._core.flatten_collections(names) if flatten else names)
+
+    def getCollectionParentChains(self, collection: str) -> set[str]:
+        """Give the chains that hold a collection."""
+        return set(self._core.parents(collection))
+
+    def getCollectionDocumentation(self, collection: str) -> str | None:
+        """Give what was written about a collection."""
+        return self._core.collection(collection)[2]
+
+    def setCollectionDocumentation(self, collection: str, doc: str | None) -> None:
+        """Write something about a collection."""
+        self._core.set_collection_doc(collection, doc)
+
+    def getCollectionSummary(self, collection: str) -> CollectionSummary:
+        """Give the dataset types and governor values that a collection may hold."""
+        names, governors = self._core.collection_summary(collection)
+        return CollectionSummary(
+            [self._core.dataset_type(name) for name in names], {key: set(values) for key, values in governors.items()}
+        )
+
+    def queryCollections(
+        self,
+        expression: Any = ...,
+        datasetType: DatasetType | str | None = None,
+        collectionTypes: Iterable[CollectionType] | CollectionType = _ALL_TYPES,
+        flattenChains: bool = False,
+        includeChains: bool | None = None,
+    ) -> list[str]:
+        """List the names of collections that match names or globs; all by default."""
+        kinds = [collectionTypes] if isinstance(collectionTypes, CollectionType) else collectionTypes
+        return self._core.query_collections(
+            as_patterns(expression),
+            sorted(map(int, kinds)),
+            flatten_chains=flattenChains,
+            include_chains=includeChains,
+            dataset_type=type_name(datasetType) if datasetType is not None else None,
+        )
+
+    # -- dataset types
+
+    def registerDatasetType(self, datasetType: DatasetType) -> bool:
+        """Make a dataset type known; return whether it is new."""
+        return self._butler._register_dataset_type(datasetType)
+
+    def removeDatasetType(self, name: str | tuple[str, ...]) -> None:
+        """Remove dataset types by name or glob."""
+        for pattern in (name,) if isinstance(name, str) else name:
+            names = (
+                [found.name for found in self._core.query_dataset_types([pattern])] if is_glob(pattern) else [pattern]
+            )
+            for one in names:
+                self._core.remove_dataset_type(one)
+
+    def getDatasetType(self, name: str) -> DatasetType:
+        """Give a dataset type by name."""
+        return self._core.dataset_type(name)
+
+    def queryDatasetTypes(self, expression: Any = ..., *, missing: list[str] | None = None) -> list[DatasetType]:
+        """List dataset types that match names or globs; all by default.
+
+        Names that do not exist are appended to `missing`.
+        """
+        import re
+
+        parts = [expression] if not isinstance(expression, (list, tuple, set)) else list(expression)
+        if any(isinstance(part, re.Pattern) for part in parts):
+            raise DatasetTypeExpressionError("regular expressions are not supported; use a glob such as `*_metrics`")
+        patterns = as_patterns(expression)
+        found = self._core.query_dataset_types(patterns)
+        if missing is not None and patterns is not None:
+            names = {dataset_type.name for dataset_type in found}
+            missing.extend(name for name in patterns if not is_glob(name) and name not in names)
+        return found
+
+    # -- dimension records
+
+    def insertDimensionData(
+        self, element: Any, *data: Any, conform: bool = True, replace: bool = False, skip_existing: bool = False
+    ) -> None:
+        """Insert records of a dimension element, all or none."""
+        self._core.insert_records(getattr(element, "name", element), data, replace=replace, skip_existing=skip_existing)
+
+    def syncDimensionData(
+        self, element: Any, row: Any, conform: bool = True, update: bool = False
+    ) -> bool | dict[str, Any]:
+        """Insert a record, or check that it is there; return whether it is new, or the values that were replaced."""
+        return self._core.sync_record(getattr(element, "name", element), row, update=update)
+
+    def expandDataId(
+        self,
+        dataId: Any = None,
+        *,
+        dimensions: Any = None,
+        records: Any = None,
+        withDefaults: bool = True,
+        **kwargs: Any,
+    ) -> DataCoordinate:
+        """Complete a data ID with implied values and dimension records."""
+        return self._butler._expand(dataId, dimensions, kwargs, with_defaults=withDefaults)
+
+    # -- datasets
+
+    def insertDatasets(
+        self,
+        datasetType: DatasetType | str,
+        dataIds: Iterable[Any],
+        run: str | None = None,
+        expand: bool = True,
+        idGenerationMode: DatasetIdGenEnum = DatasetIdGenEnum.UNIQUE,
+    ) -> list[DatasetRef]:
+        """Register new datasets in a run, all or none."""
+        run = run or self._butler.run
+        if run is None:
+            raise NoDefaultCollectionError("no run to insert into: give `run=`, or open the butler with a run")
+        dataset_type = self._core.dataset_type(type_name(datasetType))
+        return self._core.insert_datasets(dataset_type, run, list(dataIds), mode=int(idGenerationMode))
+
+    def _importDatasets(
+        self, datasets: Iterable[DatasetRef], expand: bool = True, assume_new: bool = False
+    ) -> list[DatasetRef]:
+        return self._core.import_datasets(list(datasets))
+
+    def removeDatasets(self, refs: Iterable[DatasetRef]) -> None:
+        """Remove datasets that no datastore holds."""
+        self._core.remove_datasets(list(refs))
+
+    def getDataset(self, id: Any) -> DatasetRef | None:
+        """Give a dataset by its id."""
+        return self._core.get_dataset(id)
+
+    def getDatasetLocations(self, ref: DatasetRef) -> list[str]:
+        """Give the names of datastores that hold a dataset."""
+        return list(self._core.locations([ref.id]).get(ref.id, ()))
+
+    def findDataset(
+        self,
+        datasetType: DatasetType | str,
+        dataId: Any = None,
+        *,
+        collections: Any = None,
+        timespan: Timespan | None = None,
+        datastore_records: bool = False,
+        **kwargs: Any,
+    ) -> DatasetRef | None:
+        """Find the first dataset of a type and data ID in collections."""
+        return self._butler.find_dataset(datasetType, dataId, collections=collections, timespan=timespan, **kwargs)
+
+    def associate(self, collection: str, refs: Iterable[DatasetRef]) -> None:
+        """Put datasets into a TAGGED collection, all or none."""
+        self._core.associate(collection, list(refs))
+
+    def disassociate(self, collection: str, refs: Iterable[DatasetRef]) -> None:
+        """Take datasets out of a TAGGED collection."""
+        self._core.disassociate(collection, list(refs))
+
+    def certify(self, collection: str, refs: Iterable[DatasetRef], timespan: Timespan) -> None:
+        """Declare datasets valid for a timespan in a CALIBRATION collection, all or none."""
+        self._core.certify(collection, list(refs), timespan)
+
+    def decertify(
+        self,
+        collection: str,
+        datasetType: DatasetType | str,
+        timespan: Timespan,
+        *,
+        dataIds: Iterable[Any] | None = None,
+    ) -> None:
+        """Take a timespan out of the validity of datasets."""
+        ids = None if dataIds is None else list(dataIds)
+        self._core.decertify(collection, type_name(datasetType), timespan, ids)
+
+    def queryDatasetAssociations(
+        self,
+        datasetType: DatasetType | str,
+        collections: Any = ...,
+        *,
+        collectionTypes: Iterable[CollectionType] = _ALL_TYPES,
+        flattenChains: bool = False,
+    ) -> Iterator[DatasetAssociation]:
+        """Give every dataset of a type in every collection that holds it."""
+        names = self.queryCollections(
+            self._butler._defaults.collections if collections is None else collections,
+            collectionTypes=collectionTypes,
+            flattenChains=flattenChains,
+        )
+        for ref, collection, timespan in self._core.dataset_associations(type_name(datasetType), names):
+            yield DatasetAssociation(ref, collection, timespan)
+
+    # -- queries
+
+    def queryDatasets(
+        self,
+        datasetType: Any,
+        *,
+        collections: Any = None,
+        dimensions: Any = None,
+        dataId: Any = None,
+        where: str = "",
+        findFirst: bool = False,
+        bind: Mapping[str, Any] | None = None,
+        check: bool = True,
+        **kwargs: Any,
+    ) -> DatasetRefQueryResults | ChainedDatasetQueryResults:
+        """Find datasets of types given by name or glob."""
+        context = self._butler._query_context
+        path = context.search_path(collections, globs_allowed=not findFirst)
+        spec = QuerySpec().filtered([where, dataId], bind, kwargs)
+        if dimensions is not None:
+            spec = dataclasses.replace(spec, dimensions=tuple(dimension_names(dimensions)))
+        patterns = as_patterns(datasetType)
+        if patterns is not None and len(patterns) == 1 and not is_glob(patterns[0]):
+            found = self._core.dataset_type(patterns[0])
+            return DatasetRefQueryResults(context, spec, found.name, path, findFirst)
+        missing: list[str] = []
+        types = self.queryDatasetTypes(datasetType, missing=missing)
+        parts = [DatasetRefQueryResults(context, spec, found.name, path, findFirst) for found in types]
+        return ChainedDatasetQueryResults(parts, [f"no dataset type is called `{name}`" for name in missing])
+
+    def _with_datasets(self, spec: QuerySpec, datasets: Any, collections: Any) -> QuerySpec:
+        if datasets is None:
+            if collections is not None:
+                raise ArgumentError("`collections` has no meaning without `datasets`; give both or neither")
+            return spec
+        path = tuple(self._butler._query_context.search_path(collections, globs_allowed=True))
+        patterns: Sequence[str] = as_patterns(datasets) or []
+        joins = tuple((self._core.dataset_type(name).name, path) for name in patterns)
+        return dataclasses.replace(spec, joins=spec.joins + joins)
+
+    def queryDataIds(
+        self,
+        dimensions: Any,
+        *,
+        dataId: Any = None,
+        datasets: Any = None,
+        collections: Any = None,
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+        check: bool = True,
+        **kwargs: Any,
+    ) -> DataCoordinateQueryResults:
+        """Find data IDs for dimensions, optionally only those of existing datasets."""
+        names = dimension_names(dimensions)
+        self.dimensions.conform(names)
+        spec = self._with_datasets(QuerySpec().filtered([where, dataId], bind, kwargs), datasets, collections)
+        return DataCoordinateQueryResults(self._butler._query_context, spec, names)
+
+    def queryDimensionRecords(
+        self,
+        element: Any,
+        *,
+        dataId: Any = None,
+        datasets: Any = None,
+        collections: Any = None,
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+        check: bool = True,
+        **kwargs: Any,
+    ) -> DimensionRecordQueryResults:
+        """Find records of a dimension element."""
+        name = getattr(element, "name", element)
+        check_element(self.dimensions, name)
+        spec = self._with_datasets(QuerySpec().filtered([where, dataId], bind, kwargs), datasets, collections)
+        return DimensionRecordQueryResults(self._butler._query_context, spec, name)

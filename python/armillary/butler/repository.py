@@ -1,0 +1,42 @@
+"""Making a new repository."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from armillary import _core
+from armillary.config import ButlerConfig, Config
+from armillary.repository_config import create_repository_config, database_location, repository_root
+
+__all__ = ["make_repository"]
+
+
+def read_universe(document: Any) -> _core.DimensionUniverse:
+    """Make a universe from a dimension document: a mapping, or a YAML or JSON file; None for the current one."""
+    if document is None:
+        return _core.DimensionUniverse()
+    content = document if isinstance(document, Mapping) else Config(document)
+    plain = content.toDict() if isinstance(content, Config) else dict(content)
+    return _core.DimensionUniverse.from_json(json.dumps(plain, ensure_ascii=False))
+
+
+def make_repository(root: Any, config: Any, dimension_config: Any, **options: Any) -> ButlerConfig:
+    """Write the configuration and the database of a new repository; leave nothing if either fails."""
+    universe = read_universe(dimension_config)
+    existed = os.path.isdir(os.fspath(root))
+    written = create_repository_config(root, config, **options)
+    assert written.configFile is not None, "a configuration that was just written has a file"
+    try:
+        location = database_location(written, repository_root(written, written.configFile))
+        if location.path is None:
+            raise NotImplementedError(f"a {location.dialect} registry cannot be made yet; only SQLite files can")
+        _core.Registry.create(location.path, universe)
+    except BaseException:
+        os.unlink(written.configFile)
+        if not existed:
+            os.rmdir(os.fspath(root))
+        raise
+    return written

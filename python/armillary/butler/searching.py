@@ -1,0 +1,211 @@
+"""The short forms of queries on `Butler`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from armillary.butler.query import (
+    DataCoordinateQueryResults,
+    DatasetRefQueryResults,
+    DimensionRecordQueryResults,
+    QueryContext,
+    QueryResults,
+    QuerySpec,
+    check_element,
+    dimension_names,
+    order_terms,
+    type_name,
+)
+from armillary.errors import EmptyQueryResultError
+
+if TYPE_CHECKING:
+    from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionGroup, DimensionRecord
+    from armillary._core import Registry as CoreRegistry
+
+__all__ = ["SearchingMixin"]
+
+_LOG = logging.getLogger("lsst.daf.butler")
+
+
+def run_query(results: QueryResults[Any], order_by: Any, limit: int | None, explain: bool) -> list[Any]:
+    """Run a query; a negative limit cuts the results and warns, and no results raise when `explain` is set.
+
+    Raises
+    ------
+    EmptyQueryResultError
+        If there are no results and `explain` is set.
+    """
+    if limit == 0:
+        return []
+    if order_by is not None:
+        results = results.order_by(*order_terms([order_by] if isinstance(order_by, str) else order_by))
+    most = None if limit is None else abs(limit)
+    warn = limit is not None and limit < 0
+    if most is not None:
+        results = results.limit(most + 1 if warn else most)
+    found = list(results)
+    if warn and most is not None and len(found) > most:
+        found.pop()
+        _LOG.warning("more than %d results were found and the rest is left out; give `limit=None` for all", most)
+    if not found and explain:
+        raise EmptyQueryResultError(results.limit(None).explain_no_results())
+    return found
+
+
+class SearchingMixin:
+    """`query_*` methods of `Butler`."""
+
+    _core_registry: CoreRegistry
+
+    @property
+    def _query_context(self) -> QueryContext:
+        raise NotImplementedError
+
+    def query_datasets(
+        self,
+        dataset_type: str | DatasetType,
+        collections: str | Iterable[str] | None = None,
+        *,
+        find_first: bool = True,
+        data_id: Any = None,
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+        with_dimension_records: bool = False,
+        order_by: Iterable[str] | str | None = None,
+        limit: int | None = -20000,
+        explain: bool = True,
+        **kwargs: Any,
+    ) -> list[DatasetRef]:
+        """Find datasets of one type.
+
+        Parameters
+        ----------
+        dataset_type
+            Dataset type or its name.
+        collections
+            Where to search, by default the default collections; globs only with `find_first=False`.
+        find_first
+            Give each data ID once, from the first collection that has it.
+        data_id, **kwargs
+            Values that dimensions must have.
+        where
+            Expression that must hold, e.g. `"visit > 100 AND band = :band"`.
+        bind
+            Values of names in `where`.
+        with_dimension_records
+            Attach dimension records to the data IDs.
+        order_by
+            Dimensions or fields to sort by; `-name` sorts downwards.
+        limit
+            Most results; if negative, more results are cut with a warning; None for all.
+        explain
+            Raise if there are no results, with the reasons.
+
+        Raises
+        ------
+        EmptyQueryResultError, InvalidQueryError, MissingCollectionError, MissingDatasetTypeError
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository(run="u/me") as butler:
+        ...     ref = butler.put({"a": 1}, "summary", instrument="Cam")
+        ...     [found.dataId for found in butler.query_datasets("summary", "u/me")]
+        [{instrument: 'Cam'}]
+        """
+        context = self._query_context
+        name = self._core_registry.dataset_type(type_name(dataset_type)).name
+        path = context.search_path(collections, globs_allowed=not find_first)
+        spec = QuerySpec(with_records=with_dimension_records).filtered([where, data_id], bind, kwargs)
+        results = DatasetRefQueryResults(context, spec, name, path, find_first)
+        return run_query(results, order_by, limit, explain)
+
+    def query_data_ids(
+        self,
+        dimensions: DimensionGroup | Iterable[str] | str,
+        *,
+        data_id: Any = None,
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+        with_dimension_records: bool = False,
+        order_by: Iterable[str] | str | None = None,
+        limit: int | None = -20000,
+        explain: bool = True,
+        **kwargs: Any,
+    ) -> list[DataCoordinate]:
+        """Find data IDs for dimensions; the parameters are those of `query_datasets`.
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository() as butler:
+        ...     butler.query_data_ids("detector", where="detector > 1", instrument="Cam")
+        [{instrument: 'Cam', detector: 2}]
+        """
+        names = dimension_names(dimensions)
+        self._query_context.universe.conform(names)
+        spec = QuerySpec(with_records=with_dimension_records).filtered([where, data_id], bind, kwargs)
+        return run_query(DataCoordinateQueryResults(self._query_context, spec, names), order_by, limit, explain)
+
+    def query_dimension_records(
+        self,
+        element: str,
+        *,
+        data_id: Any = None,
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+        order_by: Iterable[str] | str | None = None,
+        limit: int | None = -20000,
+        explain: bool = True,
+        **kwargs: Any,
+    ) -> list[DimensionRecord]:
+        """Find records of a dimension element; the parameters are those of `query_datasets`.
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository() as butler:
+        ...     [record.full_name for record in butler.query_dimension_records("detector", instrument="Cam")]
+        ['S00', 'S01']
+        """
+        check_element(self._query_context.universe, element)
+        spec = QuerySpec().filtered([where, data_id], bind, kwargs)
+        return run_query(DimensionRecordQueryResults(self._query_context, spec, element), order_by, limit, explain)
+
+    def query_all_datasets(
+        self,
+        collections: str | Iterable[str] | None = None,
+        *,
+        name: str | Iterable[str] = "*",
+        find_first: bool = True,
+        data_id: Any = None,
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+        limit: int | None = -20000,
+        **kwargs: Any,
+    ) -> list[DatasetRef]:
+        """Find datasets of all types whose names match names or globs."""
+        from armillary.butler.collections import as_patterns
+
+        context = self._query_context
+        path = context.search_path(collections, globs_allowed=not find_first)
+        held: set[str] = set()
+        for collection in self._core_registry.flatten_collections(path):
+            held.update(self._core_registry.collection_summary(collection)[0])
+        spec = QuerySpec().filtered([where, data_id], bind, kwargs)
+        most = None if limit is None else abs(limit)
+        found: list[DatasetRef] = []
+        for dataset_type in self._core_registry.query_dataset_types(as_patterns(name)):
+            if dataset_type.name not in held:
+                continue
+            results = DatasetRefQueryResults(context, spec, dataset_type.name, path, find_first)
+            found.extend(results if most is None else results.limit(most + 1 - len(found)))
+            if most is not None and len(found) > most:
+                if limit is not None and limit < 0:
+                    _LOG.warning(
+                        "more than %d results were found and the rest is left out; give `limit=None` for all", most
+                    )
+                return found[:most]
+        return found

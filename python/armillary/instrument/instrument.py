@@ -1,0 +1,201 @@
+"""The base of every camera: its name, its collections, its configuration overrides."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from armillary.instrument.observation_info import Translator
+
+TIMESTAMP_FORMAT = "%Y%m%dT%H%M%S%z"
+
+
+class Instrument(metaclass=ABCMeta):
+    """One camera: how it is registered, how its raw frames are read, where its data go.
+
+    `collection_prefix` begins the names of its collections; it is the camera's name unless given. Subclasses give
+    `getName`, `register`, `getRawFormatter` and, to ingest raw frames, `translator`.
+
+    >>> from armillary.instrument import Nickel
+    >>> Nickel().makeDefaultRawIngestRunName(), Nickel(collection_prefix="lick").makeUmbrellaCollectionName()
+    ('Nickel/raw/all', 'lick/defaults')
+    """
+
+    configPaths: Sequence[str] = ()
+    """Directories searched for `<task name>.py` overrides."""
+
+    policyName: str | None = None
+    """Kept for tasks that ask for it; nothing here uses it."""
+
+    raw_definition: ClassVar[tuple[str, tuple[str, ...], str] | None] = None
+    """Name, dimensions and storage class of the raw dataset type; None for the usual `raw`."""
+
+    def __init__(self, collection_prefix: str | None = None):
+        self.collection_prefix = self.getName() if collection_prefix is None else collection_prefix
+
+    @classmethod
+    @abstractmethod
+    def getName(cls) -> str:
+        """The camera's name, as in the `instrument` dimension."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def register(self, registry: Any, *, update: bool = False) -> None:
+        """Insert the camera's records (instrument, detectors, filters); with `update`, change what differs."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def getRawFormatter(self, dataId: Any) -> Any:
+        """The formatter class that reads the raw frame of a data ID."""
+        raise NotImplementedError
+
+    @property
+    def translator(self) -> Translator:
+        """What reads this camera's headers; `NotImplementedError` if its raw frames cannot be ingested here."""
+        raise NotImplementedError(f"`{self.getName()}` does not say how its headers are read")
+
+    @classmethod
+    def fromName(cls, name: str, registry: Any, collection_prefix: str | None = None) -> Self:
+        """Make the camera that is registered under a name.
+
+        Raises `LookupError` if none is, `TypeError` if its class is no `Instrument`.
+        """
+        records = list(registry.queryDimensionRecords("instrument", instrument=name))
+        if not records:
+            from armillary._words import nearest
+
+            known = sorted(record.name for record in registry.queryDimensionRecords("instrument"))
+            near = nearest(name, known)
+            hint = f"; did you mean `{near}`?" if near else "; `butler register-instrument` adds one"
+            raise LookupError(f"no registered instrument with name `{name}`{hint}")
+        return cls._make(records[0].class_name, collection_prefix)
+
+    @classmethod
+    def from_string(cls, name: str, registry: Any = None, collection_prefix: str | None = None) -> Self:
+        """Make a camera from the dotted name of its class, or from its registered name if a registry is given.
+
+        Raises `RuntimeError` if there is neither.
+        """
+        if "." not in name and registry is not None:
+            try:
+                return cls.fromName(name, registry, collection_prefix)
+            except Exception as error:
+                raise RuntimeError(f"could not get the instrument `{name}`: {error}") from error
+        try:
+            return cls._make(name, collection_prefix)
+        except ImportError as error:
+            raise RuntimeError(f"could not import the instrument `{name}`: {error}") from error
+
+    @classmethod
+    def from_data_id(cls, data_id: Any, collection_prefix: str | None = None) -> Self:
+        """Make the camera of an expanded data ID."""
+        return cls._make(data_id.records["instrument"].class_name, collection_prefix)
+
+    @staticmethod
+    def importAll(registry: Any) -> dict[str, type[Instrument]]:
+        """Import the classes of all registered cameras; those that cannot be imported are left out."""
+        found = {}
+        for record in registry.queryDimensionRecords("instrument"):
+            try:
+                found[record.name] = _import_class(record.class_name)
+            except (ImportError, TypeError):
+                continue
+        return found
+
+    @classmethod
+    def _make(cls, class_name: str, collection_prefix: str | None) -> Self:
+        instrument_class = _import_class(class_name)
+        if not issubclass(instrument_class, cls):
+            raise TypeError(f"`{class_name}` is no `{cls.__name__}`")
+        return instrument_class(collection_prefix=collection_prefix)
+
+    def applyConfigOverrides(self, name: str, config: Any) -> None:
+        """Apply the camera's override file for a task, `<name>.py` in each of `configPaths`, if there is one."""
+        for directory in self.configPaths:
+            path = Path(directory) / f"{name}.py"
+            if path.exists():
+                config.load(str(path))
+
+    @staticmethod
+    def makeCollectionTimestamp() -> str:
+        """Now, as it stands in collection names.
+
+        >>> len(Instrument.makeCollectionTimestamp())
+        16
+        """
+        return Instrument.formatCollectionTimestamp(datetime.datetime.now(tz=datetime.UTC))
+
+    @staticmethod
+    def formatCollectionTimestamp(timestamp: str | datetime.datetime) -> str:
+        """A time as it stands in collection names: UTC, to the second; without a time zone it is taken as UTC.
+
+        >>> Instrument.formatCollectionTimestamp("2024-01-02T03:04:05+01:00")
+        '20240102T020405Z'
+        """
+        if isinstance(timestamp, str):
+            timestamp = _parse_timestamp(timestamp)
+        if not isinstance(timestamp, datetime.datetime):
+            raise TypeError(f"a time or its text is needed, not `{timestamp}`")
+        if timestamp.tzinfo is None:
+            timestamp = timestamp.replace(tzinfo=datetime.UTC)
+        return timestamp.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+
+    def makeCollectionName(self, *labels: str) -> str:
+        """Join labels behind the camera's prefix."""
+        return "/".join((self.collection_prefix, *labels))
+
+    def makeDefaultRawIngestRunName(self) -> str:
+        """The run that raw frames go to."""
+        return self.makeCollectionName("raw", "all")
+
+    def makeUnboundedCalibrationRunName(self, *labels: str) -> str:
+        """The run for calibrations that are always valid."""
+        return self.makeCollectionName("calib", *labels, "unbounded")
+
+    def makeCuratedCalibrationRunName(self, calibDate: str, *labels: str) -> str:
+        """The run for curated calibrations that begin to be valid on a date."""
+        return self.makeCollectionName("calib", *labels, "curated", self.formatCollectionTimestamp(calibDate))
+
+    def makeCalibrationCollectionName(self, *labels: str) -> str:
+        """The calibration collection with these labels."""
+        return self.makeCollectionName("calib", *labels)
+
+    @staticmethod
+    def makeRefCatCollectionName(*labels: str) -> str:
+        """The collection of reference catalogues; they belong to no camera."""
+        return "/".join(("refcats", *labels))
+
+    def makeUmbrellaCollectionName(self) -> str:
+        """The chain of everything that processing usually needs."""
+        return self.makeCollectionName("defaults")
+
+
+def _import_class(name: str) -> type[Any]:
+    """The `Instrument` class of a dotted name; `ImportError` if there is none, `TypeError` if it is another class."""
+    module_name, _, class_name = name.rpartition(".")
+    if not module_name:
+        raise ImportError(f"`{name}` is no dotted name of a class")
+    module = importlib.import_module(module_name)
+    found = getattr(module, class_name, None)
+    if found is None:
+        raise ImportError(f"the module `{module_name}` has no `{class_name}`")
+    if not (isinstance(found, type) and issubclass(found, Instrument)):
+        raise TypeError(f"`{name}` is no instrument class")
+    return found
+
+
+def _parse_timestamp(text: str) -> datetime.datetime:
+    """ISO forms, with the stricter forms of collection names; eight digits alone could be anything."""
+    if "-" in text:
+        try:
+            return datetime.datetime.fromisoformat(text)
+        except ValueError:
+            pass
+    return datetime.datetime.strptime(text, TIMESTAMP_FORMAT)

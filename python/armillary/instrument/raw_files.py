@@ -1,0 +1,134 @@
+"""Raw frames on disk: finding them, reading their headers, telling broken ones apart."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from armillary.instrument.observation_info import ObservationInfo, Translator
+
+FITS_NAMES = r"\.fit[s]?\b"
+FITS_BLOCK = 2880
+FITS_BEGIN = b"SIMPLE  ="
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A frame whose header was understood."""
+
+    path: str
+    info: ObservationInfo
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that could not be used, and why."""
+
+    path: str
+    reason: str
+
+
+def find_files(locations: Iterable[str | os.PathLike[str]], pattern: str = FITS_NAMES) -> list[str]:
+    """Give absolute paths of files, and of the files below directories whose name `pattern` matches, sorted.
+
+    A named file is taken whatever its name. Raises `FileNotFoundError` for a location that does not exist and
+    `PermissionError` for a directory that cannot be listed.
+
+    >>> find_files([])
+    []
+    """
+    matches = re.compile(pattern)
+    found: set[str] = set()
+    for location in locations:
+        path = Path(location).absolute()
+        if path.is_dir():
+            for folder, _, names in os.walk(path, onerror=_raise, followlinks=True):
+                found.update(str(Path(folder, name)) for name in names if matches.search(name))
+        elif path.exists():
+            found.add(str(path))
+        else:
+            raise FileNotFoundError(f"there is no file or directory `{location}`")
+    return sorted(found)
+
+
+def read_frames(
+    paths: Sequence[str], translators: Sequence[Translator], *, jobs: int = 1, check_data: bool = True
+) -> tuple[list[RawFile], list[BadFile]]:
+    """Read the headers of files; those that are broken or come from no known camera are told apart.
+
+    With `check_data`, a file that ends before its pixels do is broken too. `jobs` files are read at a time.
+    """
+
+    def read(path: str) -> RawFile | BadFile:
+        try:
+            header = read_header(path)
+            if check_data:
+                _check_size(path, header)
+            return RawFile(path, _translate(header, translators))
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            return BadFile(path, " ".join(str(error).split()) or type(error).__name__)
+
+    results = _map(read, paths, jobs)
+    frames = [result for result in results if isinstance(result, RawFile)]
+    return frames, [result for result in results if isinstance(result, BadFile)]
+
+
+def read_header(path: str) -> Mapping[str, Any]:
+    """Give the primary header of a FITS file, plain or gzipped; `OSError` if it is none."""
+    from astropy.io import fits
+
+    if Path(path).stat().st_size == 0:
+        raise OSError("the file is empty")
+    with _open(path) as stream:
+        if stream.read(len(FITS_BEGIN)) != FITS_BEGIN:
+            raise OSError("this is no FITS file")
+        stream.seek(0)
+        header = fits.Header.fromfile(stream, endcard=True, padding=True)
+    if "NAXIS" not in header:
+        raise OSError("the header does not say how large the image is")
+    return header  # type: ignore[no-any-return]  # astropy has no types
+
+
+def _open(path: str) -> Any:
+    return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+
+
+def _check_size(path: str, header: Mapping[str, Any]) -> None:
+    pixels = 1
+    for axis in range(int(header["NAXIS"])):
+        pixels *= int(header[f"NAXIS{axis + 1}"])
+    needed = pixels * abs(int(header["BITPIX"])) // 8
+    if not path.endswith(".gz"):
+        size = Path(path).stat().st_size
+    else:
+        with gzip.open(path) as stream:  # only reading to the end finds a torn gzip file
+            size = sum(iter(lambda: len(stream.read(1 << 20)), 0))
+    if size < needed + FITS_BLOCK:
+        raise OSError(f"the file is cut short: it has {size} bytes, and its pixels alone need {needed}")
+
+
+def _translate(header: Mapping[str, Any], translators: Sequence[Translator]) -> ObservationInfo:
+    for translator in translators:
+        if translator.can_translate(header):
+            return translator.translate(header)
+    camera = str(header.get("INSTRUME", "")).strip()
+    told = f"the camera `{camera}`" if camera else "an unnamed camera"
+    raise ValueError(f"the frame comes from {told}, which no registered instrument knows")
+
+
+def _map(function: Callable[[str], RawFile | BadFile], paths: Sequence[str], jobs: int) -> list[RawFile | BadFile]:
+    if jobs <= 1:
+        return [function(path) for path in paths]
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(function, paths))
+
+
+def _raise(error: OSError) -> None:
+    raise error

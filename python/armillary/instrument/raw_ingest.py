@@ -1,0 +1,225 @@
+"""Raw frames into a repository: exposure records from their headers, then the files themselves."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from armillary.instrument.instrument import Instrument
+from armillary.instrument.observation_info import ObservationInfo
+from armillary.instrument.raw_files import FITS_NAMES, BadFile, RawFile, find_files, read_frames
+
+DEFAULT_RAW = ("raw", ("instrument", "exposure", "detector"), "FitsMaskedImage")
+
+
+@dataclass
+class RawIngestReport:
+    """What came of each file: `ingested` paths, `skipped` paths that were there already, and `failed` ones."""
+
+    ingested: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[BadFile] = field(default_factory=list)
+    exposures: int = 0
+
+
+def ingest_raws(
+    butler: Any,
+    locations: Iterable[str | os.PathLike[str]],
+    *,
+    run: str | None = None,
+    transfer: str | None = "auto",
+    pattern: str = FITS_NAMES,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    update_records: bool = False,
+    skip_existing: bool = True,
+    track_file_attrs: bool = True,
+) -> RawIngestReport:
+    """Ingest the frames at `locations` (files, or directories searched for names that match `pattern`).
+
+    The cameras that are registered decide what a header means. A file that cannot be used is reported with its reason
+    and the others go in; with `fail_fast` it raises `RuntimeError` instead, before anything is ingested. Frames that
+    are there already are skipped, or refused without `skip_existing`. `run` is the camera's `<name>/raw/all` unless
+    given. A record that differs from the one there fails its exposure, unless `update_records`.
+    """
+    instruments = {name: cls() for name, cls in Instrument.importAll(butler.registry).items()}
+    if not instruments:
+        raise LookupError("no instrument is registered; `butler register-instrument` adds one")
+    readers = [instrument.translator for instrument in instruments.values() if _has_translator(instrument)]
+    frames, failed = read_frames(find_files(locations, pattern), readers, jobs=jobs)
+    if failed and fail_fast:
+        raise RuntimeError(f"`{failed[0].path}` cannot be ingested: {failed[0].reason}")
+    report = RawIngestReport(failed=failed)
+    options = {"transfer": transfer, "record_validation_info": track_file_attrs}
+    for name, of_camera in _grouped(frames, lambda frame: frame.info.instrument):
+        instrument = instruments[name]
+        step = _Ingest(butler, instrument, run or instrument.makeDefaultRawIngestRunName(), options, update_records)
+        step.ingest(of_camera, report, skip_existing=skip_existing, fail_fast=fail_fast)
+    return report
+
+
+@dataclass
+class _Ingest:
+    """The frames of one camera on their way into one run."""
+
+    butler: Any
+    instrument: Instrument
+    run: str
+    options: dict[str, Any]
+    update_records: bool
+
+    def ingest(
+        self, frames: Sequence[RawFile], report: RawIngestReport, *, skip_existing: bool, fail_fast: bool
+    ) -> None:
+        registry = self.butler.registry
+        self.dataset_type = self._register_raw()
+        registry.registerRun(self.run)
+        present = self._present(frames) if skip_existing else set()
+        new = []
+        for frame in frames:
+            if (frame.info.exposure_id, frame.info.detector_num) in present:
+                report.skipped.append(frame.path)
+            else:
+                new.append(frame)
+        exposures = [group for _, group in _grouped(new, lambda frame: frame.info.exposure_id)]
+        good = []
+        for exposure in exposures:
+            reason = _disagreement(exposure)
+            if reason is None:
+                good.append(exposure)
+            elif fail_fast:
+                raise RuntimeError(f"`{exposure[-1].path}` cannot be ingested: {reason}")
+            else:
+                report.failed += [BadFile(frame.path, reason) for frame in exposure]
+        try:
+            self._ingest_together(good)
+        except Exception:
+            if fail_fast:
+                raise
+            good = self._ingest_one_by_one(good, report)
+        report.ingested += [frame.path for exposure in good for frame in exposure]
+        report.exposures += len(good)
+
+    def _register_raw(self) -> Any:
+        from armillary.butler import DatasetType
+
+        name, dimensions, storage_class = self.instrument.raw_definition or DEFAULT_RAW
+        dataset_type = DatasetType(name, dimensions, storage_class, universe=self.butler.dimensions)
+        self.butler.registry.registerDatasetType(dataset_type)
+        return dataset_type
+
+    def _present(self, frames: Sequence[RawFile]) -> set[tuple[int, int]]:
+        ids = [frame.info.exposure_id for frame in frames]
+        refs = self.butler.registry.queryDatasets(
+            self.dataset_type.name,
+            collections=self.run,
+            instrument=self.instrument.getName(),
+            where="exposure >= first_exposure AND exposure <= last_exposure",
+            bind={"first_exposure": min(ids), "last_exposure": max(ids)},
+        )
+        return {(ref.dataId["exposure"], ref.dataId["detector"]) for ref in refs}
+
+    def _ingest_together(self, exposures: Sequence[Sequence[RawFile]]) -> None:
+        if not exposures:
+            return
+        with self.butler.transaction():
+            datasets = [dataset for exposure in exposures for dataset in self._datasets(exposure)]
+            self.butler.ingest(*datasets, **self.options)
+
+    def _ingest_one_by_one(self, exposures: Sequence[list[RawFile]], report: RawIngestReport) -> list[list[RawFile]]:
+        """Slower, but finds the exposures that cannot go in."""
+        good = []
+        for exposure in exposures:
+            try:
+                self._ingest_together([exposure])
+                good.append(exposure)
+            except Exception as error:
+                report.failed += [BadFile(frame.path, f"{type(error).__name__}: {error}") for frame in exposure]
+        return good
+
+    def _datasets(self, exposure: Sequence[RawFile]) -> list[Any]:
+        """Insert the exposure's records and pair each file with its reference."""
+        from armillary.butler import DatasetIdGenEnum, DatasetRef, FileDataset
+
+        registry, info = self.butler.registry, exposure[0].info
+        for element, record in exposure_records(info):
+            registry.syncDimensionData(element, record, update=self.update_records and element == "exposure")
+        datasets = []
+        for frame in exposure:
+            data_id = registry.expandDataId(
+                instrument=info.instrument, exposure=info.exposure_id, detector=frame.info.detector_num
+            )
+            mode = DatasetIdGenEnum.DATAID_TYPE_RUN
+            ref = DatasetRef(self.dataset_type, data_id, run=self.run, id_generation_mode=mode)
+            formatter = self.instrument.getRawFormatter(data_id)
+            datasets.append(FileDataset(path=frame.path, refs=[ref], formatter=formatter))
+        return datasets
+
+
+def exposure_records(info: ObservationInfo) -> list[tuple[str, dict[str, Any]]]:
+    """Give the records that one exposure needs, each with its element: day_obs, group, exposure."""
+    from armillary.butler import Timespan
+
+    begin, end = info.datetime_begin, info.datetime_end
+    exposure = {
+        "instrument": info.instrument,
+        "id": info.exposure_id,
+        "obs_id": info.observation_id,
+        "day_obs": info.observing_day,
+        "group": info.exposure_group,
+        "physical_filter": info.physical_filter,
+        "timespan": Timespan(begin, end),
+        "exposure_time": info.exposure_time,
+        "dark_time": info.dark_time,
+        "observation_type": info.observation_type,
+        "observation_reason": info.observation_reason,
+        "seq_num": info.observation_counter,
+        "seq_start": info.observation_counter,
+        "seq_end": info.observation_counter,
+        "target_name": info.object,
+        "science_program": info.science_program,
+        "tracking_ra": info.tracking_ra,
+        "tracking_dec": info.tracking_dec,
+        "sky_angle": info.boresight_rotation_angle,
+        "azimuth": info.azimuth,
+        "zenith_angle": info.zenith_angle,
+        "has_simulated": info.has_simulated_content,
+        "can_see_sky": info.can_see_sky,
+    }
+    day = Timespan.from_day_obs(info.observing_day, info.observing_day_offset)
+    return [
+        ("day_obs", {"instrument": info.instrument, "id": info.observing_day, "timespan": day}),
+        ("group", {"instrument": info.instrument, "name": info.exposure_group}),
+        ("exposure", exposure),
+    ]
+
+
+def _disagreement(exposure: Sequence[RawFile]) -> str | None:
+    """Why files that claim one exposure cannot all be of it."""
+    first = exposure[0].info
+    seen: dict[int, str] = {}
+    for frame in exposure:
+        info = frame.info
+        other = seen.setdefault(info.detector_num, frame.path)
+        if other != frame.path:
+            return f"`{other}` and `{frame.path}` are both detector {info.detector_num} of exposure {info.exposure_id}"
+        if (info.observation_type, info.physical_filter) != (first.observation_type, first.physical_filter):
+            return f"`{other}` disagrees with `{exposure[0].path}` on the type or filter of exposure {info.exposure_id}"
+    return None
+
+
+def _has_translator(instrument: Instrument) -> bool:
+    try:
+        return instrument.translator is not None
+    except NotImplementedError:
+        return False
+
+
+def _grouped(frames: Iterable[RawFile], key: Any) -> list[tuple[Any, list[RawFile]]]:
+    groups: dict[Any, list[RawFile]] = defaultdict(list)
+    for frame in frames:
+        groups[key(frame)].append(frame)
+    return sorted(groups.items())

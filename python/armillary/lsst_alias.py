@@ -1,0 +1,107 @@
+"""Let code that imports `lsst.daf.butler`, `lsst.pipe.base` and `lsst.ctrl.mpexec` get armillary instead.
+
+`activate()` installs an import finder that answers these names with armillary's own module objects, so that classes
+are the same whichever way they are imported. Everything else below `lsst` (`lsst.sphgeom`, `lsst.pex.config`,
+`lsst.resources`, `lsst.utils`) still loads from disk.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+__all__ = ["MODULES", "activate", "is_active"]
+
+MODULES = {
+    "lsst.ctrl.mpexec": "armillary.pipeline",
+    "lsst.ctrl.mpexec.simple_pipeline_executor": "armillary.pipeline",
+    "lsst.daf.butler": "armillary.butler",
+    "lsst.daf.butler.registry": "armillary.butler.registry_names",
+    "lsst.daf.butler.queries": "armillary.butler.query",
+    "lsst.pipe.base": "armillary.pipeline",
+    "lsst.pipe.base.all_dimensions_quantum_graph_builder": "armillary.pipeline.all_dimensions_quantum_graph_builder",
+    "lsst.pipe.base.config": "armillary.pipeline.config",
+    "lsst.pipe.base.connectionTypes": "armillary.pipeline.connectionTypes",
+    "lsst.pipe.base.connections": "armillary.pipeline.connections",
+    "lsst.pipe.base.pipeline": "armillary.pipeline.pipeline",
+    "lsst.pipe.base.pipelineTask": "armillary.pipeline.pipeline_task",
+    "lsst.pipe.base.pipeline_graph": "armillary.pipeline.pipeline_graph",
+    "lsst.pipe.base.quantum_graph": "armillary.pipeline.quantum_graph",
+    "lsst.pipe.base.quantum_graph_builder": "armillary.pipeline.quantum_graph_builder",
+    "lsst.pipe.base.simple_pipeline_executor": "armillary.pipeline",
+    "lsst.pipe.base.struct": "armillary.pipeline.struct",
+    "lsst.pipe.base.task": "armillary.pipeline.task",
+    "lsst.pipe.base.utils": "armillary.pipeline.utils",
+}
+"""Name below `lsst` and the armillary module that answers for it."""
+
+_PACKAGES = ("lsst.daf", "lsst.pipe", "lsst.ctrl")
+"""Namespaces that may not exist on disk."""
+
+
+class _Loader(importlib.abc.Loader):
+    """Gives an existing module object for an aliased name."""
+
+    def __init__(self, name: str, target: str | None):
+        self._name = name
+        self._target = target
+        self._own_spec: importlib.machinery.ModuleSpec | None = None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        if self._target is None:
+            module = ModuleType(self._name)
+            module.__path__ = []
+            return module
+        module = importlib.import_module(self._target)
+        self._own_spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system has just given the module the alias's spec; it keeps its own, so that it can be reloaded.
+        if self._target is not None:
+            module.__spec__ = self._own_spec
+
+
+class _AliasFinder(importlib.abc.MetaPathFinder):
+    """Finds the aliased names before the path is searched."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname in MODULES:
+            return importlib.machinery.ModuleSpec(fullname, _Loader(fullname, MODULES[fullname]), is_package=True)
+        if fullname in _PACKAGES and importlib.machinery.PathFinder.find_spec(fullname, path) is None:
+            return importlib.machinery.ModuleSpec(fullname, _Loader(fullname, None), is_package=True)
+        return None
+
+
+def is_active() -> bool:
+    """Whether the alias is installed."""
+    return any(isinstance(finder, _AliasFinder) for finder in sys.meta_path)
+
+
+def activate() -> None:
+    """Install the alias; nothing happens if it is installed already.
+
+    Raises
+    ------
+    RuntimeError
+        If one of the real packages is already imported.
+
+    Examples
+    --------
+    >>> activate()
+    >>> import lsst.pipe.base
+    >>> lsst.pipe.base.__name__
+    'armillary.pipeline'
+    """
+    if is_active():
+        return
+    loaded = sorted(name for name in MODULES if name in sys.modules)
+    if loaded:
+        raise RuntimeError(f"`{loaded[0]}` is already imported; activate the alias before anything imports it")
+    sys.meta_path.insert(0, _AliasFinder())
