@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-__all__ = ["MODULES", "activate", "is_active"]
+__all__ = ["MODULES", "activate", "activate_if_free", "is_active"]
 
 MODULES = {
     "lsst.ctrl.mpexec": "armillary.pipeline",
@@ -105,3 +105,9 @@ def activate() -> None:
     if loaded:
         raise RuntimeError(f"`{loaded[0]}` is already imported; activate the alias before anything imports it")
     sys.meta_path.insert(0, _AliasFinder())
+
+
+def activate_if_free() -> None:
+    """Install the alias unless a real package is already in use, as when it was imported by a site's own start-up."""
+    if not any(name in sys.modules for name in MODULES) or is_active():
+        activate()

@@ -373,7 +373,7 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
 
     def _temporal_hint(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> Timespan | None:
         """Give the timespan of an exposure or visit in a data ID that asks for a calibration."""
-        if not dataset_type.isCalibration:
+        if not dataset_type.isCalibration():
             return None
         given = {**self._defaults.data_id, **(dict(getattr(data_id, "mapping", data_id) or {})), **kwargs}
         for name in ("exposure", "visit"):
@@ -675,13 +675,13 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
             ref = self._new_ref(datasetRefOrType, dataId, run, kwargs)
             self._core_registry.collection(ref.run)
             prepared = self._datastore.prepare(obj, self._with_records(ref))
-            self._write([(ref, prepared)])
+            self._write([ref], [prepared])
             return ref
 
-    def _write(self, items: list[tuple[DatasetRef, Any]], *, register: bool = True) -> None:
+    def _write(self, refs: list[DatasetRef], prepared: list[Any], *, register: bool = True) -> None:
         """Write files and their rows, all or none: intent, files, one transaction."""
         session = WriteSession(self._core_registry, self._datastore)
-        session.write(items, register=register)
+        session.write(refs, prepared, register=register)
         if self._session is not None:
             self._session.adopt(session)
 

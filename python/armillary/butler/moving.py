@@ -34,7 +34,7 @@ class MovingMixin:
     def _with_records(self, ref: DatasetRef) -> DatasetRef:
         raise NotImplementedError
 
-    def _write(self, items: list[tuple[DatasetRef, Any]], *, register: bool = True) -> None:
+    def _write(self, refs: list[DatasetRef], prepared: list[Any], *, register: bool = True) -> None:
         raise NotImplementedError
 
     def ingest(
@@ -78,7 +78,7 @@ class MovingMixin:
         for dataset in datasets:
             dataset.refs = [self._with_records(ref) for ref in dataset.refs]
         prepared = self._datastore.prepare_ingest(datasets, transfer, record_validation_info=validate)
-        self._write([(ref, item) for item in prepared for ref in item.refs])
+        self._write([ref for item in prepared for ref in item.refs], prepared)
 
     def pruneDatasets(
         self,

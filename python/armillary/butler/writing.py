@@ -23,17 +23,16 @@ class WriteSession:
         self._datastore = datastore
         self._written: list[Any] = []
 
-    def write(self, items: list[tuple[DatasetRef, Any]], *, register: bool = True) -> None:
-        """Write prepared datasets; on any error nothing stays."""
-        paths = [path for _, prepared in items for path in prepared.paths]
+    def write(self, refs: list[DatasetRef], prepared: list[Any], *, register: bool = True) -> None:
+        """Write prepared files, which hold the datasets `refs`; on any error nothing stays."""
+        paths = [path for item in prepared for path in item.paths]
         intent = self._registry.begin_write(self._datastore.name, paths)
         try:
             records = []
-            for _, prepared in items:
+            for item in prepared:
                 # Only what this call wrote may be undone, so it is noted after the write succeeded.
-                records.extend(self._datastore.write(prepared))
-                self._written.append(prepared)
-            refs = [ref for ref, _ in items]
+                records.extend(self._datastore.write(item))
+                self._written.append(item)
             self._registry.finish_write(intent, self._datastore.name, refs, records, register=register)
         except BaseException:
             self.undo()

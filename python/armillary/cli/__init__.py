@@ -1,0 +1,1 @@
+"""The commands `butler`, `pipetask` and `armillary`."""

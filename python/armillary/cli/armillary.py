@@ -1,0 +1,28 @@
+"""The program `armillary`."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from armillary.cli.lazy import LazyGroup, configure_logging, logging_options, run
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "demo": ("armillary.demo.command:demo", "Turn raw frames into images, coadds and a catalogue, here and now."),
+}
+
+
+@click.command(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@logging_options
+@click.version_option(package_name="armillary", message="%(version)s")
+def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
+    """Tools around the commands `butler` and `pipetask`."""
+    configure_logging(log_levels)
+
+
+def main() -> NoReturn:
+    """Run `armillary`."""
+    run(cli)

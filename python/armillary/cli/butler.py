@@ -1,0 +1,56 @@
+"""The program `butler`."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from armillary.cli.lazy import LazyGroup, configure_logging, logging_options, run
+
+__all__ = ["main"]
+
+_HERE = "armillary.cli.commands"
+
+COMMANDS = {
+    "create": (f"{_HERE}.repository:create", "Make a new repository."),
+    "register-instrument": (f"{_HERE}.instruments:register_instrument", "Make instruments known."),
+    "ingest-raws": (f"{_HERE}.instruments:ingest_raws", "Take raw frames in."),
+    "define-visits": (f"{_HERE}.instruments:define_visits", "Define visits from exposures."),
+    "register-skymap": (f"{_HERE}.instruments:register_skymap", "Make a sky map with its tracts and patches known."),
+    "register-dataset-type": (f"{_HERE}.datasets:register_dataset_type", "Make a dataset type known."),
+    "remove-dataset-type": (f"{_HERE}.datasets:remove_dataset_type", "Remove dataset types that have no datasets."),
+    "certify-calibrations": (f"{_HERE}.datasets:certify_calibrations", "Declare calibrations valid for a time."),
+    "associate": (f"{_HERE}.datasets:associate", "Put datasets into a TAGGED collection."),
+    "collection-chain": (f"{_HERE}.collections:collection_chain", "Make or change a chain of collections."),
+    "remove-collections": (f"{_HERE}.collections:remove_collections", "Remove collections that are not runs."),
+    "remove-runs": (f"{_HERE}.collections:remove_runs", "Remove runs with their datasets and files."),
+    "query-collections": (f"{_HERE}.queries:query_collections", "List collections."),
+    "query-dataset-types": (f"{_HERE}.queries:query_dataset_types", "List dataset types."),
+    "query-datasets": (f"{_HERE}.queries:query_datasets", "List datasets."),
+    "query-data-ids": (f"{_HERE}.queries:query_data_ids", "List data IDs."),
+    "query-dimension-records": (f"{_HERE}.queries:query_dimension_records", "List dimension records."),
+    "prune-datasets": (f"{_HERE}.datasets:prune_datasets", "Remove datasets or their files."),
+    "retrieve-artifacts": (f"{_HERE}.datasets:retrieve_artifacts", "Copy files of datasets out."),
+    "import": (f"{_HERE}.repository:import_", "Take in what an export holds."),
+    "transfer-from-graph": (
+        f"{_HERE}.graphs:transfer_from_graph",
+        "Register the outputs of a quantum graph that was run without a registry.",
+    ),
+}
+
+
+@click.command(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@logging_options
+@click.version_option(package_name="armillary", message="%(version)s")
+def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
+    """Find, read, write and move survey data."""
+    configure_logging(log_levels)
+
+
+def main() -> NoReturn:
+    """Run `butler`."""
+    from armillary.lsst_alias import activate_if_free
+
+    activate_if_free()
+    run(cli)

@@ -1,0 +1,1 @@
+"""Subcommands of `butler`; each module is imported when one of its commands runs."""

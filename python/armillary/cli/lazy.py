@@ -1,0 +1,123 @@
+"""Command groups that import a subcommand when it runs, and tell errors in one paragraph."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import click
+
+__all__ = ["LazyGroup", "run"]
+
+EXIT_FAILURE = 1
+"""Something was wrong with what was asked, or with the repository."""
+
+EXIT_INTERRUPTED = 130
+"""Ctrl-C."""
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are named in a table: `{name: ("module:function", "one line of help")}`."""
+
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self._table:
+            return None
+        module, _, function = self._table[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), function)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; an unknown one is told with the nearest name."""
+        if args and args[0] not in self._table and not args[0].startswith("-"):
+            from armillary._words import did_you_mean
+
+            ctx.fail(f"no command is called `{args[0]}`{did_you_mean(args[0], self._table)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._table.items()])
+
+
+def logging_options(command: Any) -> Any:
+    """Options of every program: how much is told, and how."""
+    command = click.option("--traceback", is_flag=True, help="Show where in the code an error came from.")(command)
+    return click.option(
+        "--log-level",
+        "log_levels",
+        multiple=True,
+        metavar="[NAME=]LEVEL",
+        help="How much to tell: DEBUG, INFO (default), WARNING or ERROR; for one logger or for all.",
+    )(command)
+
+
+def configure_logging(log_levels: tuple[str, ...]) -> None:
+    """Send log messages to standard error.
+
+    Raises
+    ------
+    click.BadParameter
+        If a level is unknown.
+    """
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    levels: dict[str, str] = {"armillary": "INFO", "lsst": "INFO"}
+    for item in log_levels:
+        name, _, level = item.rpartition("=")
+        known = ("CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "TRACE")
+        if level.upper() not in known:
+            raise click.BadParameter(
+                f"`{level}` is not a log level; known are {', '.join(known)}", param_hint="--log-level"
+            )
+        plain = {"VERBOSE": "INFO", "TRACE": "DEBUG"}.get(level.upper(), level.upper())
+        levels.update({name: plain} if name else {"armillary": plain, "lsst": plain})
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def run(group: click.Group) -> NoReturn:
+    """Run a program: a user's mistake is one paragraph on standard error and exit code 1."""
+    show_traceback = "--traceback" in sys.argv
+    try:
+        code = group.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(EXIT_FAILURE)
+    except Exception as error:
+        if show_traceback:
+            raise
+        click.echo(f"error: {describe(error)}", err=True)
+        click.echo("hint: run it again with `--traceback` to see where this came from", err=True)
+        sys.exit(getattr(error, "exit_code", EXIT_FAILURE))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def describe(error: BaseException) -> str:
+    """Tell an error in one paragraph: its message, or its kind when it has none."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: `{error.filename}`"
+    text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
+    return str(text) or type(error).__name__
