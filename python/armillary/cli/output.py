@@ -12,13 +12,9 @@ __all__ = ["print_table"]
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows below aligned column names; numbers stand to the right."""
-    cells = [
-        ["" if value is None else str(value) for value in row] for row in (materialised := [tuple(row) for row in rows])
-    ]
-    numeric = [
-        all(isinstance(row[i], (int, float)) for row in materialised) and bool(materialised)
-        for i in range(len(columns))
-    ]
+    values = [tuple(row) for row in rows]
+    cells = [["" if value is None else str(value) for value in row] for row in values]
+    numeric = [bool(values) and all(isinstance(row[i], int | float) for row in values) for i in range(len(columns))]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
 
     def line(values: Sequence[str]) -> str:

@@ -109,7 +109,7 @@ def certify_calibrations(
     end_date: str | None,
     search_all_inputs: bool,
 ) -> None:
-    """Declare the datasets of DATASET_TYPE in INPUT_COLLECTION valid for a time, in the CALIBRATION collection OUTPUT_COLLECTION."""
+    """Declare the datasets of a type in INPUT_COLLECTION valid for a time, in a CALIBRATION collection."""
     from armillary.butler import Butler, CollectionType, Timespan
 
     times = [parse_time(text, option) for text, option in ((begin_date, "--begin-date"), (end_date, "--end-date"))]
