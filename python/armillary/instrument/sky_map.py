@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import asin, ceil, cos, pi, radians, sin, tan
+from math import acos, asin, ceil, cos, pi, radians, sin, tan
 from typing import TYPE_CHECKING, Any
 
 from armillary.instrument.wcs import pixel_polygon, tangent_wcs
@@ -160,6 +160,30 @@ class SkyMap:
         )
 
     @classmethod
+    def around(
+        cls,
+        regions: Iterable[Any],
+        *,
+        pixel_scale: float = DEFAULT_PIXEL_SCALE,
+        patch_size: int | None = None,
+        patch_border: int = 0,
+    ) -> SkyMap:
+        """Make one tract around each group of regions (of visits, say) whose middles lie within each other's circles.
+
+        Each tract is square and holds all its regions; without `patch_size` it is one patch.
+
+        >>> regions = [pixel_polygon(tangent_wcs(ra, 0.0, 1.0, (99, 99)), 0, 0, 98, 98) for ra in (10.0, 10.01, 50.0)]
+        >>> [tract.width for tract in SkyMap.around(regions, pixel_scale=1.0)]
+        [221, 149]
+        """
+        groups = _grouped_circles(regions)
+        tracts = []
+        for number, (ra, dec, reach) in enumerate(groups):
+            size = ceil(2 * tan(radians(reach)) * 180 / pi * 3600 / pixel_scale) + 10
+            tracts.append(Tract(number, ra, dec, size, size, pixel_scale, patch_size or size, patch_border))
+        return cls("discrete", tracts)
+
+    @classmethod
     def rings(
         cls,
         rings: int = 120,
@@ -257,6 +281,31 @@ class SkyMap:
             registry.insertDimensionData("patch", *(row for tract in tracts for row in _patch_records(name, tract)))
             butler.put(self.to_dict(), SKY_MAP_DATASET_TYPE, {"skymap": name}, run=SKY_MAP_RUN)
         return True
+
+
+def _grouped_circles(regions: Iterable[Any]) -> list[tuple[float, float, float]]:
+    """Middle (degrees) and reach (degrees) of each group, in the order in which the groups began."""
+    from lsst.sphgeom import LonLat
+
+    groups: list[list[Any]] = []
+    for circle in (region.getBoundingCircle() for region in regions):
+        for group in groups:
+            first = group[0]
+            apart = first.getCenter().dot(circle.getCenter())
+            if apart > cos(max(first.getOpeningAngle().asRadians(), circle.getOpeningAngle().asRadians())):
+                group.append(circle)
+                break
+        else:
+            groups.append([circle])
+    found = []
+    for group in groups:
+        middle = LonLat(group[0].getCenter())
+        reach = max(
+            acos(min(circle.getCenter().dot(group[0].getCenter()), 1.0)) + circle.getOpeningAngle().asRadians()
+            for circle in group
+        )
+        found.append((middle.getLon().asDegrees(), middle.getLat().asDegrees(), reach * 180 / pi))
+    return found
 
 
 def _check_pixels(pixel_scale: float, patch_size: int, patch_border: int) -> None:
