@@ -1,0 +1,37 @@
+"""The program `pipetask`."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from armillary.cli.lazy import LazyGroup, configure_logging, logging_options, run
+
+__all__ = ["main"]
+
+_HERE = "armillary.cli.pipetask_commands"
+
+COMMANDS = {
+    "build": (f"{_HERE}:build", "Make, show and save a pipeline."),
+    "qgraph": (f"{_HERE}:qgraph", "Make, show and save a quantum graph."),
+    "run": (f"{_HERE}:run", "Make a quantum graph and run it."),
+    "run-qbb": (f"{_HERE}:run_qbb", "Run quanta of a graph file without a registry."),
+    "pre-exec-init-qbb": (f"{_HERE}:pre_exec_init_qbb", "Write configs, versions and init-outputs of a graph file."),
+}
+
+
+@click.command(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@logging_options
+@click.version_option(package_name="armillary", message="%(version)s")
+def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
+    """Build and run pipelines."""
+    configure_logging(log_levels)
+
+
+def main() -> NoReturn:
+    """Run `pipetask`."""
+    from armillary.lsst_alias import activate_if_free
+
+    activate_if_free()
+    run(cli)

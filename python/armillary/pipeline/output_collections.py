@@ -1,0 +1,180 @@
+"""Which collections a run reads and which it writes: the rules of `-i`, `-o` and `--output-run`."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from armillary.butler import CollectionType
+from armillary.errors import CollectionTypeError, MissingCollectionError
+
+if TYPE_CHECKING:
+    from armillary.butler import Butler
+
+__all__ = ["OutputCollections"]
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputCollections:
+    """The collections of one run; nothing is written until `register`.
+
+    Attributes
+    ----------
+    run
+        RUN that is written to.
+    chain
+        CHAINED collection that will hold the run, or None.
+    inputs
+        Search path, flattened.
+    members
+        What the chain will hold, in order.
+    existing_run
+        Whether the run is there already.
+    replaced
+        RUN that leaves the chain, or None.
+    """
+
+    run: str
+    chain: str | None
+    inputs: tuple[str, ...]
+    members: tuple[str, ...]
+    existing_run: bool
+    replaced: str | None = None
+
+    @classmethod
+    def plan(
+        cls,
+        butler: Butler,
+        *,
+        inputs: Sequence[str] = (),
+        output: str | None = None,
+        output_run: str | None = None,
+        extend_run: bool = False,
+        replace_run: bool = False,
+        rebase: bool = False,
+        now: datetime.datetime | None = None,
+    ) -> OutputCollections:
+        """Find out what a run with these options reads and writes.
+
+        Parameters
+        ----------
+        inputs
+            Input collections.
+        output
+            Chain to write to; a new RUN `output/<UTC time>` is put at its front.
+        output_run
+            RUN to write to.
+        extend_run
+            Write into the RUN at the front of `output`, or into an existing `output_run`.
+        replace_run
+            Take the RUN at the front of `output` out of the chain.
+        rebase
+            Put the new inputs where the chain had its old ones.
+
+        Raises
+        ------
+        ValueError
+            If the options contradict each other or what is in the repository.
+        MissingCollectionError
+            If an input does not exist.
+        """
+        if output is None and output_run is None:
+            raise ValueError("nowhere to write to: give `-o CHAIN` or `--output-run RUN`")
+        if replace_run and extend_run:
+            raise ValueError(
+                "`--replace-run` starts a new run and `--extend-run` goes on with the old one: give one of them"
+            )
+        chain = _existing_chain(butler, output)
+        if output is not None and chain is None and (extend_run or replace_run) and output_run is None:
+            flag = "--extend-run" if extend_run else "--replace-run"
+            raise ValueError(f"`{flag}` needs a run to go on from, but the chain `{output}` does not exist or is empty")
+        if not inputs and chain is None and output_run is None:
+            raise ValueError("nothing to read from: give input collections with `-i`")
+        flat = tuple(butler.collections.query(list(inputs), flatten_chains=True)) if inputs else ()
+        replaced = chain[0] if chain and replace_run else None
+        kept = tuple(name for name in chain or () if name != replaced)
+        kept = _rebased(output, kept, flat) if rebase else _checked(output, kept, flat, chain is not None)
+        run = output_run or (chain[0] if chain and extend_run else f"{output}/{_timestamp(now)}")
+        existing = _check_run(butler, run, extend_run)
+        # Inputs are what the chain holds already, with the run itself first when it goes on.
+        if chain is not None or output is None:
+            path = kept if chain is not None else flat
+        else:
+            path = flat
+        members = (run, *(name for name in (kept if chain is not None else flat) if name != run))
+        if existing and run not in path:
+            path = (run, *path)
+        return cls(run, output, tuple(dict.fromkeys(path)), members, existing, replaced)
+
+    def register(self, butler: Butler) -> None:
+        """Make the run and the chain, or change the chain."""
+        butler.collections.register(self.run, CollectionType.RUN)
+        if self.chain is not None:
+            butler.collections.register(self.chain, CollectionType.CHAINED)
+            if tuple(butler.collections.get_info(self.chain).children) != self.members:
+                butler.collections.redefine_chain(self.chain, self.members)
+
+    def prune_replaced(self, butler: Butler, mode: str | None, keep_types: frozenset[str] = frozenset()) -> None:
+        """Remove what the replaced run holds: all of it ("purge"), or the files of task outputs ("unstore")."""
+        if mode is None or self.replaced is None:
+            return
+        if mode == "purge":
+            butler.removeRuns([self.replaced])
+            return
+        refs = [
+            ref
+            for ref in butler.query_all_datasets(self.replaced, find_first=False, limit=None)
+            if ref.datasetType.name not in keep_types and not ref.datasetType.name.endswith("_config")
+        ]
+        butler.pruneDatasets(refs, disassociate=False, unstore=True)
+
+
+def _timestamp(now: datetime.datetime | None) -> str:
+    return (now or datetime.datetime.now(datetime.UTC)).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _existing_chain(butler: Any, name: str | None) -> tuple[str, ...] | None:
+    """Give the flattened members of a chain, or None if there is none or it is empty."""
+    if name is None:
+        return None
+    try:
+        info = butler.collections.get_info(name)
+    except MissingCollectionError:
+        return None
+    if info.type is not CollectionType.CHAINED:
+        raise CollectionTypeError(f"`{name}` is a {info.type.name} collection; `-o` takes a CHAINED one or a new name")
+    return tuple(butler.collections.query(name, flatten_chains=True)) or None
+
+
+def _checked(output: str | None, chain: tuple[str, ...], flat: tuple[str, ...], exists: bool) -> tuple[str, ...]:
+    """Give the members of a chain after checking that the inputs are a contiguous part of it."""
+    if not exists or not flat:
+        return chain
+    for start in range(len(chain) - len(flat) + 1):
+        if chain[start : start + len(flat)] == flat:
+            return chain
+    raise ValueError(
+        f"the inputs {', '.join(f'`{name}`' for name in flat)} are not what the chain `{output}` was made with "
+        f"({', '.join(f'`{name}`' for name in chain)}); leave `-i` out, or use `--rebase`"
+    )
+
+
+def _rebased(output: str | None, chain: tuple[str, ...], flat: tuple[str, ...]) -> tuple[str, ...]:
+    """Put new inputs between a chain's own runs and its other members."""
+    own = tuple(name for name in chain if output is not None and name.startswith(output))
+    return tuple(dict.fromkeys((*own, *flat, *chain)))
+
+
+def _check_run(butler: Any, run: str, extend: bool) -> bool:
+    """Say whether a RUN exists; it may only if it is to be extended."""
+    try:
+        info = butler.collections.get_info(run)
+    except MissingCollectionError:
+        return False
+    if info.type is not CollectionType.RUN:
+        raise CollectionTypeError(f"`{run}` is a {info.type.name} collection, so nothing can be written to it")
+    if not extend:
+        raise ValueError(f"the run `{run}` already exists; use `--extend-run` to go on with it, or another name")
+    return True
