@@ -79,11 +79,15 @@ def _decorate(*options: Callable[[Function], Function]) -> Callable[[Function], 
 def build_options() -> Callable[[Function], Function]:
     """Options that make a pipeline."""
     return _decorate(
-        click.option("-p", "--pipeline", metavar="FILE[#LABELS]", help="Pipeline file, optionally with the labels or subsets to keep."),
+        click.option(
+            "-p", "--pipeline", metavar="FILE[#LABELS]", help="Pipeline file, with the labels or subsets to keep."
+        ),
         click.option("-t", "--task", "tasks", multiple=True, metavar="CLASS[:LABEL]", help="Add a task."),
         click.option("--delete", multiple=True, metavar="LABEL", help="Take a task out."),
         click.option("-c", "--config", multiple=True, metavar="LABEL:FIELD=VALUE", help="Set a config field."),
-        click.option("-C", "--config-file", "config_files", multiple=True, metavar="LABEL:FILE", help="Run a config file."),
+        click.option(
+            "-C", "--config-file", "config_files", multiple=True, metavar="LABEL:FILE", help="Run a config file."
+        ),
         click.option("--instrument", metavar="CLASS", help="Instrument whose config overrides are used."),
         click.option("-s", "--save-pipeline", metavar="FILE", help="Write the pipeline."),
         click.option("--pipeline-mermaid", metavar="FILE", help="Draw the pipeline as Mermaid text."),
@@ -92,10 +96,10 @@ def build_options() -> Callable[[Function], Function]:
             "--show",
             multiple=True,
             metavar="ITEM",
-            help="Show: pipeline, tasks, subsets, inputs, graph, pipeline-graph, task-graph, uri, config[=LABEL::GLOB], "
-            "dump-config[=LABEL], history=LABEL::FIELD.",
+            help="Show: pipeline, tasks, subsets, inputs, graph, pipeline-graph, task-graph, uri, "
+            "config[=LABEL::GLOB], dump-config[=LABEL], history=LABEL::FIELD.",
         ),
-    )  # fmt: skip
+    )
 
 
 def repository_options(*, required: bool = True) -> Callable[[Function], Function]:
@@ -107,9 +111,11 @@ def repository_options(*, required: bool = True) -> Callable[[Function], Functio
         click.option("--output-run", metavar="NAME", help="RUN to write to."),
         click.option("--extend-run", is_flag=True, help="Go on with the latest RUN."),
         click.option("--replace-run", is_flag=True, help="Take the latest RUN out of the chain."),
-        click.option("--prune-replaced", type=click.Choice(["unstore", "purge"]), help="Remove what the replaced RUN holds."),
+        click.option(
+            "--prune-replaced", type=click.Choice(["unstore", "purge"]), help="Remove what the replaced RUN holds."
+        ),
         click.option("--rebase", is_flag=True, help="Put new inputs where the chain had its old ones."),
-    )  # fmt: skip
+    )
 
 
 def graph_options() -> Callable[[Function], Function]:
@@ -119,25 +125,44 @@ def graph_options() -> Callable[[Function], Function]:
         click.option("-g", "--qgraph", metavar="FILE", help="Read the quantum graph from a file."),
         click.option("-q", "--save-qgraph", metavar="FILE", help="Write the quantum graph to a file (`.qg`)."),
         click.option("--skip-existing", is_flag=True, help="Leave out what the output RUN has already."),
-        click.option("--skip-existing-in", multiple=True, metavar="NAMES", help="Leave out what these collections have already."),
+        click.option(
+            "--skip-existing-in", multiple=True, metavar="NAMES", help="Leave out what these collections have already."
+        ),
         click.option("--clobber-outputs", is_flag=True, help="Replace outputs of quanta that failed."),
-        click.option("--dataset-query-constraint", default="all", show_default=True, metavar="all|off|NAMES", help="Inputs that must exist."),
+        click.option(
+            "--dataset-query-constraint",
+            default="all",
+            show_default=True,
+            metavar="all|off|NAMES",
+            help="Inputs that must exist.",
+        ),
         click.option("--qgraph-datastore-records", is_flag=True, help="Put the places of inputs into the graph."),
         click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Run only these quanta of a graph file."),
-    )  # fmt: skip
+    )
 
 
 def execution_options() -> Callable[[Function], Function]:
     """Options of running."""
     return _decorate(
-        click.option("-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Quanta that run at once."),
+        click.option(
+            "-j",
+            "--processes",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Quanta that run at once.",
+        ),
         click.option("--timeout", type=float, metavar="SECONDS", help="Most time for a quantum."),
         click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
-        click.option("--raise-on-partial-outputs/--no-raise-on-partial-outputs", default=True, help="Whether partial outputs are a failure."),
+        click.option(
+            "--raise-on-partial-outputs/--no-raise-on-partial-outputs",
+            default=True,
+            help="Whether partial outputs are a failure.",
+        ),
         click.option("--register-dataset-types", is_flag=True, help="Make new dataset types known."),
         click.option("--skip-init-writes", is_flag=True, help="Do not write configs, versions and init-outputs."),
         click.option("--init-only", is_flag=True, help="Only write configs, versions and init-outputs."),
         click.option("--no-versions", is_flag=True, help="Do not record package versions."),
         click.option("--summary", metavar="FILE", help="Write a JSON report."),
         click.option("--progress/--no-progress", default=None, help="Show a progress bar; by default on a terminal."),
-    )  # fmt: skip
+    )

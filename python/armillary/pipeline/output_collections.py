@@ -98,12 +98,9 @@ class OutputCollections:
         kept = _rebased(output, kept, flat) if rebase else _checked(output, kept, flat, chain is not None)
         run = output_run or (chain[0] if chain and extend_run else f"{output}/{_timestamp(now)}")
         existing = _check_run(butler, run, extend_run)
-        # Inputs are what the chain holds already, with the run itself first when it goes on.
-        if chain is not None or output is None:
-            path = kept if chain is not None else flat
-        else:
-            path = flat
-        members = (run, *(name for name in (kept if chain is not None else flat) if name != run))
+        # An existing chain holds its inputs already.
+        path = kept if chain is not None else flat
+        members = (run, *(name for name in path if name != run))
         if existing and run not in path:
             path = (run, *path)
         return cls(run, output, tuple(dict.fromkeys(path)), members, existing, replaced)
