@@ -27,7 +27,7 @@ from armillary.pipeline import connectionTypes as connection_types
 from armillary.storage.masked_image import MaskedImage
 
 
-class ReadoutConfig(Config):
+class ReadoutConfig(Config):  # type: ignore[misc]  # lsst.pex.config has no types
     """How the camera reads out."""
 
     gain = Field[float](doc="Electrons per ADU.", default=1.8)

@@ -145,7 +145,7 @@ class CoaddConnections(PipelineTaskConnections, dimensions=("band", *PATCH)):
     )
 
 
-class AverageConfig(Config):
+class AverageConfig(Config):  # type: ignore[misc]  # lsst.pex.config has no types
     """How warps are averaged."""
 
     clip = Field[float](doc="Standard deviations from the median beyond which a value is left out.", default=4.0)

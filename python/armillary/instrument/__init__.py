@@ -7,6 +7,7 @@ from typing import Any
 _HOMES = {
     "Instrument": "instrument",
     "Nickel": "nickel",
+    "ObservationDimensionPacker": "dimension_packer",
     "ObservationInfo": "observation_info",
     "SkyMap": "sky_map",
     "TranslationError": "observation_info",

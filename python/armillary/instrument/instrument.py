@@ -124,6 +124,13 @@ class Instrument(metaclass=ABCMeta):
                 config.load(str(path))
 
     @staticmethod
+    def make_default_dimension_packer(data_id: Any, is_exposure: bool | None = None) -> Any:
+        """Make the packer of visits (or exposures) and detectors for the camera of an expanded data ID."""
+        from armillary.instrument.dimension_packer import ObservationDimensionPacker
+
+        return ObservationDimensionPacker(data_id, is_exposure=is_exposure)
+
+    @staticmethod
     def makeCollectionTimestamp() -> str:
         """Now, as it stands in collection names.
 

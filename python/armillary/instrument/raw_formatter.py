@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from armillary.storage import FormatterV2
+from armillary.storage.formatter import FormatterV2
 
 
 class RawFitsFormatter(FormatterV2):

@@ -1,0 +1,87 @@
+"""Data IDs of observations as whole numbers, for catalogues that need unique ids."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from lsst.pex.config import Config, Field
+
+
+class ObservationDimensionPackerConfig(Config):  # type: ignore[misc]  # lsst.pex.config has no types
+    """Limits of the numbers that a packer makes; those of the instrument's records where None."""
+
+    n_detectors = Field[int](doc="Detectors are numbered below this.", optional=True, default=None)
+    n_observations = Field[int](doc="Visits or exposures are numbered below this.", optional=True, default=None)
+
+
+class ObservationDimensionPacker:
+    """Packs visit and detector, or exposure and detector, of one instrument into a whole number and back.
+
+    Parameters
+    ----------
+    data_id
+        Expanded data ID that names the instrument, and decides between visit and exposure if it has one of them.
+    config
+        Limits; the instrument's own by default.
+    is_exposure
+        Whether exposures are packed rather than visits; needed when the data ID has neither.
+
+    Raises
+    ------
+    ValueError
+        If nothing says whether visits or exposures are packed.
+    """
+
+    ConfigClass: ClassVar[type[ObservationDimensionPackerConfig]] = ObservationDimensionPackerConfig
+
+    def __init__(
+        self, data_id: Any, config: ObservationDimensionPackerConfig | None = None, is_exposure: bool | None = None
+    ):
+        self.fixed = data_id.subset(data_id.universe.conform(["instrument"]))
+        if is_exposure is None:
+            names = set(data_id.dimensions.names)
+            if not names & {"visit", "exposure"}:
+                raise ValueError("`is_exposure` was not given, and the data ID has no visit or exposure")
+            is_exposure = "visit" not in names
+        self.is_exposure = is_exposure
+        self._observation = "exposure" if is_exposure else "visit"
+        self.dimensions = data_id.universe.conform([self._observation, "detector"])
+        config = config or ObservationDimensionPackerConfig()
+        record = data_id.records["instrument"]
+        largest = record.exposure_max if is_exposure else record.visit_max
+        self._n_detectors = int(config.n_detectors if config.n_detectors is not None else record.detector_max)
+        self._n_observations = int(config.n_observations if config.n_observations is not None else largest)
+        self.maxBits = (self._n_observations * self._n_detectors - 1).bit_length()
+
+    @property
+    def universe(self) -> Any:
+        """The universe of the packed dimensions."""
+        return self.fixed.universe
+
+    def pack(self, dataId: Any, *, returnMaxBits: bool = False) -> int | tuple[int, int]:
+        """Give the number of a data ID, with the bits that the largest needs if `returnMaxBits`.
+
+        Raises
+        ------
+        ValueError
+            If the detector or the observation is out of bounds.
+        """
+        detector, observation = dataId["detector"], dataId[self._observation]
+        for name, value, limit in (
+            ("detector", detector, self._n_detectors),
+            (self._observation, observation, self._n_observations),
+        ):
+            if not 0 <= value < limit:
+                raise ValueError(f"{name} {value} is out of bounds; it must be at least 0 and less than {limit}")
+        packed: int = observation * self._n_detectors + detector
+        return (packed, self.maxBits) if returnMaxBits else packed
+
+    def unpack(self, packedId: int) -> Any:
+        """Give the data ID of a number."""
+        from armillary.butler import DataCoordinate
+
+        observation, detector = divmod(packedId, self._n_detectors)
+        return DataCoordinate.standardize(
+            {"instrument": self.fixed["instrument"], "detector": detector, self._observation: observation},
+            dimensions=self.dimensions,
+        )
