@@ -1,0 +1,337 @@
+"""The subcommands of `pipetask`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from armillary.cli.options import split_commas
+from armillary.cli.pipetask_options import (
+    OrderedCommand,
+    build_options,
+    execution_options,
+    graph_options,
+    pipeline_changes,
+    repository_options,
+)
+
+if TYPE_CHECKING:
+    from armillary.butler import Butler
+    from armillary.pipeline import Pipeline, PipelineGraph
+    from armillary.pipeline.output_collections import OutputCollections
+
+__all__ = ["build", "pre_exec_init_qbb", "qgraph", "run", "run_qbb"]
+
+_LOG = logging.getLogger("armillary.pipetask")
+
+
+# -- pipelines
+
+
+def make_pipeline(ctx: click.Context, options: dict[str, Any]) -> Pipeline:
+    """Read the pipeline file and change it in the order of the command line."""
+    from armillary.pipeline import Pipeline
+
+    pipeline = Pipeline.from_uri(options["pipeline"]) if options["pipeline"] else Pipeline("anonymous pipeline")
+    for kind, value in pipeline_changes(ctx):
+        change_pipeline(pipeline, kind, value)
+    if options["save_pipeline"]:
+        pipeline.write_to_uri(options["save_pipeline"])
+    return pipeline
+
+
+def change_pipeline(pipeline: Pipeline, kind: str, value: str) -> None:
+    """Make one change that an option asks for."""
+    label, colon, rest = value.partition(":")
+    if kind == "task":
+        name, _, own_label = value.partition(":")
+        pipeline.addTask(name, own_label or default_label(name))
+    elif kind == "delete":
+        pipeline.removeTask(value)
+    elif kind == "instrument":
+        pipeline.addInstrument(value)
+    elif not colon:
+        raise click.UsageError(f"`{value}` names no task; write `LABEL:{value}`")
+    elif kind == "config-file":
+        pipeline.addConfigFile(label, rest)
+    else:
+        field, equals, text = rest.partition("=")
+        if not equals:
+            raise click.UsageError(f"`{value}` sets nothing; write `LABEL:FIELD=VALUE`")
+        pipeline.addConfigOverride(label, field, text)
+
+
+def default_label(name: str) -> str:
+    """Give the label of a task that was named without one."""
+    from armillary.pipeline.importing import import_task
+
+    return str(import_task(name)._DefaultName)
+
+
+def show_pipeline(pipeline: Pipeline, items: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Print what `--show` asks of a pipeline."""
+    from armillary.cli.showing import show
+
+    for item in items:
+        show(pipeline, item, options)
+
+
+def draw(pipeline: Pipeline, options: dict[str, Any]) -> None:
+    """Write the drawings that were asked for."""
+    from armillary.pipeline import graph_drawing
+
+    for key, function in (("pipeline_mermaid", "pipeline_mermaid"), ("pipeline_svg", "pipeline_svg")):
+        if options[key]:
+            with open(options[key], "w", encoding="utf-8") as stream:
+                stream.write(getattr(graph_drawing, function)(pipeline.to_graph()))
+
+
+@click.command(cls=OrderedCommand)
+@build_options()
+@click.option("-b", "--butler-config", metavar="REPO", help="A repository to look dataset types up in.")
+@click.pass_context
+def build(ctx: click.Context, **options: Any) -> None:
+    """Make a pipeline from a file and changes; show, draw or save it."""
+    pipeline = make_pipeline(ctx, options)
+    show_pipeline(pipeline, options["show"], options)
+    draw(pipeline, options)
+    pipeline.to_graph()  # says what is wrong with it
+
+
+# -- quantum graphs
+
+
+def plan_collections(butler: Butler, options: dict[str, Any]) -> OutputCollections:
+    """Find out what is read and written."""
+    from armillary.pipeline.output_collections import OutputCollections
+
+    return OutputCollections.plan(
+        butler,
+        inputs=split_commas(options["inputs"]),
+        output=options["output"],
+        output_run=options["output_run"],
+        extend_run=options["extend_run"],
+        replace_run=options["replace_run"],
+        rebase=options["rebase"],
+    )
+
+
+def check_graph_file(path: str | None) -> None:
+    """Refuse a wrong file name before any work is done."""
+    if path is not None and not path.endswith(".qg"):
+        raise click.BadParameter(f"`{path}` does not end in `.qg`", param_hint="--save-qgraph")
+
+
+def build_graph(
+    ctx: click.Context, butler: Butler, collections: OutputCollections, options: dict[str, Any]
+) -> tuple[Any, PipelineGraph]:
+    """Build the quantum graph; give its components and the pipeline graph."""
+    from armillary.pipeline.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
+
+    pipeline = make_pipeline(ctx, options)
+    show_pipeline(pipeline, options["show"], options)
+    draw(pipeline, options)
+    if not pipeline.task_labels:
+        raise click.UsageError("there is no task to run; name a pipeline with `-p` or a task with `-t`")
+    graph = pipeline.to_graph(butler.registry)
+    skip = split_commas(options["skip_existing_in"])
+    if options["skip_existing"] or options["extend_run"]:
+        skip.append(collections.run)
+    builder = AllDimensionsQuantumGraphBuilder(
+        graph,
+        butler,
+        where=options["data_query"],
+        input_collections=list(collections.inputs),
+        output_run=collections.run,
+        skip_existing_in=[name for name in skip if name != collections.run or collections.existing_run],
+        clobber=options["clobber_outputs"],
+        dataset_query_constraint=options["dataset_query_constraint"],
+    )
+    metadata = {
+        "butler_argument": os.fspath(options["butler_config"]),
+        "extend_run": options["extend_run"],
+        "skip_existing": options["skip_existing"],
+        "skip_existing_in": skip,
+        "data_query": options["data_query"],
+    }
+    components = builder.finish(
+        output=collections.chain,
+        metadata=metadata,
+        attach_datastore_records=options["qgraph_datastore_records"],
+    )
+    return components, graph
+
+
+def tell_empty(components: Any) -> int:
+    """Say why a graph holds no quanta; give the exit code: nothing left to do is a success."""
+    done = sum(components.n_skipped.values())
+    if done and not components.explain():
+        click.echo(f"nothing to do: {done} quanta already succeeded", err=True)
+        return 0
+    click.echo("error: the quantum graph is empty", err=True)
+    for reason in components.explain():
+        click.echo(f"  {reason}", err=True)
+    return 1
+
+
+def tell_graph(components: Any) -> None:
+    """Say how many quanta a graph holds."""
+    counts = {label: n for label, n in components.header.n_task_quanta.items() if n}
+    skipped = sum(components.n_skipped.values())
+    text = ", ".join(f"{label} {n}" for label, n in counts.items())
+    note = f"; {skipped} already succeeded" if skipped else ""
+    click.echo(f"{components.header.n_quanta} quanta for {len(counts)} tasks: {text}{note}", err=True)
+
+
+@click.command(cls=OrderedCommand)
+@build_options()
+@repository_options()
+@graph_options()
+@click.pass_context
+def qgraph(ctx: click.Context, **options: Any) -> int:
+    """Make a quantum graph and save it; nothing is written to the repository."""
+    from armillary.butler import Butler
+
+    check_graph_file(options["save_qgraph"])
+    with Butler(options["butler_config"], writeable=False) as butler:
+        components, _ = build_graph(ctx, butler, plan_collections(butler, options), options)
+        if options["save_qgraph"]:
+            components.write(options["save_qgraph"])
+        if not components.header.n_quanta:
+            return tell_empty(components)
+        tell_graph(components)
+    return 0
+
+
+# -- running
+
+
+@click.command(cls=OrderedCommand)
+@build_options()
+@repository_options()
+@graph_options()
+@execution_options()
+@click.pass_context
+def run(ctx: click.Context, **options: Any) -> int:
+    """Make a quantum graph, or read one with `-g`, and run it."""
+    from armillary.butler import Butler
+
+    check_graph_file(options["save_qgraph"])
+    with Butler(options["butler_config"], writeable=True) as butler:
+        if options["qgraph"]:
+            graph, collections = read_graph(butler, options)
+        else:
+            collections = plan_collections(butler, options)
+            components, _ = build_graph(ctx, butler, collections, options)
+            if options["save_qgraph"]:
+                components.write(options["save_qgraph"])
+            if not components.header.n_quanta:
+                return tell_empty(components)
+            tell_graph(components)
+            graph = components.assemble()
+        return execute(butler, graph, collections, options)
+
+
+def read_graph(butler: Butler, options: dict[str, Any]) -> tuple[Any, OutputCollections]:
+    """Read a graph file; its run must be the one that is asked for."""
+    from armillary.pipeline.quantum_graph import PredictedQuantumGraph
+
+    with PredictedQuantumGraph.open(options["qgraph"]) as reader:
+        reader.read_all()
+        graph = reader.finish()
+    header = graph.header
+    if options["output_run"] not in (None, header.output_run):
+        raise ValueError(f"the graph was made for the run `{header.output_run}`, not for `{options['output_run']}`")
+    merged = {
+        **options,
+        "output_run": header.output_run,
+        "output": options["output"] or header.output or None,
+        "inputs": options["inputs"] or tuple(header.inputs),
+    }
+    return graph, plan_collections(butler, merged)
+
+
+def execute(butler: Butler, graph: Any, collections: OutputCollections, options: dict[str, Any]) -> int:
+    """Check everything, make the collections, run, and tell how it ended."""
+    from armillary.pipeline.execution import check_dataset_types, initialise_run, run_graph
+
+    check_dataset_types(graph, butler, register=options["register_dataset_types"])
+    collections.register(butler)
+    run_butler = butler.clone(collections=[collections.run, *collections.inputs], run=collections.run)
+    initialise_run(
+        graph,
+        run_butler,
+        register_dataset_types=options["register_dataset_types"],
+        extend_run=options["extend_run"],
+        skip_init_writes=options["skip_init_writes"],
+        no_versions=options["no_versions"],
+    )
+    collections.prune_replaced(butler, options["prune_replaced"])
+    if options["init_only"]:
+        return 0
+    report = run_graph(
+        graph,
+        run_butler,
+        processes=options["processes"],
+        timeout=options["timeout"],
+        fail_fast=options["fail_fast"],
+        raise_on_partial_outputs=options["raise_on_partial_outputs"],
+        skip_existing=options["skip_existing"] or options["extend_run"],
+        clobber_outputs=options["clobber_outputs"],
+        progress=options["progress"],
+    )
+    if options["summary"]:
+        report.write_summary(options["summary"])
+    click.echo(report.closing_line(), err=True)
+    return int(report.exit_code)
+
+
+@click.command()
+@click.argument("repo")
+@click.argument("qgraph")
+@click.option("--config-search-path", multiple=True, help="Kept for compatibility; has no effect.")
+def pre_exec_init_qbb(repo: str, qgraph: str, config_search_path: tuple[str, ...]) -> int:
+    """Write configs, versions and init-outputs of a graph file, without a registry."""
+    from armillary.pipeline.execution import initialise_without_registry
+
+    initialise_without_registry(repo, qgraph)
+    return 0
+
+
+@click.command()
+@click.argument("repo")
+@click.argument("qgraph")
+@click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Only these quanta, with commas.")
+@click.option(
+    "-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Quanta that run at once."
+)
+@click.option("--timeout", type=float, metavar="SECONDS", help="Most time for a quantum.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
+@click.option("--no-existing-outputs", is_flag=True, help="Do not look for outputs that are there already.")
+@click.option(
+    "--raise-on-partial-outputs/--no-raise-on-partial-outputs",
+    default=True,
+    help="Whether partial outputs are a failure.",
+)
+@click.option("--summary", metavar="FILE", help="Write a JSON report.")
+def run_qbb(repo: str, qgraph: str, **options: Any) -> int:
+    """Run quanta of a graph file without a registry; register what they made with `butler transfer-from-graph`."""
+    from armillary.pipeline.execution import run_without_registry
+
+    report = run_without_registry(
+        repo,
+        qgraph,
+        quantum_ids=split_commas(options["qgraph_node_id"]) or None,
+        processes=options["processes"],
+        timeout=options["timeout"],
+        fail_fast=options["fail_fast"],
+        raise_on_partial_outputs=options["raise_on_partial_outputs"],
+        assume_no_existing_outputs=options["no_existing_outputs"],
+    )
+    if options["summary"]:
+        report.write_summary(options["summary"])
+    click.echo(report.closing_line(), err=True)
+    return int(report.exit_code)
