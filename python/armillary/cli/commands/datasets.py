@@ -110,17 +110,20 @@ def certify_calibrations(
     search_all_inputs: bool,
 ) -> None:
     """Declare the datasets of a type in INPUT_COLLECTION valid for a time, in a CALIBRATION collection."""
-    from armillary.butler import Butler, CollectionType, Timespan
+    from armillary.butler import Butler, Timespan
+    from armillary.instrument import certify_calibrations as certify
 
     times = [parse_time(text, option) for text, option in ((begin_date, "--begin-date"), (end_date, "--end-date"))]
     with Butler(repo, writeable=True) as butler:
-        path = [input_collection]
-        if not search_all_inputs:
-            path = butler.collections.query(input_collection, flatten_chains=True)[:1]
-        refs = butler.query_datasets(dataset_type, path, limit=None)
-        butler.collections.register(output_collection, CollectionType.CALIBRATION)
-        butler.registry.certify(output_collection, refs, Timespan(*times))
-        click.echo(f"{len(refs)} `{dataset_type}` are certified in `{output_collection}`")
+        number = certify(
+            butler,
+            input_collection,
+            output_collection,
+            dataset_type,
+            Timespan(*times),
+            search_all_inputs=search_all_inputs,
+        )
+    click.echo(f"{number} `{dataset_type}` are certified in `{output_collection}`")
 
 
 def parse_time(text: str | None, option: str) -> Any:
