@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Sequence
 
 import click
 
@@ -23,6 +23,6 @@ def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
     configure_logging(log_levels)
 
 
-def main() -> NoReturn:
-    """Run `armillary`."""
-    run(cli)
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `armillary` and give its exit code."""
+    return run(cli, args)

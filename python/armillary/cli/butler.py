@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Sequence
 
 import click
 
@@ -48,9 +48,9 @@ def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
     configure_logging(log_levels)
 
 
-def main() -> NoReturn:
-    """Run `butler`."""
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `butler` and give its exit code."""
     from armillary.lsst_alias import activate_if_free
 
     activate_if_free()
-    run(cli)
+    return run(cli, args)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -90,29 +90,28 @@ def configure_logging(log_levels: tuple[str, ...]) -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def run(group: click.Group) -> NoReturn:
-    """Run a program: a user's mistake is one paragraph on standard error and exit code 1."""
-    show_traceback = "--traceback" in sys.argv
+def run(group: click.Group, args: Sequence[str] | None = None) -> int:
+    """Run a program and give its exit code; a user's mistake is one paragraph on standard error and exit code 1."""
+    arguments = list(sys.argv[1:] if args is None else args)
     try:
-        code = group.main(standalone_mode=False)
-    except click.exceptions.Abort:
+        code = group.main(arguments, standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        return error.exit_code
     except BrokenPipeError:
-        sys.exit(EXIT_FAILURE)
+        return EXIT_FAILURE
     except Exception as error:
-        if show_traceback:
+        if "--traceback" in arguments:
             raise
         click.echo(f"error: {describe(error)}", err=True)
-        click.echo("hint: run it again with `--traceback` to see where this came from", err=True)
-        sys.exit(getattr(error, "exit_code", EXIT_FAILURE))
-    sys.exit(code if isinstance(code, int) else 0)
+        click.echo(
+            "hint: run it again with `--traceback` after the program's name to see where this came from", err=True
+        )
+        return int(getattr(error, "exit_code", EXIT_FAILURE))
+    return code if isinstance(code, int) else 0
 
 
 def describe(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Sequence
 
 import click
 
@@ -29,9 +29,9 @@ def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
     configure_logging(log_levels)
 
 
-def main() -> NoReturn:
-    """Run `pipetask`."""
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `pipetask` and give its exit code."""
     from armillary.lsst_alias import activate_if_free
 
     activate_if_free()
-    run(cli)
+    return run(cli, args)
