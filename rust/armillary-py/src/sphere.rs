@@ -2,7 +2,7 @@
 
 use crate::call::enter;
 use crate::errors::{Classify, ErrorClass};
-use armillary_sphere::{PreparedRegion, Region, SphereError, UnitVector3d, htm};
+use armillary_sphere::{PreparedRegion, Region, SphereError, UnitVector3d, healpix, htm};
 use pyo3::prelude::*;
 use std::ops::Range;
 
@@ -65,6 +65,7 @@ fn envelope(system: &str, level: u32, region: &[u8]) -> Result<Vec<(u64, u64)>, 
     let region = Region::decode(region)?;
     let ranges: Vec<Range<u64>> = match system {
         "htm" => htm::envelope(&region, level)?,
+        "healpix" => healpix::envelope(&region, level)?,
         other => return Err(SphereError::UnknownSystem { name: other.to_owned() }),
     };
     Ok(ranges.into_iter().map(|range| (range.start, range.end)).collect())
@@ -81,6 +82,7 @@ fn skypix_index(py: Python<'_>, system: &str, level: u32, x: f64, y: f64, z: f64
         let direction = UnitVector3d::new(x, y, z)?;
         match system {
             "htm" => htm::index(direction, level),
+            "healpix" => healpix::index(direction, level),
             other => Err(SphereError::UnknownSystem { name: other.to_owned() }),
         }
     })

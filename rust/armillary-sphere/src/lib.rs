@@ -39,6 +39,7 @@ mod region;
 mod relationship;
 mod vector;
 
+pub mod healpix;
 pub mod htm;
 
 pub use circle::Circle;

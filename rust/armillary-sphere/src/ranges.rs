@@ -34,3 +34,21 @@ pub(crate) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     }
     kept
 }
+
+/// The ranges of what is in both of two lists of ascending, separate ranges.
+pub(crate) fn intersected(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>> {
+    let (mut i, mut j) = (0, 0);
+    let mut common = Ranges::default();
+    while let (Some(first), Some(second)) = (a.get(i), b.get(j)) {
+        let (start, end) = (first.start.max(second.start), first.end.min(second.end));
+        if start < end {
+            common.push(start, end);
+        }
+        if first.end <= second.end {
+            i += 1;
+        } else {
+            j += 1;
+        }
+    }
+    common.into_vec()
+}
