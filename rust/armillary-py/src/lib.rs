@@ -2,15 +2,28 @@
 
 // Arguments of `#[pymethods]` arrive owned, whatever the method does with them.
 #![allow(clippy::needless_pass_by_value)]
+// Names and receivers of `#[pymethods]` are Python's.
+#![allow(clippy::wrong_self_convention, clippy::unused_self, clippy::used_underscore_binding)]
 // Until every part of the extension stands.
 #![allow(dead_code)]
 
 mod call;
+mod data_coordinate;
+mod element;
 mod errors;
 mod graph_errors;
+mod group;
 mod json;
+mod names;
 mod pipeline_graph;
+mod record;
+mod schema;
+mod simple;
 mod sphere;
+mod timespan;
+mod universe;
+mod values;
+mod views;
 
 use pyo3::prelude::*;
 
@@ -19,5 +32,15 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     pipeline_graph::register(module)?;
     sphere::register(module)?;
+    universe::register(module)?;
+    group::register(module)?;
+    names::register(module)?;
+    element::register(module)?;
+    schema::register(module)?;
+    timespan::register(module)?;
+    record::register(module)?;
+    data_coordinate::register(module)?;
+    views::register(module)?;
+    simple::register(module)?;
     Ok(())
 }
