@@ -57,19 +57,37 @@ def warp_layer(layer: Layer, wcs: Any, target: Any, shape: tuple[int, int], scal
     """
     from reproject import reproject_interp
 
-    spoilt = layer.mask != 0
-    planes = np.stack([layer.image, layer.variance, spoilt.astype(np.float32)])
+    result = Layer(np.zeros(shape, np.float32), np.full(shape, NO_DATA, np.int32), np.zeros(shape, np.float32))
+    rows, columns = _reach(layer.image.shape, wcs, target, shape)
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return result
+    cell = rows.stop - rows.start, columns.stop - columns.start
+    planes = np.stack([layer.image, layer.variance, (layer.mask != 0).astype(np.float32)])
     planes[:2, ~np.isfinite(layer.image)] = 0
     warped, _ = reproject_interp(
-        (planes, wcs), target, shape_out=shape, order="bilinear", roundtrip_coords=False, return_footprint=True
+        (planes, wcs),
+        shifted_wcs(target, -columns.start, -rows.start),
+        shape_out=cell,
+        order="bilinear",
+        roundtrip_coords=False,
     )
-    empty = ~np.isfinite(warped[0]) | ~(warped[2] < 0.01)
-    warped[:2, empty] = 0
-    return Layer(
-        (warped[0] / scale).astype(np.float32),
-        np.where(empty, NO_DATA, 0).astype(np.int32),
-        (warped[1] / scale**2).astype(np.float32),
-    )
+    seen = np.isfinite(warped[0]) & (warped[2] < 0.01)
+    result.image[rows, columns] = np.where(seen, warped[0] / scale, 0)
+    result.mask[rows, columns] = np.where(seen, 0, NO_DATA)
+    result.variance[rows, columns] = np.where(seen, warped[1] / scale**2, 0)
+    return result
+
+
+def _reach(size: tuple[int, ...], wcs: Any, target: Any, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the target that an image can touch: most of a tract sees nothing of one frame."""
+    height, width = size
+    edge = [(x, y) for x in (-1, width / 2, width) for y in (-1, height / 2, height)]
+    places = target.wcs_world2pix(wcs.wcs_pix2world(edge, 0), 0)
+    if not np.isfinite(places).all():  # beyond the target's horizon
+        return slice(0, shape[0]), slice(0, shape[1])
+    low = np.clip(np.floor(places.min(axis=0)).astype(int) - 2, 0, None)
+    high = np.ceil(places.max(axis=0)).astype(int) + 3
+    return slice(low[1], min(high[1], shape[0])), slice(low[0], min(high[0], shape[1]))
 
 
 def coadd_layers(layers: Sequence[Layer], clip: float = 4.0, star_tolerance: float = 0.5) -> Coadd:
