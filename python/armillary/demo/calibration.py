@@ -25,7 +25,8 @@ NO_DATA = 4
 EDGE = 8
 """Mask bit: near the edge of the detector, where stray light and read-out spoil the sky."""
 
-MASK_PLANES = {"BAD": BAD, "SATURATED": SATURATED, "NO_DATA": NO_DATA, "EDGE": EDGE}
+MASK_PLANES = {"BAD": 0, "SATURATED": 1, "NO_DATA": 2, "EDGE": 3}
+"""Name and number of each mask bit, as images store them."""
 
 
 @dataclass(frozen=True)

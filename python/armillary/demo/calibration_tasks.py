@@ -9,6 +9,7 @@ import numpy as np
 from lsst.pex.config import Config, Field
 
 from armillary.demo.calibration import (
+    MASK_PLANES,
     FrameLayout,
     combine_bias,
     combine_flat,
@@ -24,7 +25,7 @@ from armillary.pipeline import (
     Struct,
 )
 from armillary.pipeline import connectionTypes as connection_types
-from armillary.storage.masked_image import MaskedImage
+from armillary.storage.masked_image import Image, MaskedImage
 
 
 class ReadoutConfig(Config):  # type: ignore[misc]  # lsst.pex.config has no types
@@ -54,7 +55,7 @@ class CombineBiasConnections(PipelineTaskConnections, dimensions=("instrument", 
     raws = connection_types.Input(
         doc="Raw frames; those that are no bias are left out.",
         name="raw",
-        storageClass="FitsMaskedImage",
+        storageClass="FitsImage",
         dimensions=("instrument", "exposure", "detector"),
         multiple=True,
         deferLoad=True,
@@ -62,7 +63,7 @@ class CombineBiasConnections(PipelineTaskConnections, dimensions=("instrument", 
     bias = connection_types.Output(
         doc="Pixel median of the bias frames.",
         name="bias",
-        storageClass="FitsMaskedImage",
+        storageClass="FitsImage",
         dimensions=("instrument", "detector"),
         isCalibration=True,
     )
@@ -88,7 +89,7 @@ class CombineBiasTask(PipelineTask):
         """Give the pixel median of bias frames (deferred raw images), as `bias`."""
         bias = combine_bias(_overscan_subtracted(raws, self.config.layout))
         self.metadata["frames"] = len(raws)
-        return Struct(bias=MaskedImage(image=bias))
+        return Struct(bias=Image(bias))
 
 
 class CombineFlatConnections(PipelineTaskConnections, dimensions=("instrument", "detector", "physical_filter")):
@@ -97,7 +98,7 @@ class CombineFlatConnections(PipelineTaskConnections, dimensions=("instrument", 
     raws = connection_types.Input(
         doc="Raw frames; those that are no flat are left out.",
         name="raw",
-        storageClass="FitsMaskedImage",
+        storageClass="FitsImage",
         dimensions=("instrument", "exposure", "detector"),
         multiple=True,
         deferLoad=True,
@@ -105,14 +106,14 @@ class CombineFlatConnections(PipelineTaskConnections, dimensions=("instrument", 
     bias = connection_types.Input(
         doc="Bias of the same night.",
         name="bias",
-        storageClass="FitsMaskedImage",
+        storageClass="FitsImage",
         dimensions=("instrument", "detector"),
         isCalibration=True,
     )
     flat = connection_types.Output(
         doc="Pixel median of the normalised flats; pixels that see no light are NaN.",
         name="flat",
-        storageClass="FitsMaskedImage",
+        storageClass="FitsImage",
         dimensions=("instrument", "detector", "physical_filter"),
         isCalibration=True,
     )
@@ -136,13 +137,13 @@ class CombineFlatTask(PipelineTask):
     ConfigClass: ClassVar[Any] = CombineFlatConfig
     _DefaultName = "combineFlat"
 
-    def run(self, raws: Sequence[Any], bias: MaskedImage) -> Struct:
+    def run(self, raws: Sequence[Any], bias: Image) -> Struct:
         """Give the flat field of flat frames (deferred raw images), as `flat`."""
         frames = _overscan_subtracted(raws, self.config.layout)
-        flat = combine_flat(frames, np.asarray(bias.image), lowest=self.config.lowest)
+        flat = combine_flat(frames, np.asarray(bias.array), lowest=self.config.lowest)
         self.metadata["frames"] = len(raws)
         self.metadata["blind_pixels"] = int(np.isnan(flat).sum())
-        return Struct(flat=MaskedImage(image=flat))
+        return Struct(flat=Image(flat))
 
 
 class RemoveSignatureConnections(PipelineTaskConnections, dimensions=("instrument", "exposure", "detector")):
@@ -151,20 +152,20 @@ class RemoveSignatureConnections(PipelineTaskConnections, dimensions=("instrumen
     raw = connection_types.Input(
         doc="Raw frame.",
         name="raw",
-        storageClass="FitsMaskedImage",
+        storageClass="FitsImage",
         dimensions=("instrument", "exposure", "detector"),
     )
     bias = connection_types.PrerequisiteInput(
         doc="Bias that is valid for the exposure.",
         name="bias",
-        storageClass="FitsMaskedImage",
+        storageClass="FitsImage",
         dimensions=("instrument", "detector"),
         isCalibration=True,
     )
     flat = connection_types.PrerequisiteInput(
         doc="Flat field that is valid for the exposure.",
         name="flat",
-        storageClass="FitsMaskedImage",
+        storageClass="FitsImage",
         dimensions=("instrument", "detector", "physical_filter"),
         isCalibration=True,
     )
@@ -189,15 +190,16 @@ class RemoveSignatureTask(PipelineTask):
     ConfigClass: ClassVar[Any] = RemoveSignatureConfig
     _DefaultName = "removeSignature"
 
-    def run(self, raw: MaskedImage, bias: MaskedImage, flat: MaskedImage) -> Struct:
+    def run(self, raw: Image, bias: Image, flat: Image) -> Struct:
         """Give the calibrated image with mask and variance, as `image`."""
         layout = self.config.layout(raw.header)
         pixels, mask, variance = remove_signature(
-            np.asarray(raw.image), layout, np.asarray(bias.image), np.asarray(flat.image)
+            np.asarray(raw.array), layout, np.asarray(bias.array), np.asarray(flat.array)
         )
         mask = spread_mask(mask, reach=self.config.maskReach, edge=self.config.edge)
         self.metadata["masked_pixels"] = int(np.count_nonzero(mask))
-        return Struct(image=MaskedImage(image=pixels, mask=mask, variance=variance, wcs=raw.wcs, header=raw.header))
+        image = MaskedImage(pixels, mask, variance, raw.wcs, raw.header, mask_planes=MASK_PLANES)
+        return Struct(image=image)
 
 
 def _overscan_subtracted(raws: Sequence[Any], layout: Callable[[Mapping[str, Any]], FrameLayout]) -> list[Any]:
@@ -205,5 +207,5 @@ def _overscan_subtracted(raws: Sequence[Any], layout: Callable[[Mapping[str, Any
     frames = []
     for handle in raws:
         raw = handle.get()
-        frames.append(subtract_overscan(np.asarray(raw.image), layout(raw.header)))
+        frames.append(subtract_overscan(np.asarray(raw.array), layout(raw.header)))
     return frames

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from lsst.pex.config import Config, Field
 
+from armillary.demo.calibration import MASK_PLANES
 from armillary.demo.coaddition import Layer, coadd_layers, warp_layer
 from armillary.demo.detection import clean_sources, detect_sources, noise
 from armillary.demo.difference import ResidualPair, brightest_pair, find_residuals, subtract_layers
@@ -103,7 +104,7 @@ class WarpFrameTask(PipelineTask):
         self.metadata["pixels"] = seen
         header = {"FWHM": float(np.median([row["fwhm"] for _, row in frames]))}
         return Struct(
-            warp=MaskedImage(image=warp.image, mask=warp.mask, variance=warp.variance, wcs=wcs, header=header)
+            warp=MaskedImage(image=warp.image, mask=warp.mask, variance=warp.variance, wcs=wcs, header=header, mask_planes=MASK_PLANES)
         )
 
 
@@ -187,7 +188,7 @@ class CoaddTask(PipelineTask):
         self.metadata["sources"] = len(sources["x"])
         return Struct(
             coadd=MaskedImage(
-                image=coadd.image, mask=coadd.mask, variance=coadd.variance, wcs=images[0].wcs, header=header
+                image=coadd.image, mask=coadd.mask, variance=coadd.variance, wcs=images[0].wcs, header=header, mask_planes=MASK_PLANES
             )
         )
 
@@ -270,6 +271,7 @@ class SubtractNightsTask(PipelineTask):
             variance=difference.variance,
             wcs=first.wcs,
             header={"FWHM": max(widths)},
+            mask_planes=MASK_PLANES,
         )
         table = Table(residuals)
         table["ra"], table["dec"] = first.wcs.wcs_pix2world(table["x"], table["y"], 0)

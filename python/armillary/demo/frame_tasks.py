@@ -79,7 +79,12 @@ class MeasureSourcesTask(PipelineTask):
         self.metadata["sources"] = len(sources["x"])
         self.metadata["fwhm_pixels"] = round(width, 3)
         image = MaskedImage(
-            image=light, mask=exposure.mask, variance=exposure.variance, wcs=exposure.wcs, header=exposure.header
+            light,
+            exposure.mask,
+            exposure.variance,
+            exposure.wcs,
+            exposure.header,
+            mask_planes=exposure.mask_planes,
         )
         return Struct(image=image, sources=Table(sources))
 

@@ -147,10 +147,10 @@ def _draw_images(
 
 def _draw_pipeline(demo: Demo, summary: Summary) -> None:
     from armillary.pipeline import Pipeline
-    from armillary.pipeline.graph_drawing import draw_mermaid, draw_svg
+    from armillary.pipeline.graph_drawing import pipeline_mermaid, pipeline_svg
 
     graph = Pipeline.from_uri(str(PIPELINE)).to_graph()
-    for name, draw in (("pipeline.mmd", draw_mermaid), ("pipeline.svg", draw_svg)):
+    for name, draw in (("pipeline.mmd", pipeline_mermaid), ("pipeline.svg", pipeline_svg)):
         path = demo.directory / name
         path.write_text(draw(graph))
         summary.files.append(str(path))

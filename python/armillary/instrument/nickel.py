@@ -114,7 +114,7 @@ class Nickel(Instrument):
     gain: ClassVar[float] = 1.8
     read_noise: ClassVar[float] = 5.9
     saturation: ClassVar[float] = 60000.0
-    raw_definition = ("raw", ("instrument", "exposure", "detector"), "FitsMaskedImage")
+    raw_definition = ("raw", ("instrument", "exposure", "detector"), "FitsImage")
 
     @classmethod
     def getName(cls) -> str:

@@ -12,7 +12,7 @@ from armillary.instrument.instrument import Instrument
 from armillary.instrument.observation_info import ObservationInfo
 from armillary.instrument.raw_files import FITS_NAMES, BadFile, RawFile, find_files, read_frames
 
-DEFAULT_RAW = ("raw", ("instrument", "exposure", "detector"), "FitsMaskedImage")
+DEFAULT_RAW = ("raw", ("instrument", "exposure", "detector"), "FitsImage")
 
 
 @dataclass
