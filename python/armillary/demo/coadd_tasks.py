@@ -104,7 +104,14 @@ class WarpFrameTask(PipelineTask):
         self.metadata["pixels"] = seen
         header = {"FWHM": float(np.median([row["fwhm"] for _, row in frames]))}
         return Struct(
-            warp=MaskedImage(image=warp.image, mask=warp.mask, variance=warp.variance, wcs=wcs, header=header, mask_planes=MASK_PLANES)
+            warp=MaskedImage(
+                image=warp.image,
+                mask=warp.mask,
+                variance=warp.variance,
+                wcs=wcs,
+                header=header,
+                mask_planes=MASK_PLANES,
+            )
         )
 
 
@@ -188,7 +195,12 @@ class CoaddTask(PipelineTask):
         self.metadata["sources"] = len(sources["x"])
         return Struct(
             coadd=MaskedImage(
-                image=coadd.image, mask=coadd.mask, variance=coadd.variance, wcs=images[0].wcs, header=header, mask_planes=MASK_PLANES
+                image=coadd.image,
+                mask=coadd.mask,
+                variance=coadd.variance,
+                wcs=images[0].wcs,
+                header=header,
+                mask_planes=MASK_PLANES,
             )
         )
 

@@ -144,7 +144,7 @@ class Demo:
 
     def _ingest(self) -> None:
         # 1: some frames could not be used. They were named; the demo goes on with the others.
-        ingest = ["ingest-raws", self.repository, self.raw, "-t", "direct", "-j", str(self.jobs)]
+        ingest: list[str | Path] = ["ingest-raws", self.repository, self.raw, "-t", "direct", "-j", str(self.jobs)]
         self.command("butler", *ingest, tolerated=1)
         self.command("butler", "define-visits", self.repository, "Nickel", tolerated=1)
         with self.open() as butler:
