@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from armillary.errors import IncompatibleGraphError, ScalarError, TaskError
+    from armillary.instrument.instrument import Instrument
     from armillary.pipeline import automatic_connection_constants, connectionTypes
     from armillary.pipeline.config import PipelineTaskConfig
     from armillary.pipeline.connections import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         TaskMetadata,
     )
     from armillary.pipeline.pipeline import LabelSpecifier, Pipeline
+    from armillary.pipeline.pipeline_graph import PipelineGraph
     from armillary.pipeline.pipeline_task import PipelineTask
     from armillary.pipeline.quantum_context import ExecutionResources, QuantumContext
     from armillary.pipeline.status import (
@@ -60,12 +62,14 @@ _HOME = {
     "GetSetDictMetadata": "armillary.pipeline.metadata",
     "IncompatibleGraphError": "armillary.errors",
     "InputQuantizedConnection": "armillary.pipeline.connections",
+    "Instrument": "armillary.instrument.instrument",
     "InvalidQuantumError": "armillary.pipeline.status",
     "LabelSpecifier": "armillary.pipeline.pipeline",
     "NestedMetadataDict": "armillary.pipeline.metadata",
     "NoWorkFound": "armillary.pipeline.status",
     "OutputQuantizedConnection": "armillary.pipeline.connections",
     "Pipeline": "armillary.pipeline.pipeline",
+    "PipelineGraph": "armillary.pipeline.pipeline_graph",
     "PipelineTask": "armillary.pipeline.pipeline_task",
     "PipelineTaskConfig": "armillary.pipeline.config",
     "PipelineTaskConnections": "armillary.pipeline.connections",
@@ -87,7 +91,7 @@ _HOME = {
     "iterConnections": "armillary.pipeline.connections",
     "timeMethod": "armillary.pipeline.timer",
 }
-_SUBMODULES = frozenset({"automatic_connection_constants", "connectionTypes"})
+_SUBMODULES = frozenset({"automatic_connection_constants", "connectionTypes"})  # also names of this module
 
 __all__ = [
     "AdjustQuantumHelper",
@@ -100,12 +104,14 @@ __all__ = [
     "GetSetDictMetadata",
     "IncompatibleGraphError",
     "InputQuantizedConnection",
+    "Instrument",
     "InvalidQuantumError",
     "LabelSpecifier",
     "NestedMetadataDict",
     "NoWorkFound",
     "OutputQuantizedConnection",
     "Pipeline",
+    "PipelineGraph",
     "PipelineTask",
     "PipelineTaskConfig",
     "PipelineTaskConnections",

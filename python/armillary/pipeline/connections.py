@@ -25,7 +25,6 @@ from armillary.pipeline.status import NoWorkFound
 
 if TYPE_CHECKING:
     from armillary.pipeline.config import PipelineTaskConfig
-    from armillary.pipeline.quanta_adjuster import QuantaAdjuster
 
     DatasetRef: TypeAlias = Any
     DataCoordinate: TypeAlias = Any
@@ -400,7 +399,7 @@ class PipelineTaskConnections(metaclass=PipelineTaskConnectionsMetaclass):
                 raise ScalarError(_too_many(references, label, name, output, data_id))
         return {}, {}
 
-    def adjust_all_quanta(self, adjuster: QuantaAdjuster) -> None:
+    def adjust_all_quanta(self, adjuster: Any) -> None:
         """Change the quanta of this task in a graph being built, all at once; this one changes nothing."""
 
     def getSpatialBoundsConnections(self) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from armillary._words import did_you_mean
 
-__all__ = ["class_name", "import_class"]
+__all__ = ["class_name", "import_class", "import_task"]
 
 
 def import_class(name: str) -> Any:
@@ -58,3 +58,19 @@ def class_name(kind: Any) -> str:
     'armillary.pipeline.struct.Struct'
     """
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def import_task(name: str) -> Any:
+    """Import a task class.
+
+    Raises
+    ------
+    ImportError
+        A module cannot be found, or has no such name.
+    TypeError
+        What was found is no pipeline task.
+    """
+    task_class = import_class(name)
+    if not hasattr(task_class, "ConfigClass"):
+        raise TypeError(f"`{name}` is no PipelineTask, it has no `ConfigClass`")
+    return task_class

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from armillary._words import did_you_mean
 from armillary.errors import ContractError
 from armillary.pipeline import pipeline_yaml
-from armillary.pipeline.importing import class_name, import_class
+from armillary.pipeline.importing import class_name, import_task
 from armillary.pipeline.pipeline_yaml import (
     ConfigIR,
     LabeledSubset,
@@ -246,7 +246,7 @@ class Pipeline:
 
         """
         if not label:
-            label = (import_class(task) if isinstance(task, str) else task)._DefaultName
+            label = (import_task(task) if isinstance(task, str) else task)._DefaultName
         if label in self._ir.labeled_subsets:
             raise ValueError(f"`{label}` is a subset of the pipeline; give the task another label")
         self._ir.tasks[label] = TaskIR(label, task if isinstance(task, str) else class_name(task))
@@ -482,11 +482,8 @@ class Pipeline:
         """Return label, class and config of every task, in the order in which they are written."""
         made: list[tuple[str, type[PipelineTask], Any]] = []
         for label, task in self._ir.tasks.items():
-            task_class = import_class(task.klass)
-            config_class = getattr(task_class, "ConfigClass", None)
-            if config_class is None:
-                raise TypeError(f"task `{label}`: `{task.klass}` is no PipelineTask, it has no `ConfigClass`")
-            config = config_class()
+            task_class = import_task(task.klass)
+            config = task_class.ConfigClass()
             config.applyConfigOverrides(
                 instrument,
                 getattr(task_class, "_DefaultName", ""),
