@@ -192,6 +192,7 @@ impl Catalog {
     }
 
     /// All collections in the order of their keys.
+    #[must_use]
     pub fn collections(&self) -> impl ExactSizeIterator<Item = &CollectionRecord> {
         self.collections.values()
     }
@@ -256,6 +257,7 @@ impl Catalog {
     }
 
     /// All dataset types in the order of their keys.
+    #[must_use]
     pub fn dataset_types(&self) -> impl ExactSizeIterator<Item = &DatasetTypeRecord> {
         self.dataset_types.values()
     }

@@ -1,11 +1,11 @@
 //! Values into parameters, rows into columns.
 
 use crate::error::RegistryError;
-use armillary_dimensions::{Column, ColumnType, Timespan, Value};
+use armillary_dimensions::{Column, ColumnType, FieldType, Key, Timespan, Value};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rusqlite::{Statement, types::ValueRef};
+use rusqlite::{Row, Statement, types::ValueRef};
 
-/// Lower-case hexadecimal digits of an id, as SQLite repositories store it.
+/// Lower-case hexadecimal digits of an id, as `SQLite` repositories store it.
 ///
 /// ```
 /// assert_eq!(&armillary_registry::hex_id(&[0xab; 16])[..4], b"abab");
@@ -75,6 +75,94 @@ pub(crate) fn bind_value(
         }
     }
     Ok(parameter + 1)
+}
+
+/// Binds one value of a record's field; unlike [`bind_value`] it knows that an unknown timespan takes two parameters,
+/// and it spells bytes in a buffer that is used again.
+pub(crate) fn bind_field(
+    statement: &mut Statement<'_>,
+    parameter: usize,
+    kind: FieldType,
+    value: &Value,
+    buffer: &mut String,
+) -> Result<usize, RegistryError> {
+    match (kind, value) {
+        (FieldType::Timespan, Value::Null) => {
+            statement.raw_bind_parameter(parameter, rusqlite::types::Null)?;
+            statement.raw_bind_parameter(parameter + 1, rusqlite::types::Null)?;
+            Ok(parameter + 2)
+        }
+        (_, Value::Bytes(bytes)) => {
+            buffer.clear();
+            STANDARD.encode_string(bytes, buffer);
+            statement.raw_bind_parameter(parameter, buffer.as_str())?;
+            Ok(parameter + 1)
+        }
+        _ => bind_value(statement, parameter, value),
+    }
+}
+
+/// Binds one value of a data ID.
+pub(crate) fn bind_key(statement: &mut Statement<'_>, parameter: usize, key: &Key) -> Result<(), RegistryError> {
+    match key {
+        Key::Int(value) => statement.raw_bind_parameter(parameter, value)?,
+        Key::Str(value) => statement.raw_bind_parameter(parameter, &**value)?,
+    }
+    Ok(())
+}
+
+/// One value of a row; a timespan takes two columns. `from` is moved to the column after.
+pub(crate) fn row_value(row: &Row<'_>, from: &mut usize, kind: FieldType) -> Result<Value, RegistryError> {
+    let at = *from;
+    *from += 1;
+    let value = match (kind, row.get_ref(at)?) {
+        (FieldType::Timespan, begin) => {
+            *from += 1;
+            match (begin, row.get_ref(at + 1)?) {
+                (ValueRef::Integer(begin), ValueRef::Integer(end)) => Some(Value::Timespan(Timespan::new(begin, end))),
+                (ValueRef::Null, _) | (_, ValueRef::Null) => Some(Value::Null),
+                _ => None,
+            }
+        }
+        (_, ValueRef::Null) => Some(Value::Null),
+        (FieldType::Int, ValueRef::Integer(value)) => Some(Value::Int(value)),
+        (FieldType::Bool, ValueRef::Integer(value)) => Some(Value::Bool(value != 0)),
+        (FieldType::Float, ValueRef::Real(value)) => Some(Value::Float(value)),
+        #[expect(clippy::cast_precision_loss, reason = "SQLite stores whole doubles as integers")]
+        (FieldType::Float, ValueRef::Integer(value)) => Some(Value::Float(value as f64)),
+        (FieldType::String { .. }, ValueRef::Text(text)) => {
+            std::str::from_utf8(text).ok().map(|text| Value::Str(text.into()))
+        }
+        (FieldType::Hash { .. } | FieldType::Region, ValueRef::Text(text)) => {
+            STANDARD.decode(text).ok().map(|bytes| Value::Bytes(bytes.into()))
+        }
+        _ => None,
+    };
+    value.ok_or_else(|| RegistryError::Corrupt {
+        what: row.as_ref().column_name(at).map_or_else(|_| "a column".to_owned(), |name| format!("`{name}`")),
+        reason: format!("it does not fit {kind:?}"),
+    })
+}
+
+/// One value of a data ID in a row.
+pub(crate) fn row_key(row: &Row<'_>, at: usize) -> Result<Key, RegistryError> {
+    match row.get_ref(at)? {
+        ValueRef::Integer(value) => Ok(Key::Int(value)),
+        ValueRef::Text(text) => Ok(Key::Str(String::from_utf8_lossy(text).into())),
+        other => Err(RegistryError::Corrupt {
+            what: format!("column {at}"),
+            reason: format!("{} is no value of a dimension", other.data_type()),
+        }),
+    }
+}
+
+/// An id in a row.
+pub(crate) fn row_id(row: &Row<'_>, at: usize) -> Result<[u8; 16], RegistryError> {
+    let text = row.get_ref(at)?;
+    text.as_bytes().ok().and_then(parse_id).ok_or_else(|| RegistryError::Corrupt {
+        what: format!("column {at}"),
+        reason: "an id is not 32 hexadecimal digits".to_owned(),
+    })
 }
 
 /// Runs a bound statement and decodes all its rows.

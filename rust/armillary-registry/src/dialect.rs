@@ -40,7 +40,7 @@ const RESERVED: [&str; 18] = [
     "select", "table", "to", "user", "where",
 ];
 
-/// SQLite's spelling.
+/// The spelling of `SQLite`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sqlite;
 

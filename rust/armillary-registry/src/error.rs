@@ -125,6 +125,7 @@ fn quoted(names: &[String]) -> String {
 }
 
 impl fmt::Display for RegistryError {
+    #[expect(clippy::too_many_lines, reason = "a line or two for each variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dimension(error) => write!(f, "{error}"),

@@ -4,6 +4,7 @@ use crate::{
     attributes::{self, Attributes},
     catalog::Catalog,
     error::RegistryError,
+    expand::KeptRecords,
     schema,
     store::{Kept, Store, data_version},
     summaries::Summaries,
@@ -36,6 +37,7 @@ pub struct Registry {
     ingest_date_is_text: bool,
     catalog: Memory<Catalog>,
     summaries: Memory<Summaries>,
+    pub(crate) records: Memory<KeptRecords>,
 }
 
 impl Registry {
@@ -67,8 +69,17 @@ impl Registry {
     pub fn open(path: &Path, writeable: bool) -> Result<Self, RegistryError> {
         let store = Store::open(path, writeable)?;
         let Attributes { universe, ingest_date_is_text } = attributes::read(&store)?;
-        let registry =
-            Self { store, universe, ingest_date_is_text, catalog: Memory::default(), summaries: Memory::default() };
+        let registry = Self {
+            store,
+            universe,
+            ingest_date_is_text,
+            catalog: Memory::default(),
+            summaries: Memory::default(),
+            records: Memory::default(),
+        };
+        if writeable {
+            registry.prepare_datastore(crate::datastore::FILE_RECORDS)?;
+        }
         Ok(registry)
     }
 

@@ -36,7 +36,7 @@ pub(crate) const LONG: SqlType = SqlType::Text(usize::MAX);
 
 /// One column.
 #[derive(Clone, Debug)]
-pub struct ColumnDefinition {
+pub(crate) struct ColumnDefinition {
     name: String,
     kind: SqlType,
     required: bool,
@@ -53,7 +53,7 @@ struct ForeignKey {
 
 /// One table with its constraints and indexes.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub(crate) struct Table {
     name: String,
     columns: Vec<ColumnDefinition>,
     primary_key: Vec<String>,
@@ -76,12 +76,12 @@ impl Table {
 
     /// The table's name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The names of its columns.
-    pub fn column_names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|column| column.name.as_str())
     }
 
@@ -135,7 +135,7 @@ impl Table {
 
     /// The statements that make the table and its indexes.
     #[must_use]
-    pub fn statements(&self, dialect: &dyn Dialect) -> Vec<String> {
+    pub(crate) fn statements(&self, dialect: &dyn Dialect) -> Vec<String> {
         let mut statements = vec![self.create_table(dialect)];
         let mut indexed: Vec<&[String]> = vec![&self.primary_key];
         indexed.extend(self.unique.iter().chain(&self.indexes).map(Vec::as_slice));
@@ -259,7 +259,7 @@ fn field_type(kind: FieldType) -> SqlType {
 
 /// All tables a new repository has, each after those it refers to.
 #[must_use]
-pub fn static_tables(universe: &Universe, dialect: &dyn Dialect) -> Vec<Table> {
+pub(crate) fn static_tables(universe: &Universe, dialect: &dyn Dialect) -> Vec<Table> {
     let mut tables = vec![Table::new("butler_attributes").key("name", LONG).required("value", LONG)];
     tables.extend(universe.elements().iter().filter(|e| e.has_table()).map(|e| element_table(universe, e, dialect)));
     tables.extend(overlap_tables(universe));
@@ -532,4 +532,17 @@ pub(crate) fn file_records_table(name: &str) -> Table {
         .optional("file_size", SqlType::Int);
     table.indexes.push(vec!["path".to_owned()]);
     table
+}
+
+/// The table of files that are being written; other clients ignore it.
+#[must_use]
+pub(crate) fn intent_table() -> Table {
+    Table::new("armillary_intent")
+        .key("id", SqlType::Serial)
+        .required("datastore_name", LONG)
+        .required("path", LONG)
+        .required("pid", SqlType::Int)
+        .required("host", LONG)
+        .required("process_start", LONG)
+        .required("created", SqlType::Time)
 }

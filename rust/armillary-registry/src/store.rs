@@ -204,6 +204,22 @@ impl Store {
         result
     }
 
+    /// As [`Store::read`], for several statements that must see one state of the database.
+    pub(crate) fn read_together<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        self.read(|connection| {
+            if !connection.is_autocommit() {
+                return read(connection);
+            }
+            connection.execute_batch("BEGIN")?;
+            let result = read(connection);
+            connection.execute_batch("ROLLBACK")?;
+            result
+        })
+    }
+
     /// Runs one SELECT with bound values and decodes every row straight into columns of the given types.
     ///
     /// Integers, doubles, booleans and text as they are; bytes from base64 text; ids from 32 hexadecimal digits;

@@ -1,4 +1,5 @@
 //! Shared inputs and temporary folders.
+#![allow(unreachable_pub, reason = "a module of tests")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::{

@@ -1,0 +1,336 @@
+//! Data IDs with everything the records say about them.
+
+use crate::{
+    decode::{bind_key, row_value},
+    error::RegistryError,
+    records::element_columns,
+    registry::Registry,
+    schema::key_column,
+    store::Kept,
+};
+use armillary_dimensions::{
+    DataCoordinate, DimensionGroup, Element, ElementIndex, ElementKind, GroupInfo, Key, Record, Records, Universe,
+    Value,
+};
+use armillary_sphere::{UnitVector3d, htm};
+use rusqlite::Connection;
+use std::{collections::HashMap, sync::Arc};
+
+/// A data ID with the values of all its dimensions and the records of all its elements.
+#[derive(Clone, Debug)]
+pub struct Expanded {
+    /// All values.
+    pub data_id: DataCoordinate,
+    /// A record for each element, or none where the repository has none.
+    pub records: Arc<Records>,
+}
+
+/// Records of one element by key.
+type ByKey = HashMap<Vec<Key>, Option<Record>>;
+
+/// The records of elements that are few enough to keep.
+#[derive(Default)]
+pub(crate) struct KeptRecords(HashMap<ElementIndex, ByKey>);
+
+impl KeptRecords {
+    pub(crate) fn load(connection: &Connection, universe: &Arc<Universe>) -> Result<Self, RegistryError> {
+        let mut kept = Self::default();
+        for element in universe.elements().iter().filter(|element| element.is_cached) {
+            kept.0.insert(element.index, load_all(connection, universe, element)?);
+        }
+        Ok(kept)
+    }
+}
+
+fn load_all(connection: &Connection, universe: &Arc<Universe>, element: &Element) -> Result<ByKey, RegistryError> {
+    let sql = match element.implied_union_target {
+        Some(target) => format!("SELECT DISTINCT \"{}\" FROM \"{}\"", element.name, universe.get(target).name),
+        None => format!("SELECT {} FROM \"{}\"", element_columns(element).join(", "), element.name),
+    };
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut by_key = ByKey::new();
+    while let Some(row) = rows.next()? {
+        let record = read_record(row, universe, element)?;
+        let keys = element.required.iter().filter_map(|index| record.dimension_value(index)).collect();
+        by_key.insert(keys, Some(record));
+    }
+    Ok(by_key)
+}
+
+fn read_record(row: &rusqlite::Row<'_>, universe: &Arc<Universe>, element: &Element) -> Result<Record, RegistryError> {
+    let mut from = 0;
+    let values: Result<Arc<[Value]>, _> =
+        element.fields.iter().map(|field| row_value(row, &mut from, field.kind)).collect();
+    Ok(Record::new(universe.clone(), element.index, values?))
+}
+
+impl Registry {
+    /// One data ID with all values and records.
+    pub fn expand_data_id(&self, data_id: &DataCoordinate) -> Result<Expanded, RegistryError> {
+        let mut expanded = self.expand_data_ids(std::slice::from_ref(data_id))?;
+        expanded.pop().ok_or_else(|| RegistryError::BadArgument { reason: "no data ID was given".to_owned() })
+    }
+
+    /// Data IDs with all values and records; each record is read once, however many data IDs share it.
+    pub fn expand_data_ids(&self, data_ids: &[DataCoordinate]) -> Result<Vec<Expanded>, RegistryError> {
+        let kept = self.kept_records()?;
+        self.store().read_together(|connection| {
+            let mut expanders: HashMap<DimensionGroup, Expander<'_>> = HashMap::new();
+            data_ids
+                .iter()
+                .map(|data_id| {
+                    let expander = expanders
+                        .entry(data_id.group())
+                        .or_insert_with(|| Expander::new(self.universe(), &kept, connection, data_id.info()));
+                    expander.expand(data_id)
+                })
+                .collect()
+        })
+    }
+
+    fn kept_records(&self) -> Result<Arc<KeptRecords>, RegistryError> {
+        self.records.get(self.store(), Kept::Records, |connection| KeptRecords::load(connection, self.universe()))
+    }
+}
+
+/// Expands data IDs of one group.
+struct Expander<'a> {
+    universe: &'a Arc<Universe>,
+    kept: &'a KeptRecords,
+    connection: &'a Connection,
+    info: Arc<GroupInfo>,
+    /// Elements in an order in which each one's key is known when it is reached.
+    order: Vec<&'a Element>,
+    sql: HashMap<ElementIndex, String>,
+    found: HashMap<ElementIndex, ByKey>,
+    /// The records of the last data ID: neighbours often share all.
+    last: Option<(Vec<Option<Record>>, Arc<Records>)>,
+}
+
+impl<'a> Expander<'a> {
+    fn new(
+        universe: &'a Arc<Universe>,
+        kept: &'a KeptRecords,
+        connection: &'a Connection,
+        info: &Arc<GroupInfo>,
+    ) -> Self {
+        let mut known =
+            info.required.iter().fold(DimensionGroup::EMPTY, |sum, i| sum.union(DimensionGroup::single(*i)));
+        let mut waiting: Vec<&Element> = info.elements.iter().map(|index| universe.get(*index)).collect();
+        let mut order = Vec::with_capacity(waiting.len());
+        while !waiting.is_empty() {
+            let (ready, later): (Vec<&Element>, Vec<&Element>) =
+                waiting.into_iter().partition(|e| e.required.is_subset(known));
+            if ready.is_empty() {
+                break; // cannot be: the required dimensions determine all others
+            }
+            known = ready.iter().fold(known, |sum, element| sum.union(element.implied));
+            order.extend(ready);
+            waiting = later;
+        }
+        Self {
+            universe,
+            kept,
+            connection,
+            info: info.clone(),
+            order,
+            sql: HashMap::new(),
+            found: HashMap::new(),
+            last: None,
+        }
+    }
+
+    fn expand(&mut self, data_id: &DataCoordinate) -> Result<Expanded, RegistryError> {
+        let mut values: HashMap<ElementIndex, Key> = data_id.iter().map(|(index, key)| (index, key.clone())).collect();
+        let mut records = Vec::with_capacity(self.order.len());
+        for position in 0..self.order.len() {
+            let element = self.order[position];
+            let keys: Vec<Key> = element.required.iter().filter_map(|index| values.get(&index).cloned()).collect();
+            let record = self.record(element, &keys)?;
+            match &record {
+                Some(record) => self.take_implied(data_id, record, &mut values)?,
+                None => self.refuse_missing(data_id, element, &keys)?,
+            }
+            records.push(record);
+        }
+        let all: Option<Arc<[Key]>> = self.info.keys().map(|index| values.get(&index).cloned()).collect();
+        let all = all.ok_or_else(|| RegistryError::InconsistentDataId {
+            data_id: data_id.to_string(),
+            reason: "no record tells the values of all its dimensions".to_owned(),
+        })?;
+        let full = DataCoordinate::from_values(self.universe.clone(), self.info.clone(), all);
+        Ok(Expanded { data_id: full, records: self.share(records) })
+    }
+
+    fn share(&mut self, records: Vec<Option<Record>>) -> Arc<Records> {
+        if let Some((last, shared)) = &self.last
+            && same_records(last, &records)
+        {
+            return shared.clone();
+        }
+        let by_element = self.order.iter().zip(&records).map(|(element, record)| (element.index, record.clone()));
+        let shared = Arc::new(Records::new(by_element.collect()));
+        self.last = Some((records, shared.clone()));
+        shared
+    }
+
+    fn take_implied(
+        &self,
+        data_id: &DataCoordinate,
+        record: &Record,
+        values: &mut HashMap<ElementIndex, Key>,
+    ) -> Result<(), RegistryError> {
+        for index in record.element().implied.iter() {
+            let Some(value) = record.dimension_value(index) else { continue };
+            match values.get(&index) {
+                Some(given) if *given != value => {
+                    return Err(RegistryError::InconsistentDataId {
+                        data_id: data_id.to_string(),
+                        reason: format!(
+                            "the `{}` record has {} {value}",
+                            record.element().name,
+                            self.universe.get(index).name
+                        ),
+                    });
+                }
+                Some(_) => {}
+                None => {
+                    values.insert(index, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_missing(&self, data_id: &DataCoordinate, element: &Element, keys: &[Key]) -> Result<(), RegistryError> {
+        if self.info.required.contains(&element.index) {
+            return Err(RegistryError::DataIdValue {
+                data_id: data_id.to_string(),
+                element: element.name.clone(),
+                known: self.siblings(element, keys)?,
+            });
+        }
+        if element.defines_relationships() {
+            let shown: Vec<String> = element
+                .required
+                .iter()
+                .zip(keys)
+                .map(|(index, key)| format!("{}: {key}", self.universe.get(index).name))
+                .collect();
+            return Err(RegistryError::InconsistentDataId {
+                data_id: data_id.to_string(),
+                reason: format!("there is no `{}` record {{{}}}", element.name, shown.join(", ")),
+            });
+        }
+        Ok(())
+    }
+
+    /// A few values that the element does have under the same parents, for the message.
+    fn siblings(&self, element: &Element, keys: &[Key]) -> Result<Vec<String>, RegistryError> {
+        const SHOWN: usize = 8;
+        let Some((_, parents)) = keys.split_last() else { return Ok(Vec::new()) };
+        let parent_name = |index| key_column(element, self.universe.get(index));
+        let (table, own) = match element.implied_union_target {
+            Some(target) => (&self.universe.get(target).name, element.name.as_str()),
+            None if element.has_table() => (&element.name, parent_name(element.index)),
+            None => return Ok(Vec::new()),
+        };
+        let conditions: Vec<String> = element
+            .required
+            .iter()
+            .filter(|index| *index != element.index)
+            .map(|index| format!("\"{}\" = ?", parent_name(index)))
+            .collect();
+        let filter = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+        let sql = format!("SELECT DISTINCT \"{own}\" FROM \"{table}\" WHERE {filter} ORDER BY 1 LIMIT {}", SHOWN + 1);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        for (parameter, key) in (1..).zip(parents.iter().take(conditions.len())) {
+            bind_key(&mut statement, parameter, key)?;
+        }
+        let mut rows = statement.raw_query();
+        let mut known = Vec::new();
+        while let Some(row) = rows.next()? {
+            known.push(crate::decode::row_key(row, 0)?.to_string());
+        }
+        if known.len() > SHOWN {
+            "more".clone_into(&mut known[SHOWN]);
+        }
+        Ok(known)
+    }
+
+    fn record(&mut self, element: &Element, keys: &[Key]) -> Result<Option<Record>, RegistryError> {
+        if let ElementKind::SkyPix { system, .. } = &element.kind {
+            return Ok(skypix_record(self.universe, element, system, keys));
+        }
+        if let Some(by_key) = self.kept.0.get(&element.index) {
+            return Ok(by_key.get(keys).cloned().flatten());
+        }
+        if let Some(known) = self.found.get(&element.index).and_then(|by_key| by_key.get(keys)) {
+            return Ok(known.clone());
+        }
+        let record = self.fetch(element, keys)?;
+        self.found.entry(element.index).or_default().insert(keys.to_vec(), record.clone());
+        Ok(record)
+    }
+
+    fn fetch(&mut self, element: &Element, keys: &[Key]) -> Result<Option<Record>, RegistryError> {
+        let universe = self.universe;
+        let sql = self.sql.entry(element.index).or_insert_with(|| point_sql(universe, element));
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for (parameter, key) in (1..).zip(keys) {
+            bind_key(&mut statement, parameter, key)?;
+        }
+        let mut rows = statement.raw_query();
+        rows.next()?.map(|row| read_record(row, universe, element)).transpose()
+    }
+}
+
+/// Whether both lists hold the same record objects.
+fn same_records(left: &[Option<Record>], right: &[Option<Record>]) -> bool {
+    left.len() == right.len()
+        && left.iter().zip(right).all(|pair| match pair {
+            (Some(left), Some(right)) => Arc::ptr_eq(left.values(), right.values()),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        })
+}
+
+fn point_sql(universe: &Universe, element: &Element) -> String {
+    let (columns, table, key) = match element.implied_union_target {
+        Some(target) => {
+            (format!("DISTINCT \"{}\"", element.name), &universe.get(target).name, vec![element.name.as_str()])
+        }
+        None => (
+            element_columns(element).join(", "),
+            &element.name,
+            element.required.iter().map(|index| key_column(element, universe.get(index))).collect(),
+        ),
+    };
+    let conditions: Vec<String> = key.iter().map(|column| format!("\"{column}\" = ?")).collect();
+    format!("SELECT {columns} FROM \"{table}\" WHERE {}", conditions.join(" AND "))
+}
+
+/// The record of a pixel is computed; its region is the pixel itself.
+fn skypix_record(universe: &Arc<Universe>, element: &Element, system: &str, keys: &[Key]) -> Option<Record> {
+    let Some(Key::Int(index)) = keys.first() else { return None };
+    let region = match system {
+        "htm" => {
+            let corners = htm::trixel(u64::try_from(*index).ok()?).ok()?;
+            let mut bytes = vec![b'p'];
+            for corner in corners {
+                for axis in [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)] {
+                    let axis = UnitVector3d::from_normalized(axis.0, axis.1, axis.2);
+                    bytes.extend(corner.dot(axis).to_le_bytes());
+                }
+            }
+            Value::Bytes(bytes.into())
+        }
+        _ => Value::Null,
+    };
+    let values = element.fields.iter().map(|field| match field.name.as_str() {
+        "region" => region.clone(),
+        _ => Value::Int(*index),
+    });
+    Some(Record::new(universe.clone(), element.index, values.collect()))
+}

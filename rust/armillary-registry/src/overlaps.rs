@@ -1,0 +1,156 @@
+//! Rows that say which pixels of the common pixelisation a region touches: what spatial joins are made of.
+
+use crate::{decode::bind_key, error::RegistryError, schema::governors_first};
+use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, Key, Universe, Value};
+use armillary_sphere::{Region, htm};
+use rusqlite::{Connection, params};
+use std::{fmt::Write as _, ops::Range, thread};
+
+/// Fewer regions than this are not worth a thread.
+const REGIONS_PER_THREAD: usize = 64;
+
+/// The pixels one region touches, as ranges of indices.
+pub(crate) type Pixels = Vec<Range<u64>>;
+
+/// Name and level of the common pixelisation.
+pub(crate) fn common_skypix(universe: &Universe) -> (&str, u8) {
+    match &universe.common_skypix().kind {
+        ElementKind::SkyPix { system, level } => (system, *level),
+        ElementKind::Governor | ElementKind::Dimension | ElementKind::Join => ("htm", 7),
+    }
+}
+
+/// The pixels each row's region touches; nothing for rows without one.
+pub(crate) fn pixels_of_rows<R: AsRef<[Value]> + Sync>(
+    universe: &Universe,
+    element: &Element,
+    rows: &[R],
+) -> Result<Vec<Pixels>, RegistryError> {
+    let Some(position) = element.fields.iter().position(|field| field.role == FieldRole::Region) else {
+        return Ok(Vec::new());
+    };
+    let one = |row: &R| match &row.as_ref()[position] {
+        Value::Bytes(bytes) => pixels(universe, element, bytes),
+        _ => Ok(Vec::new()),
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(rows.len() / REGIONS_PER_THREAD);
+    if threads < 2 {
+        return rows.iter().map(one).collect();
+    }
+    let chunk = rows.len().div_ceil(threads);
+    thread::scope(|scope| {
+        let workers: Vec<_> = rows
+            .chunks(chunk)
+            .map(|rows| scope.spawn(|| rows.iter().map(one).collect::<Result<Vec<_>, _>>()))
+            .collect();
+        let mut all = Vec::with_capacity(rows.len());
+        for worker in workers {
+            all.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(all)
+    })
+}
+
+fn pixels(universe: &Universe, element: &Element, bytes: &[u8]) -> Result<Pixels, RegistryError> {
+    let bad =
+        |reason: String| RegistryError::BadRecord { element: element.name.clone(), field: "region".to_owned(), reason };
+    let region = Region::decode(bytes).map_err(|error| bad(error.to_string()))?;
+    let (system, level) = common_skypix(universe);
+    if system != "htm" {
+        return Err(bad(format!("the universe relates regions by `{system}`; only `htm` is supported")));
+    }
+    htm::envelope(&region, u32::from(level)).map_err(|error| bad(error.to_string()))
+}
+
+/// The statements that keep the overlap rows of one element.
+pub(crate) struct OverlapWriter<'c> {
+    connection: &'c Connection,
+    insert: String,
+    delete: String,
+    /// Where the key values are in a row, in the order of the table's columns.
+    key_positions: Vec<usize>,
+    system: String,
+    level: u8,
+    summary: String,
+}
+
+impl<'c> OverlapWriter<'c> {
+    /// For an element with stored regions.
+    pub(crate) fn new(connection: &'c Connection, universe: &Universe, element: &Element) -> Self {
+        let (governors, others) = governors_first(universe, element);
+        let dimensions: Vec<ElementIndex> = governors.into_iter().chain(others).collect();
+        let table = format!("\"{}_skypix_overlap\"", element.name);
+        let mut insert = format!("INSERT INTO {table} (skypix_system, skypix_level");
+        let mut delete = format!("DELETE FROM {table} WHERE skypix_system = ? AND skypix_level = ?");
+        for dimension in &dimensions {
+            let name = &universe.get(*dimension).name;
+            let _ = write!(insert, ", \"{name}\"");
+            let _ = write!(delete, " AND \"{name}\" = ?");
+        }
+        let _ = write!(insert, ", skypix_index) VALUES (?, ?{}, ?)", ", ?".repeat(dimensions.len()));
+        let position = |dimension: &ElementIndex| {
+            element.fields.iter().position(|field| field.role == FieldRole::Required(*dimension))
+        };
+        let (system, level) = common_skypix(universe);
+        Self {
+            connection,
+            insert,
+            delete,
+            key_positions: dimensions.iter().filter_map(position).collect(),
+            system: system.to_owned(),
+            level,
+            summary: format!("{}_skypix_overlap_summary", element.name),
+        }
+    }
+
+    fn keys(&self, row: &[Value]) -> Vec<Key> {
+        self.key_positions.iter().filter_map(|position| row[*position].to_key()).collect()
+    }
+
+    /// Deletes the rows of one record.
+    pub(crate) fn delete(&self, row: &[Value]) -> Result<(), RegistryError> {
+        let mut statement = self.connection.prepare_cached(&self.delete)?;
+        statement.raw_bind_parameter(1, &self.system)?;
+        statement.raw_bind_parameter(2, self.level)?;
+        for (key, parameter) in self.keys(row).iter().zip(3..) {
+            bind_key(&mut statement, parameter, key)?;
+        }
+        statement.raw_execute()?;
+        Ok(())
+    }
+
+    /// Inserts the rows of one record.
+    pub(crate) fn insert(&self, row: &[Value], pixels: &Pixels) -> Result<(), RegistryError> {
+        if pixels.is_empty() {
+            return Ok(());
+        }
+        let mut statement = self.connection.prepare_cached(&self.insert)?;
+        statement.raw_bind_parameter(1, &self.system)?;
+        statement.raw_bind_parameter(2, self.level)?;
+        let keys = self.keys(row);
+        for (key, parameter) in keys.iter().zip(3..) {
+            bind_key(&mut statement, parameter, key)?;
+        }
+        for index in pixels.iter().cloned().flatten() {
+            statement.raw_bind_parameter(3 + keys.len(), index.cast_signed())?;
+            statement.raw_execute()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a repository that also relates regions by other pixels, whose rows we would leave stale.
+    pub(crate) fn check_summary(&self) -> Result<(), RegistryError> {
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE NOT (skypix_system = ? AND skypix_level = ?))",
+            self.summary
+        );
+        let mut select = self.connection.prepare_cached(&sql)?;
+        if select.query_row(params![self.system, self.level], |row| row.get::<_, bool>(0))? {
+            return Err(RegistryError::Corrupt {
+                what: format!("`{}`", self.summary),
+                reason: format!("overlaps with other pixels than {}{} cannot be kept", self.system, self.level),
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,421 @@
+//! Writing dimension records, with the rows that spatial joins are made of.
+
+use crate::{
+    decode::{bind_field, row_value},
+    error::RegistryError,
+    overlaps::{OverlapWriter, Pixels, common_skypix, pixels_of_rows},
+    registry::Registry,
+    schema::{governors_first, key_column, spatial_elements},
+    store::Kept,
+};
+use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, FieldType, Key, Value};
+use rusqlite::{Connection, Statement, ffi, params_from_iter};
+use std::{borrow::Cow, fmt::Write as _};
+
+/// What happens to records that exist already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertMode {
+    /// They are an error.
+    Plain,
+    /// They get the new values.
+    Replace,
+    /// They stay as they are.
+    SkipExisting,
+}
+
+/// What [`Registry::sync_record`] did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Synced {
+    /// The record is new.
+    Inserted,
+    /// It was there, with the same values.
+    Unchanged,
+    /// It was there; these fields had these values before.
+    Updated(Vec<(String, Value)>),
+}
+
+impl Registry {
+    /// Inserts records of one element: a row holds a value for each of its fields, regions as encoded bytes.
+    ///
+    /// All rows are inserted or none.
+    pub fn insert_records<R: AsRef<[Value]> + Sync>(
+        &self,
+        element: &str,
+        rows: &[R],
+        mode: InsertMode,
+    ) -> Result<(), RegistryError> {
+        let element = self.element_with_table(element)?;
+        for row in rows {
+            check_row(element, row.as_ref())?;
+        }
+        let pixels = self.pixels(element, rows)?;
+        self.store().write("inserting records", |connection| {
+            let mut writer = RecordWriter::new(self, connection, element, mode)?;
+            for (position, row) in rows.iter().enumerate() {
+                writer.write(row.as_ref(), pixels.get(position))?;
+            }
+            writer.finish();
+            Ok(())
+        })
+    }
+
+    /// Inserts one record, or compares it with the one that exists; `update` gives that one the new values.
+    pub fn sync_record(&self, element: &str, row: &[Value], update: bool) -> Result<Synced, RegistryError> {
+        let element = self.element_with_table(element)?;
+        check_row(element, row)?;
+        let pixels = self.pixels(element, &[row])?;
+        self.store().write("synchronising a record", |connection| {
+            let mut writer = RecordWriter::new(self, connection, element, InsertMode::SkipExisting)?;
+            if writer.write(row, pixels.first())? {
+                writer.finish();
+                return Ok(Synced::Inserted);
+            }
+            let stored = select_record(connection, element, row)?;
+            let changed: Vec<usize> = (0..row.len()).filter(|i| !same_stored(&stored[*i], &row[*i])).collect();
+            if changed.is_empty() {
+                return Ok(Synced::Unchanged);
+            }
+            if !update {
+                return Err(conflict(element, row, &differences(element, &changed, &stored, row)));
+            }
+            let mut writer = RecordWriter::new(self, connection, element, InsertMode::Replace)?;
+            writer.write(row, pixels.first())?;
+            writer.finish();
+            let old = |i: usize| (element.fields[i].name.clone(), stored[i].clone());
+            Ok(Synced::Updated(changed.into_iter().map(old).collect()))
+        })
+    }
+
+    fn element_with_table(&self, name: &str) -> Result<&Element, RegistryError> {
+        let element = self.universe().element(name)?;
+        if element.has_table() {
+            return Ok(element);
+        }
+        let reason = match element.implied_union_target {
+            Some(target) => format!("its values are those that `{}` records name", self.universe().get(target).name),
+            None => "they are computed, not stored".to_owned(),
+        };
+        Err(RegistryError::NoTable { element: name.to_owned(), reason })
+    }
+
+    fn pixels<R: AsRef<[Value]> + Sync>(&self, element: &Element, rows: &[R]) -> Result<Vec<Pixels>, RegistryError> {
+        if element.spatial.is_some() { pixels_of_rows(self.universe(), element, rows) } else { Ok(Vec::new()) }
+    }
+
+    /// Elements with regions under this governor.
+    fn spatial_under(&self, governor: ElementIndex) -> impl Iterator<Item = &Element> {
+        spatial_elements(self.universe())
+            .filter(move |element| governors_first(self.universe(), element).0 == [governor])
+    }
+}
+
+/// Writes records of one element.
+struct RecordWriter<'a> {
+    registry: &'a Registry,
+    connection: &'a Connection,
+    element: &'a Element,
+    mode: InsertMode,
+    sql: String,
+    overlaps: Option<OverlapWriter<'a>>,
+    buffer: String,
+}
+
+impl<'a> RecordWriter<'a> {
+    fn new(
+        registry: &'a Registry,
+        connection: &'a Connection,
+        element: &'a Element,
+        mode: InsertMode,
+    ) -> Result<Self, RegistryError> {
+        let spatial = element.spatial.is_some();
+        let overlaps = spatial.then(|| OverlapWriter::new(connection, registry.universe(), element));
+        if let Some(overlaps) = &overlaps {
+            overlaps.check_summary()?;
+        }
+        Ok(Self {
+            registry,
+            connection,
+            element,
+            mode,
+            sql: insert_sql(element, mode),
+            overlaps,
+            buffer: String::new(),
+        })
+    }
+
+    /// Writes one record; says whether it is there now with these values because of us.
+    fn write(&mut self, row: &[Value], pixels: Option<&Pixels>) -> Result<bool, RegistryError> {
+        let mut statement = self.connection.prepare_cached(&self.sql)?;
+        bind_row(&mut statement, self.element, row, &mut self.buffer)?;
+        let written = statement.raw_execute().map_err(|error| self.explain(&error, row))? > 0;
+        if let (true, Some(overlaps)) = (written, &self.overlaps) {
+            if self.mode == InsertMode::Replace {
+                overlaps.delete(row)?;
+            }
+            if let Some(pixels) = pixels {
+                overlaps.insert(row, pixels)?;
+            }
+        }
+        if self.element.kind == ElementKind::Governor {
+            self.write_summaries(&row[0])?;
+        }
+        Ok(written)
+    }
+
+    /// Overlap rows refer to a row that says that overlaps are kept under this governor.
+    fn write_summaries(&self, governor: &Value) -> Result<(), RegistryError> {
+        let (system, level) = common_skypix(self.registry.universe());
+        for spatial in self.registry.spatial_under(self.element.index) {
+            let sql = format!(
+                "INSERT INTO \"{}_skypix_overlap_summary\" (skypix_system, skypix_level, \"{}\") VALUES (?, ?, ?) \
+                 ON CONFLICT DO NOTHING",
+                spatial.name, self.element.name
+            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            statement.raw_bind_parameter(1, system)?;
+            statement.raw_bind_parameter(2, level)?;
+            crate::decode::bind_value(&mut statement, 3, governor)?;
+            statement.raw_execute()?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) {
+        let universe = self.registry.universe();
+        let target_of_union = universe.elements().iter().any(|e| e.implied_union_target == Some(self.element.index));
+        if self.element.is_cached || target_of_union {
+            self.registry.store().changed(Kept::Records);
+        }
+    }
+
+    /// What the database meant: it names no row.
+    fn explain(&self, error: &rusqlite::Error, row: &[Value]) -> RegistryError {
+        let rusqlite::Error::SqliteFailure(failure, _) = error else { return RegistryError::from_sql(error) };
+        match failure.extended_code {
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => self.missing_parent(row),
+            ffi::SQLITE_CONSTRAINT_PRIMARYKEY => match select_record(self.connection, self.element, row) {
+                Ok(stored) => {
+                    let changed: Vec<usize> = (0..row.len()).filter(|i| !same_stored(&stored[*i], &row[*i])).collect();
+                    let reason = if changed.is_empty() {
+                        "with the same values; `skip_existing` passes over it".to_owned()
+                    } else {
+                        differences(self.element, &changed, &stored, row)
+                    };
+                    conflict(self.element, row, &reason)
+                }
+                Err(error) => error,
+            },
+            ffi::SQLITE_CONSTRAINT_UNIQUE => {
+                conflict(self.element, row, &format!("another record has the same alternate key ({error})"))
+            }
+            _ => RegistryError::from_sql(error),
+        }
+    }
+
+    fn missing_parent(&self, row: &[Value]) -> RegistryError {
+        let universe = self.registry.universe();
+        let parents = self.element.required.iter().chain(self.element.implied.iter());
+        for parent in parents.filter(|index| *index != self.element.index).map(|index| universe.get(index)) {
+            let keys = parent_keys(self.element, parent, row);
+            if parent.has_table() && !record_exists(self.connection, self.registry, parent, &keys).unwrap_or(true) {
+                return RegistryError::MissingRecord {
+                    what: format!("`{}` {}", self.element.name, described_key(self.element, row)),
+                    element: parent.name.clone(),
+                    key: keys.last().map(ToString::to_string).unwrap_or_default(),
+                };
+            }
+        }
+        RegistryError::Database {
+            doing: format!("inserting `{}` {}", self.element.name, described_key(self.element, row)),
+            reason: "a foreign key constraint failed".to_owned(),
+        }
+    }
+}
+
+impl RegistryError {
+    fn from_sql(error: &rusqlite::Error) -> Self {
+        Self::database("writing", error)
+    }
+}
+
+/// The key of a parent as a row names it.
+fn parent_keys(element: &Element, parent: &Element, row: &[Value]) -> Vec<Key> {
+    let value = |dimension: ElementIndex| {
+        let holds = |role: FieldRole| role == FieldRole::Required(dimension) || role == FieldRole::Implied(dimension);
+        let position = element.fields.iter().position(|field| holds(field.role))?;
+        row[position].to_key()
+    };
+    parent.required.iter().filter_map(value).collect()
+}
+
+/// Whether an element has a record with this key.
+pub(crate) fn record_exists(
+    connection: &Connection,
+    registry: &Registry,
+    element: &Element,
+    keys: &[Key],
+) -> Result<bool, RegistryError> {
+    let mut sql = format!("SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE true", element.name);
+    for index in element.required.iter() {
+        let _ = write!(sql, " AND \"{}\" = ?", key_column(element, registry.universe().get(index)));
+    }
+    sql.push(')');
+    let mut statement = connection.prepare_cached(&sql)?;
+    let values = keys.iter().map(|key| match key {
+        Key::Int(value) => rusqlite::types::Value::Integer(*value),
+        Key::Str(value) => rusqlite::types::Value::Text(value.to_string()),
+    });
+    Ok(statement.query_row(params_from_iter(values), |row| row.get(0))?)
+}
+
+/// The columns of a field: two for a timespan.
+fn field_columns(name: &str, kind: FieldType) -> Vec<Cow<'_, str>> {
+    match kind {
+        FieldType::Timespan => vec![format!("{name}_begin").into(), format!("{name}_end").into()],
+        _ => vec![name.into()],
+    }
+}
+
+/// The quoted columns of an element's table, in the order of its fields.
+pub(crate) fn element_columns(element: &Element) -> Vec<String> {
+    let columns = element.fields.iter().flat_map(|field| field_columns(&field.name, field.kind));
+    columns.map(|column| format!("\"{column}\"")).collect()
+}
+
+fn insert_sql(element: &Element, mode: InsertMode) -> String {
+    let columns = element_columns(element);
+    let mut sql = format!(
+        "INSERT INTO \"{}\" ({}) VALUES (?{})",
+        element.name,
+        columns.join(", "),
+        ", ?".repeat(columns.len() - 1)
+    );
+    let keys = element.required.len();
+    match mode {
+        InsertMode::Plain => {}
+        InsertMode::Replace if columns.len() > keys => {
+            let _ = write!(sql, " ON CONFLICT ({}) DO UPDATE SET ", columns[..keys].join(", "));
+            let updates: Vec<String> = columns[keys..].iter().map(|c| format!("{c} = excluded.{c}")).collect();
+            sql.push_str(&updates.join(", "));
+        }
+        InsertMode::Replace | InsertMode::SkipExisting => {
+            let _ = write!(sql, " ON CONFLICT ({}) DO NOTHING", columns[..keys].join(", "));
+        }
+    }
+    sql
+}
+
+fn bind_row(
+    statement: &mut Statement<'_>,
+    element: &Element,
+    row: &[Value],
+    buffer: &mut String,
+) -> Result<(), RegistryError> {
+    let mut parameter = 1;
+    for (field, value) in element.fields.iter().zip(row) {
+        parameter = bind_field(statement, parameter, field.kind, value, buffer)?;
+    }
+    Ok(())
+}
+
+fn select_record(connection: &Connection, element: &Element, row: &[Value]) -> Result<Vec<Value>, RegistryError> {
+    let columns = element_columns(element);
+    let keys = element.required.len();
+    let conditions: Vec<String> = columns[..keys].iter().map(|column| format!("{column} = ?")).collect();
+    let sql = format!("SELECT {} FROM \"{}\" WHERE {}", columns.join(", "), element.name, conditions.join(" AND "));
+    let mut statement = connection.prepare_cached(&sql)?;
+    crate::decode::bind_values(&mut statement, &row[..keys])?;
+    let mut rows = statement.raw_query();
+    let found = rows.next()?.ok_or_else(|| RegistryError::Corrupt {
+        what: format!("`{}`", element.name),
+        reason: "a record that conflicted cannot be found".to_owned(),
+    })?;
+    let mut from = 0;
+    element.fields.iter().map(|field| row_value(found, &mut from, field.kind)).collect()
+}
+
+/// Whether storing `given` gives `stored`: `SQLite` has no NaN and keeps whole doubles as integers.
+fn same_stored(stored: &Value, given: &Value) -> bool {
+    match (stored, given) {
+        (Value::Null, Value::Float(value)) => value.is_nan(),
+        _ => stored == given,
+    }
+}
+
+fn conflict(element: &Element, row: &[Value], reason: &str) -> RegistryError {
+    RegistryError::RecordConflict {
+        element: element.name.clone(),
+        key: described_key(element, row),
+        reason: reason.to_owned(),
+    }
+}
+
+/// The key of a row as a data ID is printed.
+fn described_key(element: &Element, row: &[Value]) -> String {
+    let parts: Vec<String> = element
+        .fields
+        .iter()
+        .zip(row)
+        .filter(|(field, _)| matches!(field.role, FieldRole::Required(_)))
+        .map(|(field, value)| format!("{}: {}", field.name, shown(value)))
+        .collect();
+    format!("{{{}}}", parts.join(", "))
+}
+
+fn differences(element: &Element, changed: &[usize], stored: &[Value], given: &[Value]) -> String {
+    let parts: Vec<String> = changed
+        .iter()
+        .map(|i| {
+            format!("`{}` is {} there and {} here", element.fields[*i].name, shown(&stored[*i]), shown(&given[*i]))
+        })
+        .collect();
+    parts.join(", ")
+}
+
+/// A value for a message: long bytes are not spelled out.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "unknown".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Str(text) => format!("'{text}'"),
+        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        Value::Uuid(id) => uuid::Uuid::from_bytes(*id).to_string(),
+        Value::Timespan(span) => span.to_string(),
+    }
+}
+
+/// Refuses a row the database would refuse with less to say, or would store although it cannot be used.
+fn check_row(element: &Element, row: &[Value]) -> Result<(), RegistryError> {
+    let bad = |field: &str, reason: String| {
+        Err(RegistryError::BadRecord { element: element.name.clone(), field: field.to_owned(), reason })
+    };
+    if row.len() != element.fields.len() {
+        let reason = format!("{} values were given for {} fields", row.len(), element.fields.len());
+        return bad("", reason);
+    }
+    for (field, value) in element.fields.iter().zip(row) {
+        let key = matches!(field.role, FieldRole::Required(_) | FieldRole::Implied(_));
+        match (field.kind, value) {
+            (_, Value::Null) if key => return bad(&field.name, "it must have a value".to_owned()),
+            (FieldType::String { length }, Value::Str(text)) => {
+                // Longer limits are declared but kept by nobody, so repositories hold longer text.
+                if length <= 32 && (text.is_empty() || text.chars().count() > length) {
+                    return bad(&field.name, format!("'{text}' is not 1 to {length} characters long"));
+                }
+                if key && text.chars().any(char::is_control) {
+                    return bad(&field.name, format!("{text:?} has a control character"));
+                }
+            }
+            (_, Value::Null)
+            | (FieldType::Int, Value::Int(_))
+            | (FieldType::Float, Value::Float(_))
+            | (FieldType::Bool, Value::Bool(_))
+            | (FieldType::Hash { .. } | FieldType::Region, Value::Bytes(_))
+            | (FieldType::Timespan, Value::Timespan(_)) => {}
+            (kind, value) => return bad(&field.name, format!("{} is not of the type {kind:?}", shown(value))),
+        }
+    }
+    Ok(())
+}
