@@ -158,6 +158,11 @@ pub(crate) fn standardize<'py>(
         (None, Some(universe)) => (universe.clone(), None),
         (None, None) => return Err(PyTypeError::new_err("give a universe, or dimensions as a `DimensionGroup`")),
     };
+    if let (Some(base), Some(group), None) = (base, group, keywords)
+        && group == base.id.group()
+    {
+        return Ok(base.clone());
+    }
     let mut given = Vec::with_capacity(4);
     let lenient = group.is_some();
     if let (None, Some(mapping)) = (base, mapping.filter(|mapping| !mapping.is_none())) {

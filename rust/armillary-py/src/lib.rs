@@ -9,6 +9,8 @@
 
 mod call;
 mod data_coordinate;
+mod dataset_ref;
+mod dataset_type;
 mod element;
 mod errors;
 mod graph_errors;
@@ -40,6 +42,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     timespan::register(module)?;
     record::register(module)?;
     data_coordinate::register(module)?;
+    dataset_type::register(module)?;
+    dataset_ref::register(module)?;
     views::register(module)?;
     simple::register(module)?;
     Ok(())

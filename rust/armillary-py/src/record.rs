@@ -146,10 +146,10 @@ pub(crate) fn record_from_python(
         )));
     }
     let py = object.py();
-    match object.cast::<PyDict>() {
-        Ok(fields) => record_from_dict(py, universe, element, fields),
-        Err(_) => record_from_dict(py, universe, element, py.get_type::<PyDict>().call1((object,))?.cast()?),
+    if let Ok(fields) = object.cast::<PyDict>() {
+        return record_from_dict(py, universe, element, fields);
     }
+    record_from_dict(py, universe, element, py.get_type::<PyDict>().call1((object,))?.cast()?)
 }
 
 /// The record in its JSON form.
