@@ -1,0 +1,130 @@
+"""Write files so that they are whole or not there, and stay after a power cut."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+
+__all__ = ["TEMPORARY_PREFIX", "file_checksum", "publish", "sync_directory", "temporary_path", "write_temporary"]
+
+TEMPORARY_PREFIX = ".armillary-"
+_lock = threading.Lock()
+
+
+def _read_umask() -> int:
+    with _lock:
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mask
+
+
+# Reading it takes changing it, which other threads would notice: read once.
+_UMASK = _read_umask()
+
+
+def temporary_path(target: str, extension: str = "") -> str:
+    """A name in the folder of `target` that no other writer has.
+
+    >>> temporary_path("a/b.json", ".json")[:13]
+    'a/.armillary-'
+    """
+    folder = os.path.dirname(target)
+    return os.path.join(folder, f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{extension}")
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder and its parents; each new one is made to stay."""
+    missing = []
+    current = folder
+    while current and not os.path.isdir(current):
+        missing.append(current)
+        current = os.path.dirname(current)
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another writer was faster
+            os.mkdir(one)
+            sync_directory(os.path.dirname(one) or ".")
+
+
+def sync_directory(folder: str) -> None:
+    """Make the names in a folder stay after a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _in_folder(path: str, action: Callable[[], int]) -> int:
+    """Do it; if the folder is missing, make it and do it again."""
+    try:
+        return action()
+    except FileNotFoundError:
+        make_folder(os.path.dirname(path))
+        return action()
+
+
+def write_temporary(path: str, content: bytes, *, durable: bool) -> None:
+    """Write bytes to a new file, which only its owner can read until it is published."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = _in_folder(path, lambda: os.open(path, flags, 0o600))
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fchmod(descriptor, 0o666 & ~_UMASK)
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def finish_temporary(path: str, *, durable: bool) -> int:
+    """Make a file that something else wrote readable as the user's mask says, and stay; returns its size."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fchmod(descriptor, 0o666 & ~_UMASK)
+        if durable:
+            os.fsync(descriptor)
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
+def publish(temporary: str, target: str, *, overwrite: bool = False) -> None:
+    """Give a temporary file its name. Raises `FileExistsError` if the name is taken and `overwrite` is false."""
+    if overwrite:
+        os.replace(temporary, target)
+        return
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            # No hard links here: the check and the renaming are two steps, as near as this file system allows.
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+            os.rename(temporary, target)
+            return
+        raise
+    os.unlink(temporary)
+
+
+def file_checksum(path: str) -> str:
+    """BLAKE2b-512 of a file, in hexadecimal."""
+    import hashlib
+
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()
+
+
+def unlink_all(paths: Iterable[str]) -> None:
+    """Remove files; those already gone are no error."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)

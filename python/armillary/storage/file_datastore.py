@@ -1,0 +1,483 @@
+"""A datastore of files below one directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from armillary._files import (
+    file_checksum,
+    finish_temporary,
+    publish,
+    sync_directory,
+    temporary_path,
+    unlink_all,
+    write_temporary,
+)
+from armillary.errors import (
+    ConfigurationError,
+    DatasetTypeNotSupportedError,
+    FormatterNotImplementedError,
+    UnknownComponentError,
+)
+from armillary.repository_config import datastore_root
+from armillary.storage.datastore_config import Composites, Constraints, Formatters, make_formatter
+from armillary.storage.file_record import FileRecord
+from armillary.storage.file_template import FileTemplates, safe_relative_path
+from armillary.storage.formatter import FormatterV2
+from armillary.storage.location import FileDescriptor, Location, resource_path
+from armillary.storage.storage_class import StorageClass, find_storage_class
+
+if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
+
+    from armillary.storage.file_dataset import FileDataset
+    from armillary.storage.file_ingest import PreparedIngest
+
+__all__ = ["DURABILITY_VARIABLE", "FileDatastore", "PreparedWrite"]
+
+DURABILITY_VARIABLE = "ARMILLARY_DURABILITY"
+_ZIP_MARK = "#zip-path="
+
+
+@dataclass(slots=True)
+class _Part:
+    """One file to be written."""
+
+    value: Any
+    component: str | None
+    storage_class: str
+    formatter: FormatterV2
+    formatter_name: str
+    path: str
+
+
+@dataclass(slots=True)
+class PreparedWrite:
+    """A dataset whose files have their names but are not written yet."""
+
+    ref: Any
+    parts: list[_Part]
+    written: list[str] = field(default_factory=list)
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of its files, below the root."""
+        return [part.path for part in self.parts]
+
+
+class FileDatastore:
+    """Datasets in files, one or more for each.
+
+    Parameters
+    ----------
+    config
+        The datastore's configuration with all defaults, or a repository's whole configuration.
+    butler_root
+        What `<butlerRoot>` stands for; None only if the configured root does not name it.
+    universe
+        The dimensions of the repository.
+    writeable
+        If false, nothing is ever made on disk.
+
+    """
+
+    def __init__(self, config: Mapping[str, Any], butler_root: str | None, *, universe: Any, writeable: bool) -> None:
+        content: Mapping[str, Any] = config.get("datastore", config)
+        own = content.toDict() if hasattr(content, "toDict") else dict(content)
+        template = str(own.get("root", "<butlerRoot>"))
+        self.name: str = str(own.get("name") or f"{type(self).__name__}@{template}")
+        self.root: str = datastore_root(template, butler_root)
+        self.writeable = writeable
+        self.records_table: str = str((own.get("records") or {}).get("table", "file_datastore_records"))
+        self.checksums = bool(own.get("checksum", False))
+        self.templates = FileTemplates(own.get("templates") or {}, universe=universe)
+        self.formatterFactory = Formatters(own.get("formatters") or {}, universe)
+        self.constraints = Constraints(own.get("constraints"), universe)
+        self.composites = Composites(own.get("composites"), universe)
+        self.durable = _durable()
+        self._needs_records: dict[Any, bool] = {}
+        self._remote = "://" in self.root
+        if self._remote and writeable:
+            raise ConfigurationError(f"files can be written to a local directory only, not to `{self.root}`")
+
+    def __repr__(self) -> str:
+        return f"FileDatastore({self.root!r})"
+
+    __str__ = __repr__
+
+    # Names of files
+
+    def accepts(self, dataset_type: Any) -> bool:
+        """Tell whether this datastore takes datasets of a type."""
+        return self.constraints.accepts(dataset_type)
+
+    def needs_records(self, dataset_type: Any) -> bool:
+        """Tell whether naming the files of a dataset type takes expanded data IDs."""
+        known = self._needs_records.get(dataset_type)
+        if known is None:
+            template = self.templates.getTemplate(dataset_type)
+            known = self._needs_records[dataset_type] = template.needs_records(dataset_type.dimensions)
+        return known
+
+    def path_for(self, ref: Any, component: str | None = None) -> str:
+        """The path the file of a dataset, or of one component, would get, below the root.
+
+        `ref.dataId` must be expanded if `needs_records` says so. Raises `DatasetTypeNotSupportedError` if no formatter
+        writes it, `UnsafePathError` if no file can be named so.
+        """
+        dataset_type = ref.datasetType
+        storage_class = find_storage_class(str(dataset_type.storageClass_name))
+        if component is not None:
+            storage_class = storage_class.component(component)
+        entry = self.formatterFactory.find(ref, component, storage_class.name)
+        descriptor = FileDescriptor(Location(self.root, ""), storage_class, component=component)
+        formatter = make_formatter(
+            entry.name, descriptor, ref, write_parameters=entry.write_parameters, write_recipes=entry.write_recipes
+        )
+        return self._path(ref, component, formatter)
+
+    def _path(self, ref: Any, component: str | None, formatter: FormatterV2) -> str:
+        template = self.templates.getTemplate(ref, component)
+        return template.format(ref, component) + formatter.get_write_extension()
+
+    # Writing
+
+    def prepare(self, obj: Any, ref: Any, *, provenance: Any = None) -> PreparedWrite:
+        """Check and convert an object and choose formatters and paths; nothing is written.
+
+        Raises `TypeError` if the object is not of the dataset's storage class and cannot be converted,
+        `DatasetTypeNotSupportedError` if this datastore does not take it.
+        """
+        dataset_type = ref.datasetType
+        if not self.constraints.accepts(dataset_type):
+            raise DatasetTypeNotSupportedError(
+                f"datastore `{self.name}` is configured not to take dataset type `{dataset_type.name}`"
+            )
+        storage_class = find_storage_class(str(dataset_type.storageClass_name))
+        if storage_class.isComposite() and self.composites.splits(dataset_type, ref.dataId.get("instrument")):
+            whole = storage_class.coerce_type(obj)
+            pieces = storage_class.delegate().disassemble(whole)
+            parts = [self._part(one.component, ref, one.storageClass, name, provenance) for name, one in pieces.items()]
+            if not parts:
+                raise DatasetTypeNotSupportedError(f"the object for {ref} has no components to store")
+            return PreparedWrite(ref, parts)
+        return PreparedWrite(ref, [self._part(obj, ref, storage_class, None, provenance)])
+
+    def _part(self, obj: Any, ref: Any, storage_class: StorageClass, component: str | None, provenance: Any) -> _Part:
+        entry = self.formatterFactory.find(ref, component, storage_class.name)
+        descriptor = FileDescriptor(Location(self.root, ""), storage_class, component=component)
+        formatter = make_formatter(
+            entry.name, descriptor, ref, write_parameters=entry.write_parameters, write_recipes=entry.write_recipes
+        )
+        if not formatter.can_accept(obj):
+            obj = storage_class.coerce_type(obj)
+        path = self._path(ref, component, formatter)
+        if os.path.lexists(os.path.join(self.root, path)):
+            # Two data IDs can have one file name once their values are made fit for it; the second gets its id.
+            extension = formatter.get_write_extension()
+            stem = path[: len(path) - len(extension)]
+            path = f"{stem}_{ref.id}{extension}"
+        descriptor.location = Location(self.root, path)
+        value = formatter.add_provenance(obj, provenance=provenance)
+        return _Part(value, component, storage_class.name, formatter, entry.name, path)
+
+    def write(self, prepared: PreparedWrite) -> list[FileRecord]:
+        """Write the files of one dataset; they are whole and will stay when this returns.
+
+        Raises `RuntimeError` naming dataset and formatter if the object cannot be written; nothing is left then.
+        """
+        return self.write_many([prepared])
+
+    def write_many(self, batch: Sequence[PreparedWrite]) -> list[FileRecord]:
+        """Write the files of several datasets; folders are made to stay once for all of them."""
+        self._check_writeable()
+        records = []
+        folders: dict[str, None] = {}
+        try:
+            for prepared in batch:
+                for part in prepared.parts:
+                    records.append(self._write_part(part, prepared))
+                    folders[os.path.dirname(prepared.written[-1])] = None
+            if self.durable:
+                for folder in folders:
+                    sync_directory(folder)
+        except BaseException:
+            for prepared in batch:
+                self.undo(prepared)
+            raise
+        return records
+
+    def _write_part(self, part: _Part, prepared: PreparedWrite) -> FileRecord:
+        target = os.path.join(self.root, part.path)
+        temporary = temporary_path(target, part.formatter.get_write_extension())
+        try:
+            size = self._write_temporary(part, temporary)
+            checksum = file_checksum(temporary) if self.checksums else None
+            publish(temporary, target)
+        except (OSError, MemoryError):
+            unlink_all([temporary])
+            raise
+        except Exception as error:
+            unlink_all([temporary])
+            raise RuntimeError(
+                f"Failed to serialize dataset {prepared.ref} of type `{type(part.value).__name__}` using formatter "
+                f"`{part.formatter_name}`: {error}"
+            ) from error
+        except BaseException:
+            unlink_all([temporary])
+            raise
+        prepared.written.append(target)
+        return FileRecord(
+            prepared.ref.id, part.path, part.formatter_name, part.storage_class, part.component, checksum, size
+        )
+
+    def _write_temporary(self, part: _Part, temporary: str) -> int:
+        formatter = part.formatter
+        if type(formatter).write_path is FormatterV2.write_path:
+            try:
+                content = formatter.to_bytes(part.value)
+            except FormatterNotImplementedError:
+                pass
+            else:
+                write_temporary(temporary, content, durable=self.durable)
+                return len(content)
+        from armillary._files import make_folder
+
+        folder = os.path.dirname(temporary)
+        if not os.path.isdir(folder):
+            make_folder(folder)
+        formatter.write_path(part.value, temporary)
+        return finish_temporary(temporary, durable=self.durable)
+
+    def undo(self, prepared: PreparedWrite) -> None:
+        """Remove what `write` made."""
+        unlink_all(prepared.written)
+        prepared.written.clear()
+
+    def _check_writeable(self) -> None:
+        if not self.writeable:
+            raise TypeError("Butler is read-only.")
+
+    # Reading
+
+    def get(
+        self,
+        ref: Any,
+        records: Sequence[FileRecord],
+        *,
+        component: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        storage_class: StorageClass | str | None = None,
+    ) -> Any:
+        """Read a dataset, or one component of it.
+
+        Parameters
+        ----------
+        ref
+            The dataset; if its type is a component's, that component is read.
+        records
+            The records of its files.
+        component
+            The component to read instead of the whole.
+        parameters
+            Read parameters of the storage class, such as `bbox` or `columns`.
+        storage_class
+            What to return instead of the dataset type's storage class.
+
+        Raises
+        ------
+        FileNotFoundError
+            There are no records, or the file is gone.
+        FileIntegrityError
+            A file has another size than its record says.
+
+        """
+        dataset_type = ref.datasetType
+        own_component = dataset_type.name.partition(".")[2]
+        component = component or own_component or None
+        if not records:
+            raise FileNotFoundError(f"Could not retrieve dataset {ref}: no file of it is in datastore `{self.name}`")
+        if isinstance(storage_class, str):
+            storage_class = find_storage_class(storage_class)
+        wanted = self._read_class(dataset_type, records, component, own_component, storage_class)
+        if parameters:
+            wanted.validateParameters(parameters)
+        if len(records) == 1 and not records[0].component:
+            return self._read(ref, records[0], component, wanted, parameters)
+        return self._read_parts(ref, records, component, wanted, parameters)
+
+    @staticmethod
+    def _read_class(
+        dataset_type: Any,
+        records: Sequence[FileRecord],
+        component: str | None,
+        own_component: str,
+        override: StorageClass | None,
+    ) -> StorageClass:
+        """The storage class of what is returned."""
+        if override is not None:
+            return override
+        declared = find_storage_class(str(dataset_type.storageClass_name))
+        if component is None or own_component:
+            return declared
+        return declared.component(component)
+
+    def _read_parts(
+        self,
+        ref: Any,
+        records: Sequence[FileRecord],
+        component: str | None,
+        wanted: StorageClass,
+        parameters: Mapping[str, Any] | None,
+    ) -> Any:
+        """Read a dataset whose components are in files of their own."""
+        by_component = {record.component or "": record for record in records}
+        if component is not None and component in by_component:
+            return self._read(ref, by_component[component], None, wanted, parameters)
+        composite = self._composite_class(ref, component, wanted)
+        delegate = composite.delegate()
+        if component is not None:
+            if component not in composite.allComponents():
+                raise UnknownComponentError(f"{ref} has no component `{component}`")
+            source = delegate.selectResponsibleComponent(component, set(by_component))
+            record = by_component[source]
+            return self._read(ref, record, component, wanted, parameters)
+        parts = {}
+        for name, record in by_component.items():
+            part_class = composite.component(name)
+            part_parameters = part_class.filterParameters(parameters)
+            parts[name] = self._read(ref, record, None, part_class, part_parameters)
+        made = delegate.assemble(parts)
+        left = {key: value for key, value in (parameters or {}).items() if not _handled_by_parts(key, composite, parts)}
+        if left:
+            made = delegate.handleParameters(made, left)
+        return wanted.coerce_type(made)
+
+    @staticmethod
+    def _composite_class(ref: Any, component: str | None, wanted: StorageClass) -> StorageClass:
+        dataset_type = ref.datasetType
+        if "." in dataset_type.name and dataset_type.parentStorageClass is not None:
+            parent = dataset_type.parentStorageClass
+            return parent if isinstance(parent, StorageClass) else find_storage_class(str(parent))
+        return find_storage_class(str(dataset_type.storageClass_name))
+
+    def _read(
+        self,
+        ref: Any,
+        record: FileRecord,
+        component: str | None,
+        wanted: StorageClass,
+        parameters: Mapping[str, Any] | None,
+    ) -> Any:
+        """Read one file."""
+        written = wanted if wanted.name == record.storage_class else find_storage_class(record.storage_class)
+        path = record.path
+        member = None
+        if _ZIP_MARK in path:
+            path, _, member = path.partition(_ZIP_MARK)
+        descriptor = FileDescriptor(self._location(path), written, wanted, component, parameters)
+        formatter = make_formatter(record.formatter, descriptor, ref)
+        try:
+            if member is not None:
+                found = self._read_member(formatter, unquote(member), component, record.file_size)
+            else:
+                found = formatter.read(component, record.file_size)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"Could not retrieve dataset {ref}: its file `{path}` is not in datastore `{self.name}` ({error})"
+            ) from error
+        if component is None and written is not wanted:
+            found = wanted.coerce_type(found)
+        if parameters:
+            _, left = formatter.segregate_parameters()
+            if left:
+                found = wanted.delegate().handleParameters(found, wanted.filterParameters(left))
+        return wanted.coerce_type(found)
+
+    def _location(self, path: str) -> Location:
+        if "://" not in path:
+            return Location(self.root, safe_relative_path(path))
+        if path.startswith("file://"):
+            return Location(None, unquote(path[len("file://") :]))
+        return Location(None, path)
+
+    @staticmethod
+    def _read_member(formatter: FormatterV2, member: str, component: str | None, size: int) -> Any:
+        """Read a file inside a zip file, by way of a temporary file."""
+        import tempfile
+        import zipfile
+
+        location = formatter.file_descriptor.location
+        with zipfile.ZipFile(location.path) as archive, tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(folder, "member" + os.path.splitext(member)[1])
+            with archive.open(member) as source, open(copy, "wb") as sink:
+                while chunk := source.read(1 << 20):
+                    sink.write(chunk)
+            return formatter.read_local(copy, component, size)
+
+    # Files
+
+    def _local_path(self, record_path: str) -> str | None:
+        """The operating system path of a stored path, without a zip member; None on another machine."""
+        location = self._location(record_path.partition(_ZIP_MARK)[0])
+        if "://" in location._path or (location._root is not None and "://" in location._root):
+            return None
+        return location.path
+
+    def exists(self, records: Iterable[FileRecord]) -> bool:
+        """Tell whether all files of a dataset are there; False without records."""
+        records = list(records)
+        return bool(records) and all(self._exists(record.path) for record in records)
+
+    def _exists(self, record_path: str) -> bool:
+        local = self._local_path(record_path)
+        if local is None:
+            return bool(self._location(record_path.partition(_ZIP_MARK)[0]).uri.exists())
+        return os.path.exists(local)
+
+    def uri(self, record: FileRecord | str) -> ResourcePath:
+        """The URI of a file."""
+        path = record if isinstance(record, str) else record.path
+        path, mark, member = path.partition(_ZIP_MARK)
+        found = self._location(path).uri
+        return resource_path(str(found) + mark + member) if mark else found
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove files by stored path; those given as absolute URIs are somebody else's and stay."""
+        self._check_writeable()
+        for path in dict.fromkeys(path.partition(_ZIP_MARK)[0] for path in paths):
+            if "://" not in path:
+                unlink_all([os.path.join(self.root, safe_relative_path(path))])
+
+    # Ingest
+
+    def prepare_ingest(
+        self, files: Iterable[FileDataset], transfer: str | None = "auto", *, record_validation_info: bool = True
+    ) -> PreparedIngest:
+        """Check files and choose where they go; nothing is moved. See `armillary.storage.file_ingest`."""
+        from armillary.storage.file_ingest import prepare_ingest
+
+        self._check_writeable()
+        return prepare_ingest(self, files, transfer, record_validation_info=record_validation_info)
+
+    def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
+        """Transfer prepared files and return their records; on failure, what was made is removed."""
+        from armillary.storage.file_ingest import ingest
+
+        self._check_writeable()
+        return ingest(self, prepared)
+
+
+def _handled_by_parts(parameter: str, composite: StorageClass, parts: Mapping[str, Any]) -> bool:
+    return any(parameter in composite.component(name).knownParameters() for name in parts)
+
+
+def _durable() -> bool:
+    chosen = os.environ.get(DURABILITY_VARIABLE, "full")
+    if chosen not in ("full", "none"):
+        raise ConfigurationError(f"{DURABILITY_VARIABLE} is `{chosen}`; use `full` or `none`")
+    return chosen == "full"

@@ -1,0 +1,267 @@
+"""Take files that exist already into a datastore."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from armillary._files import (
+    file_checksum,
+    finish_temporary,
+    make_folder,
+    publish,
+    sync_directory,
+    temporary_path,
+    unlink_all,
+)
+from armillary.config import to_local_path
+from armillary.errors import DatasetTypeNotSupportedError
+from armillary.storage.datastore_config import formatter_class
+from armillary.storage.file_record import FileRecord
+from armillary.storage.formatter import FormatterV2
+from armillary.storage.location import Location, path_extension
+
+if TYPE_CHECKING:
+    from armillary.storage.file_dataset import FileDataset
+    from armillary.storage.file_datastore import FileDatastore
+
+__all__ = ["TRANSFER_MODES", "PreparedIngest", "ingest", "prepare_ingest"]
+
+TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct", "split")
+
+
+@dataclass(slots=True)
+class _Item:
+    """One file: where it is, where it goes (None: it stays), what records say."""
+
+    source: str  # local path or URI
+    stored: str
+    mode: str | None
+    formatter: str
+    refs: list[Any]
+
+
+@dataclass(slots=True)
+class PreparedIngest:
+    """Files that are checked and have their new names, but were not touched yet."""
+
+    items: list[_Item]
+    with_size: bool
+    made: list[str] = field(default_factory=list)
+    moved: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the files that will be made below the root."""
+        return [item.stored for item in self.items if item.mode is not None]
+
+    @property
+    def refs(self) -> list[Any]:
+        """All datasets, in the order of the records."""
+        return [ref for item in self.items for ref in item.refs]
+
+
+def _inside(root: str, path: str) -> str | None:
+    """The path below the root, or None if it is elsewhere. Links are followed, so that a name cannot lead out."""
+    real, real_root = os.path.realpath(path), os.path.realpath(root)
+    if real.startswith(real_root + os.sep):
+        plain = os.path.normpath(path)
+        return plain[len(root) + 1 :] if plain.startswith(root + os.sep) else real[len(real_root) + 1 :]
+    plain = os.path.normpath(path)
+    # A link inside the root to a file outside is in the datastore: that is what `symlink` made.
+    if plain.startswith(root + os.sep) and os.path.islink(plain):
+        return plain[len(root) + 1 :]
+    return None
+
+
+def prepare_ingest(
+    datastore: FileDatastore, files: Iterable[FileDataset], transfer: str | None, *, record_validation_info: bool = True
+) -> PreparedIngest:
+    """Check files and choose their new names.
+
+    Relative paths are below the root of the datastore. `transfer` is None (files are below the root already), or
+
+    - `copy`, `move`, `hardlink`, `symlink`, `relsymlink`, `link` (hard link, or symbolic where that fails);
+    - `direct`: files stay where they are and are known by URI; `split`: so are those outside the root;
+    - `auto`: None if all are inside, `split` if some are, else `link`.
+
+    Raises `FileNotFoundError` for a missing file, `ValueError` for an unknown mode or a name the formatter does not
+    read, `RuntimeError` for a file outside the root with transfer None.
+    """
+    if transfer is not None and transfer not in TRANSFER_MODES:
+        raise ValueError(f"`{transfer}` is not a transfer mode; use None or one of {', '.join(TRANSFER_MODES)}")
+    sources = [(_source(datastore, one.path), one) for one in files]
+    inside = [None if "://" in source else _inside(datastore.root, source) for source, _ in sources]
+    if transfer == "auto":
+        transfer = _automatic(inside)
+    items = [
+        _prepare(datastore, source, one, within, transfer)
+        for (source, one), within in zip(sources, inside, strict=True)
+    ]
+    taken: dict[str, str] = {}
+    for item in items:
+        if item.mode is not None and taken.setdefault(item.stored, item.source) != item.source:
+            item.stored = _with_id(item.stored, item.refs[0])
+    return PreparedIngest(items, record_validation_info)
+
+
+def _automatic(inside: list[str | None]) -> str | None:
+    if all(one is not None for one in inside):
+        return None
+    return "split" if any(one is not None for one in inside) else "link"
+
+
+def _source(datastore: FileDatastore, path: Any) -> str:
+    local = to_local_path(path if not hasattr(path, "geturl") else path.geturl())
+    if local is None:
+        return str(path)
+    source = os.path.normpath(os.path.join(datastore.root, local))
+    if not os.path.exists(source):
+        raise FileNotFoundError(f"Resource `{source}` does not exist, so it cannot be ingested")
+    if os.path.isdir(source):
+        raise IsADirectoryError(f"`{source}` is a directory; files are ingested one by one")
+    return source
+
+
+def _prepare(
+    datastore: FileDatastore, source: str, one: FileDataset, within: str | None, transfer: str | None
+) -> _Item:
+    ref = one.refs[0]
+    if not one.refs:
+        raise ValueError(f"`{source}` comes without datasets")
+    for other in one.refs:
+        if not datastore.accepts(other.datasetType):
+            raise DatasetTypeNotSupportedError(
+                f"datastore `{datastore.name}` is configured not to take dataset type `{other.datasetType.name}`"
+            )
+    if one.formatter is None:
+        formatter = datastore.formatterFactory.find(ref).name
+        cls = formatter_class(formatter)
+    else:
+        cls = formatter_class(one.formatter)
+        formatter = cls.name()
+    check = cls.validate_extension if issubclass(cls, FormatterV2) else cls.validateExtension
+    check(Location(None, source))
+    if transfer == "direct" or (transfer == "split" and within is None):
+        stored = source if "://" in source else "file://" + quote(source)
+        return _Item(source, stored, None, formatter, one.refs)
+    if transfer in (None, "split"):
+        if within is None:
+            raise RuntimeError(
+                f"`{source}` is not inside `{datastore.root}`; give a transfer mode such as `copy` or `direct`"
+            )
+        return _Item(source, within, None, formatter, one.refs)
+    stored = datastore.templates.getTemplate(ref).format(ref) + path_extension(source)
+    target = os.path.join(datastore.root, stored)
+    if os.path.lexists(target):
+        if within == stored:
+            return _Item(source, stored, None, formatter, one.refs)
+        stored = _with_id(stored, ref)
+    return _Item(source, stored, transfer, formatter, one.refs)
+
+
+def _with_id(stored: str, ref: Any) -> str:
+    """Two data IDs can have one file name after their values are made fit for file names; the second gets its id."""
+    extension = path_extension(stored)
+    return f"{stored[: len(stored) - len(extension)]}_{ref.id}{extension}"
+
+
+def ingest(datastore: FileDatastore, prepared: PreparedIngest) -> list[FileRecord]:
+    """Transfer prepared files; their records come back. On failure, what was made is removed and moves are undone."""
+    records = []
+    folders: dict[str, None] = {}
+    try:
+        for item in prepared.items:
+            local = item.source if "://" not in item.source else None
+            if item.mode is not None:
+                local = os.path.join(datastore.root, item.stored)
+                _transfer(item, local, prepared, datastore.durable)
+                folders[os.path.dirname(local)] = None
+            size, checksum = _facts(datastore, local, prepared.with_size)
+            for ref in item.refs:
+                storage_class = str(ref.datasetType.storageClass_name)
+                records.append(FileRecord(ref.id, item.stored, item.formatter, storage_class, None, checksum, size))
+        if datastore.durable:
+            for folder in folders:
+                sync_directory(folder)
+    except BaseException:
+        undo_ingest(prepared)
+        raise
+    return records
+
+
+def undo_ingest(prepared: PreparedIngest) -> None:
+    """Remove the files `ingest` made and put moved ones back."""
+    for source, target in reversed(prepared.moved):
+        os.replace(target, source)
+    unlink_all(prepared.made)
+    prepared.moved.clear()
+    prepared.made.clear()
+
+
+def _facts(datastore: FileDatastore, local: str | None, wanted: bool) -> tuple[int, str | None]:
+    if not wanted or local is None:
+        return -1, None
+    return os.stat(local).st_size, file_checksum(local) if datastore.checksums else None
+
+
+def _transfer(item: _Item, target: str, prepared: PreparedIngest, durable: bool) -> None:
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        make_folder(folder)
+    mode = item.mode
+    if "://" in item.source and mode not in ("copy", "auto", "move"):
+        raise ValueError(
+            f"`{item.source}` is on another machine and can be ingested by `copy` or `direct`, not `{mode}`"
+        )
+    if mode in ("hardlink", "link"):
+        try:
+            os.link(os.path.realpath(item.source), target)
+        except OSError:
+            if mode == "hardlink":
+                raise
+            os.symlink(item.source, target)
+    elif mode == "symlink":
+        os.symlink(item.source, target)
+    elif mode == "relsymlink":
+        os.symlink(os.path.relpath(item.source, os.path.realpath(folder)), target)
+    elif mode == "move" and "://" not in item.source:
+        _move(item.source, target, prepared, durable)
+        return
+    else:
+        _copy(item.source, target, durable)
+    prepared.made.append(target)
+
+
+def _move(source: str, target: str, prepared: PreparedIngest, durable: bool) -> None:
+    """Rename where the file system allows; else copy, and remove the original when the copy is safe."""
+    try:
+        publish(source, target)
+        prepared.moved.append((source, target))
+    except FileExistsError:
+        raise
+    except OSError:
+        _copy(source, target, durable)
+        os.unlink(source)
+        prepared.moved.append((source, target))
+
+
+def _copy(source: str, target: str, durable: bool) -> None:
+    temporary = temporary_path(target, path_extension(target))
+    try:
+        if "://" in source:
+            from lsst.resources import ResourcePath
+
+            with ResourcePath(source).as_local() as local:
+                shutil.copyfile(local.ospath, temporary)
+        else:
+            shutil.copyfile(source, temporary)
+        finish_temporary(temporary, durable=durable)
+        publish(temporary, target)
+    except BaseException:
+        unlink_all([temporary])
+        raise

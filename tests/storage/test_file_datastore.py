@@ -1,0 +1,405 @@
+import stat
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+import armillary._files as files
+from armillary.config import ButlerConfig
+from armillary.errors import (
+    DatasetTypeNotSupportedError,
+    FileIntegrityError,
+    UnknownParameterError,
+    UnsafePathError,
+    UntrustedContentError,
+)
+from armillary.storage.file_dataset import FileDataset
+from armillary.storage.file_datastore import FileDatastore
+from armillary.storage.file_record import FileRecord
+from armillary.storage.storage_class import process_storage_classes
+
+YAML = "lsst.daf.butler.formatters.yaml.YamlFormatter"
+
+
+@pytest.fixture
+def make_datastore(tmp_path, universe):
+    def make(changes=None, writeable=True):
+        config = ButlerConfig({})
+        config[".datastore.root"] = "<butlerRoot>"
+        config.update({"datastore": changes or {}})
+        return FileDatastore(config, str(tmp_path / "repo"), universe=universe, writeable=writeable)
+
+    return make
+
+
+@pytest.fixture
+def datastore(make_datastore):
+    return make_datastore()
+
+
+def put(datastore, obj, ref):
+    return datastore.write(datastore.prepare(obj, ref))
+
+
+def files_below(folder):
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_the_name_is_the_one_databases_hold(datastore, make_datastore):
+    assert datastore.name == "FileDatastore@<butlerRoot>"
+    assert make_datastore({"name": "other"}).name == "other"
+
+
+def test_a_written_dataset_has_the_peer_s_record_and_reads_back(datastore, make_ref):
+    ref = make_ref("StructuredDataDict", name="meta")
+    value = {"b": 1, "a": [1, {"x": None}], "é": "ü", "n": np.float64(2.5), "t": (1, 2)}
+    (record,) = put(datastore, value, ref)
+    assert (record.path, record.formatter, record.storage_class) == (
+        "run/meta/meta_run.yaml",
+        YAML,
+        "StructuredDataDict",
+    )
+    assert record.component is None
+    assert record.checksum is None
+    path = Path(datastore.root, record.path)
+    assert record.file_size == path.stat().st_size
+    assert datastore.get(ref, [record]) == {"b": 1, "a": [1, {"x": None}], "é": "ü", "n": 2.5, "t": [1, 2]}
+    assert list(datastore.get(ref, [record])) == ["b", "a", "é", "n", "t"]
+    assert datastore.exists([record])
+    assert not datastore.exists([])
+    assert datastore.uri(record).ospath == str(path)
+    assert files_below(datastore.root) == [record.path]
+
+
+def test_the_umask_is_honoured(tmp_path, datastore, make_ref):
+    records = [
+        *put(datastore, 3, make_ref("int", name="a")),
+        *put(datastore, Table({"x": [1]}), make_ref("ArrowAstropy", name="b")),
+    ]
+    for record in records:
+        mode = stat.S_IMODE(Path(datastore.root, record.path).stat().st_mode)
+        assert mode == 0o666 & ~files._UMASK
+
+
+def test_a_read_only_datastore_makes_nothing(tmp_path, make_datastore, make_ref):
+    datastore = make_datastore(writeable=False)
+    assert not Path(datastore.root).exists()
+    prepared = datastore.prepare(3, make_ref("int"))
+    with pytest.raises(TypeError, match="read-only"):
+        datastore.write(prepared)
+    with pytest.raises(TypeError, match="read-only"):
+        datastore.remove(["x"])
+    with pytest.raises(TypeError, match="read-only"):
+        datastore.prepare_ingest([])
+    assert not Path(datastore.root).exists()
+
+
+@pytest.mark.parametrize(
+    "value, storage_class, error, message",
+    [
+        ("3", "int", TypeError, "no valid converter found to convert `str` to `int`"),
+        ({"a": object()}, "StructuredDataDict", RuntimeError, "Failed to serialize dataset thing@"),
+        ([1], "StructuredDataList", DatasetTypeNotSupportedError, "no formatter writes dataset type `thing`"),
+        (Table({"a": [object()]}), "ArrowAstropy", RuntimeError, "column `a`"),
+    ],
+)
+def test_what_cannot_be_written_leaves_nothing(datastore, make_ref, value, storage_class, error, message):
+    with pytest.raises(error, match=message):
+        put(datastore, value, make_ref(storage_class))
+    assert files_below(datastore.root) == []
+
+
+def test_a_name_taken_by_another_dataset_is_never_overwritten(datastore, make_ref):
+    first, second = make_ref("int"), make_ref("int")
+    (one,) = put(datastore, 1, first)
+    (two,) = put(datastore, 2, second)
+    assert two.path == f"run/thing/thing_run_{second.id}.json"
+    assert (datastore.get(first, [one]), datastore.get(second, [two])) == (1, 2)
+
+
+def test_two_writers_of_one_name_do_not_overwrite_each_other(datastore, make_ref):
+    one, two = make_ref("int"), make_ref("int")
+    first, second = datastore.prepare(1, one), datastore.prepare(2, two)
+    assert first.paths == second.paths
+    records = datastore.write(first)
+    with pytest.raises(FileExistsError):
+        datastore.write(second)
+    datastore.undo(second)
+    assert datastore.get(one, records) == 1
+    assert len(files_below(datastore.root)) == 1
+
+
+def test_undo_removes_what_was_written(datastore, make_ref):
+    prepared = datastore.prepare(1, make_ref("int"))
+    datastore.write(prepared)
+    datastore.undo(prepared)
+    assert files_below(datastore.root) == []
+    datastore.undo(prepared)
+
+
+def test_a_failing_batch_leaves_nothing(datastore, make_ref):
+    batch = [datastore.prepare(1, make_ref("int", name="a"))]
+    batch.append(datastore.prepare({"x": object()}, make_ref("StructuredDataDict", name="b")))
+    with pytest.raises(RuntimeError, match="Failed to serialize"):
+        datastore.write_many(batch)
+    assert files_below(datastore.root) == []
+
+
+def test_a_changed_file_is_noticed(datastore, make_ref):
+    ref = make_ref("StructuredDataDict")
+    records = put(datastore, {"a": 1}, ref)
+    path = Path(datastore.root, records[0].path)
+    path.write_text("a: 11\n")
+    with pytest.raises(FileIntegrityError, match="holds 6 bytes and its record says 5"):
+        datastore.get(ref, records)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="Could not retrieve dataset thing@"):
+        datastore.get(ref, records)
+    with pytest.raises(FileNotFoundError, match="Could not retrieve dataset"):
+        datastore.get(ref, [])
+    assert not datastore.exists(records)
+
+
+def test_a_size_that_is_not_known_is_not_checked(datastore, make_ref):
+    ref = make_ref("StructuredDataDict")
+    (record,) = put(datastore, {"a": 1}, ref)
+    unknown = FileRecord(record.dataset_id, record.path, record.formatter, record.storage_class, None, None, -1)
+    Path(datastore.root, record.path).write_text("a: 11\n")
+    assert datastore.get(ref, [unknown]) == {"a": 11}
+
+
+def test_checksums_are_blake2b(make_datastore, make_ref):
+    import hashlib
+
+    datastore = make_datastore({"checksum": True})
+    (record,) = put(datastore, {"a": 1}, make_ref("StructuredDataDict"))
+    assert record.checksum == hashlib.blake2b(b"a: 1\n").hexdigest()
+
+
+def test_another_storage_class_can_be_asked_for(datastore, make_ref):
+    ref = make_ref("ArrowAstropy")
+    records = put(datastore, Table({"x": [1, 2], "s": ["a", "bc"]}), ref)
+    array = datastore.get(ref, records, storage_class="ArrowNumpy")
+    assert array.dtype.names == ("x", "s")
+    assert datastore.get(ref, records, component="rowcount") == 2
+    assert datastore.get(ref, records, parameters={"columns": "x"}).colnames == ["x"]
+    with pytest.raises(UnknownParameterError, match="`bbox`"):
+        datastore.get(ref, records, parameters={"bbox": 1})
+    with pytest.raises(TypeError, match="no valid converter"):
+        datastore.get(ref, records, storage_class="int")
+
+
+@pytest.mark.parametrize("path", ["../outside.yaml", "/etc/hostname", "a/../../outside.yaml"])
+def test_records_do_not_lead_out_of_the_root(datastore, make_ref, path):
+    ref = make_ref("StructuredDataDict")
+    record = FileRecord(ref.id, path, YAML, "StructuredDataDict", None, None, -1)
+    for action in (
+        lambda: datastore.get(ref, [record]),
+        lambda: datastore.uri(record),
+        lambda: datastore.remove([path]),
+    ):
+        with pytest.raises(UnsafePathError, match="leads out of the repository"):
+            action()
+
+
+def test_a_formatter_named_by_a_record_is_not_just_imported(datastore, make_ref):
+    ref = make_ref("StructuredDataDict")
+    record = FileRecord(ref.id, "x.yaml", "evil_module.Formatter", "StructuredDataDict", None, None, -1)
+    with pytest.raises(UntrustedContentError, match="evil_module"):
+        datastore.get(ref, [record])
+    record = FileRecord(ref.id, "x.yaml", "lsst.daf.butler.Timespan", "StructuredDataDict", None, None, -1)
+    with pytest.raises((TypeError, ImportError)):
+        datastore.get(ref, [record])
+
+
+def test_runs_that_lead_elsewhere_make_no_folder(tmp_path, datastore, make_ref):
+    for run in ("u/../../../escape", "../../escape", "a/..", "x\ny"):
+        with pytest.raises(UnsafePathError):
+            datastore.prepare(1, make_ref("int", run=run))
+    for run in ("%2e%2e/%2e%2e/escape", "$HOME/x", "~root/x"):
+        ref = make_ref("int", run=run)
+        records = put(datastore, 1, ref)
+        assert datastore.get(ref, records) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["repo"]
+    assert len(files_below(datastore.root)) == 3
+
+
+def test_removal_stays_inside_and_leaves_files_of_others(tmp_path, datastore, make_ref):
+    (tmp_path / "mine.json").write_text("3")
+    (record,) = put(datastore, 1, make_ref("int"))
+    datastore.remove([record.path, record.path, "never/was.json", f"file://{tmp_path}/mine.json"])
+    assert files_below(datastore.root) == []
+    assert (tmp_path / "mine.json").exists()
+
+
+def test_constraints_decide_what_is_taken(make_datastore, make_ref):
+    datastore = make_datastore({"constraints": {"accept": ["thing", "detector+visit"], "reject": ["all"]}})
+    datastore.prepare(1, make_ref("int"))
+    with pytest.raises(DatasetTypeNotSupportedError, match="configured not to take dataset type `other`"):
+        datastore.prepare(1, make_ref("int", name="other"))
+    only_rejecting = make_datastore({"constraints": {"reject": ["thing"]}})
+    assert only_rejecting.accepts(make_ref("int", name="other").datasetType)
+    assert not only_rejecting.accepts(make_ref("int").datasetType)
+
+
+@pytest.fixture
+def composite():
+    process_storage_classes(
+        [
+            {
+                "PairOfDicts": {
+                    "pytype": "dict",
+                    "components": {"left": "StructuredDataDict", "right": "StructuredDataDict"},
+                }
+            }
+        ]
+    )
+    return "PairOfDicts"
+
+
+def test_a_composite_is_split_and_put_together(make_datastore, make_ref, composite):
+    datastore = make_datastore({"composites": {"disassembled": {composite: True}}})
+    ref = make_ref(composite, name="met")
+    records = put(datastore, {"left": {"a": 1}, "right": {"b": 2}}, ref)
+    assert [(one.component, one.path, one.storage_class) for one in records] == [
+        ("left", "run/met.left/met_left_run.yaml", "StructuredDataDict"),
+        ("right", "run/met.right/met_right_run.yaml", "StructuredDataDict"),
+    ]
+    assert datastore.get(ref, records) == {"left": {"a": 1}, "right": {"b": 2}}
+    assert datastore.get(ref, records, component="right") == {"b": 2}
+    part = make_ref("StructuredDataDict", name="met.left", parent=composite)
+    assert datastore.get(part, records) == {"a": 1}
+
+
+class TestIngest:
+    @pytest.fixture
+    def source(self, tmp_path):
+        folder = tmp_path / "in coming#1"
+        folder.mkdir()
+        path = folder / "a b.yaml"
+        path.write_text("a: 1\n")
+        return path
+
+    def take(self, datastore, path, ref, transfer, **options):
+        prepared = datastore.prepare_ingest([FileDataset(path, [ref])], transfer, **options)
+        return datastore.ingest(prepared)
+
+    @pytest.mark.parametrize("transfer", ["copy", "move", "link", "hardlink", "symlink", "relsymlink", "auto"])
+    def test_transferred(self, datastore, make_ref, source, transfer):
+        ref = make_ref("StructuredDataDict")
+        (record,) = self.take(datastore, source, ref, transfer)
+        assert record.path == "run/thing/thing_run.yaml"
+        assert record.file_size == 5
+        assert datastore.get(ref, [record]) == {"a": 1}
+        assert source.exists() == (transfer != "move")
+        stored = Path(datastore.root, record.path)
+        assert stored.is_symlink() == (transfer in ("symlink", "relsymlink"))
+        if transfer == "relsymlink":
+            assert not stored.readlink().is_absolute()
+
+    @pytest.mark.parametrize("transfer", ["direct", "split"])
+    def test_left_where_it_is(self, datastore, make_ref, source, transfer):
+        ref = make_ref("StructuredDataDict")
+        (record,) = self.take(datastore, source, ref, transfer)
+        assert record.path == source.as_uri()
+        assert "%20" in record.path
+        assert datastore.get(ref, [record]) == {"a": 1}
+        datastore.remove([record.path])
+        assert source.exists()
+
+    def test_inside_already(self, datastore, make_ref):
+        place = Path(datastore.root, "already")
+        place.mkdir(parents=True)
+        (place / "here.yaml").write_text("a: 2\n")
+        for transfer in (None, "auto", "split"):
+            ref = make_ref("StructuredDataDict")
+            (record,) = self.take(datastore, "already/here.yaml", ref, transfer)
+            assert record.path == "already/here.yaml"
+            assert datastore.get(ref, [record]) == {"a": 2}
+
+    def test_outside_without_transfer_is_refused(self, datastore, make_ref, source):
+        with pytest.raises(RuntimeError, match="is not inside"):
+            self.take(datastore, source, make_ref("StructuredDataDict"), None)
+
+    @pytest.mark.parametrize(
+        "name, transfer, error, message",
+        [
+            ("missing.yaml", "copy", FileNotFoundError, "does not exist"),
+            (".", "copy", IsADirectoryError, "is a directory"),
+            ("x.fits", "copy", ValueError, "ends in `.fits`"),
+            ("a b.yaml", "teleport", ValueError, "`teleport` is not a transfer mode"),
+        ],
+    )
+    def test_bad_files_are_named_before_anything_moves(
+        self, datastore, make_ref, source, name, transfer, error, message
+    ):
+        (source.parent / "x.fits").write_text("")
+        with pytest.raises(error, match=message):
+            self.take(datastore, source.parent / name, make_ref("StructuredDataDict"), transfer)
+        assert not Path(datastore.root).exists()
+
+    def test_extension_of_a_compressed_file_is_kept(self, datastore, make_ref, source):
+        raw = source.parent / "raw.fits.gz"
+        raw.write_bytes(b"x")
+        (record,) = self.take(datastore, raw, make_ref("FitsImage"), "copy")
+        assert record.path == "run/thing/thing_run.fits.gz"
+
+    def test_failure_undoes_moves_and_copies(self, datastore, make_ref, source):
+        other = source.parent / "other.yaml"
+        other.write_text("b: 1\n")
+        prepared = datastore.prepare_ingest(
+            [
+                FileDataset(source, [make_ref("StructuredDataDict")]),
+                FileDataset(other, [make_ref("StructuredDataDict", name="second")]),
+            ],
+            "move",
+        )
+        other.unlink()
+        with pytest.raises(OSError, match="other"):
+            datastore.ingest(prepared)
+        assert source.exists()
+        assert files_below(datastore.root) == []
+
+    def test_several_datasets_in_one_file(self, datastore, make_ref, source):
+        refs = [make_ref("StructuredDataDict"), make_ref("StructuredDataDict", name="second")]
+        prepared = datastore.prepare_ingest([FileDataset(source, refs)], "copy", record_validation_info=False)
+        records = datastore.ingest(prepared)
+        assert {record.path for record in records} == {"run/thing/thing_run.yaml"}
+        assert [record.file_size for record in records] == [-1, -1]
+
+
+def test_a_member_of_a_zip_file_is_read(datastore, make_ref):
+    folder = Path(datastore.root, "zips")
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "x.zip", "w") as archive:
+        archive.writestr("1234-a b.yaml", "a: 3\n")
+    ref = make_ref("StructuredDataDict")
+    record = FileRecord(ref.id, "zips/x.zip#zip-path=1234-a%20b.yaml", YAML, "StructuredDataDict", None, None, 5)
+    assert datastore.get(ref, [record]) == {"a": 3}
+    assert datastore.exists([record])
+    assert str(datastore.uri(record)).endswith("x.zip#zip-path=1234-a%20b.yaml")
+    datastore.remove([record.path])
+    assert not datastore.exists([record])
+
+
+def test_small_datasets_cost_little(make_datastore, make_ref, monkeypatch):
+    """CPU time of one put and one get of a small dict; generous by three against a busy machine."""
+    monkeypatch.setenv("ARMILLARY_DURABILITY", "none")
+    datastore = make_datastore()
+    refs = [make_ref("StructuredDataDict", name=f"t{number}") for number in range(200)]
+    value = {"a": 1, "b": [1, 2, 3], "c": "text"}
+    for ref in refs:
+        datastore.formatterFactory.find(ref)
+        datastore.templates.getTemplate(ref)
+    begin = time.process_time()
+    records = [put(datastore, value, ref) for ref in refs]
+    written = time.process_time()
+    for ref, record in zip(refs, records, strict=True):
+        datastore.get(ref, record)
+    read = time.process_time()
+    print(f"put {(written - begin) / 200 * 1e3:.3f} ms, get {(read - written) / 200 * 1e3:.3f} ms of CPU")
+    assert (written - begin) / 200 < 1.5e-3
+    assert (read - written) / 200 < 0.6e-3
