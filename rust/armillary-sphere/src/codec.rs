@@ -89,7 +89,12 @@ fn decode_within(bytes: &[u8], depth: usize) -> Result<Region, SphereError> {
             let [x, y, z, squared_chord, angle] = finite("Circle", exactly("Circle", "41", payload)?)?;
             Ok(Circle::from_parts(UnitVector3d::from_normalized(x, y, z), squared_chord, angle).into())
         }
-        b'e' => Ok(Ellipse::from_numbers(finite("Ellipse", exactly("Ellipse", "113", payload)?)?).into()),
+        b'e' => {
+            let numbers: [f64; Ellipse::NUMBERS] = exactly("Ellipse", "113", payload)?;
+            // The tangents, which close it, are infinite for half-axes of 0 and of 180 degrees.
+            finite("Ellipse", *numbers.first_chunk::<12>().unwrap_or(&[f64::NAN; 12]))?;
+            Ok(Ellipse::from_numbers(numbers).into())
+        }
         b'p' => Ok(decode_polygon(payload)?.into()),
         b'u' => Ok(Region::union(decode_parts("UnionRegion", payload, depth)?)),
         b'i' => Ok(Region::intersection(decode_parts("IntersectionRegion", payload, depth)?)),

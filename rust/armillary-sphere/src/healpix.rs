@@ -87,8 +87,7 @@ pub fn envelope(region: &Region, level: u32) -> Result<Vec<Range<u64>>, SphereEr
         Region::Box(shape) => simple(Excess::of_box(shape)),
         Region::Circle(shape) if shape.is_empty() => Vec::new(),
         Region::Circle(shape) => simple(Excess::of_circle(shape)),
-        Region::Ellipse(shape) if shape.is_empty() => Vec::new(),
-        Region::Ellipse(shape) => simple(Excess::of_circle(&shape.bounding_circle())),
+        Region::Ellipse(shape) => envelope(&shape.bounding_circle().into(), level)?,
         Region::ConvexPolygon(shape) => simple(Excess::of_polygon(shape)),
     })
 }

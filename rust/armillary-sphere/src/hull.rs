@@ -6,7 +6,7 @@ use crate::{ConvexPolygon, SphereError, UnitVector3d};
 impl ConvexPolygon {
     /// The smallest convex polygon that holds all points, which must lie within one hemisphere.
     ///
-    /// The first of its vertices is the first point that is a corner.
+    /// Points that are the corners of a convex polygon already, in counter-clockwise order, keep their order.
     ///
     /// ```
     /// use armillary_sphere::{ConvexPolygon, UnitVector3d};
@@ -20,67 +20,52 @@ impl ConvexPolygon {
         if !points.iter().all(|point| point.is_finite()) {
             return Err(SphereError::NotFinite { region: "ConvexPolygon" });
         }
-        if points.len() < 3 {
-            return Err(SphereError::NoPolygon { reason: "there are fewer than three" });
+        let mut corners = first_triangle(points)?;
+        for &point in points {
+            admit(&mut corners, point)?;
         }
-        let mut corners = wrap(points)?;
-        if !corners.iter().zip(corners.iter().cycle().skip(1)).all(|(&a, &b)| is_left(points, points[a], points[b])) {
-            return Err(SphereError::NoPolygon { reason: "they are not within one hemisphere" });
+        let sides = corners.iter().zip(corners.iter().cycle().skip(1));
+        if !sides.into_iter().all(|(&a, &b)| points.iter().all(|&point| orientation(a, b, point) >= 0)) {
+            return Err(SphereError::NoPolygon { reason: NOT_IN_A_HEMISPHERE });
         }
-        let first = corners.iter().enumerate().min_by_key(|(_, index)| **index).map_or(0, |(at, _)| at);
-        corners.rotate_left(first);
-        Ok(Self::from_vertices(corners.into_iter().map(|index| points[index]).collect()))
+        Ok(Self::from_vertices(corners))
     }
 }
 
-fn is_left(points: &[UnitVector3d], a: UnitVector3d, b: UnitVector3d) -> bool {
-    points.iter().all(|&point| orientation(a, b, point) >= 0)
+const NOT_IN_A_HEMISPHERE: &str = "they are not within one hemisphere";
+
+/// The first two different points and the first that is beside the great circle through them, counter-clockwise.
+fn first_triangle(points: &[UnitVector3d]) -> Result<Vec<UnitVector3d>, SphereError> {
+    let too_few = SphereError::NoPolygon { reason: "fewer than three of them are different" };
+    let &a = points.first().ok_or(too_few.clone())?;
+    let &b = points.iter().find(|point| **point != a).ok_or(too_few)?;
+    let beside = points.iter().map(|&c| (c, orientation(a, b, c))).find(|(_, side)| *side != 0);
+    match beside {
+        Some((c, 1)) => Ok(vec![a, b, c]),
+        Some((c, _)) => Ok(vec![b, a, c]),
+        None => Err(SphereError::NoPolygon { reason: "they lie on one great circle" }),
+    }
 }
 
-/// Indices of the corners, counter-clockwise: from each to the one that leaves no point on the right.
-fn wrap(points: &[UnitVector3d]) -> Result<Vec<usize>, SphereError> {
-    let start = a_corner(points)?;
-    let mut corners = vec![start];
-    loop {
-        let here = corners[corners.len() - 1];
-        let next = next_corner(points, here).ok_or(SphereError::NoPolygon { reason: "they all are the same" })?;
-        if points[next] == points[start] {
-            break;
-        }
-        if corners.len() == points.len() {
-            return Err(SphereError::NoPolygon { reason: "they are not within one hemisphere" });
-        }
-        corners.push(next);
+/// Makes room for a point: if it is outside, it takes the place of the corners between the sides it sees.
+fn admit(corners: &mut Vec<UnitVector3d>, point: UnitVector3d) -> Result<(), SphereError> {
+    let count = corners.len();
+    let is_seen = |side: usize| orientation(corners[side], corners[(side + 1) % count], point) < 0;
+    let seen: Vec<bool> = (0..count).map(is_seen).collect();
+    let Some(first) = (0..count).find(|&side| seen[side] && !seen[(side + count - 1) % count]) else {
+        // Inside; or it sees every side, from the opposite of the sphere.
+        return if seen[0] { Err(SphereError::NoPolygon { reason: NOT_IN_A_HEMISPHERE }) } else { Ok(()) };
+    };
+    let run = (0..count).take_while(|step| seen[(first + step) % count]).count();
+    let last = (first + run - 1) % count;
+    if first <= last {
+        corners.splice(first + 1..=last, [point]);
+    } else {
+        // The sides seen go through the end of the list: the corners before its end and at its beginning go.
+        let loses_its_tail = first + 1 < count;
+        corners.truncate(first + 1);
+        corners.drain(..=last);
+        corners.insert(if loses_its_tail { corners.len() } else { 0 }, point);
     }
-    if corners.len() < 3 {
-        return Err(SphereError::NoPolygon { reason: "they lie on one great circle" });
-    }
-    Ok(corners)
-}
-
-/// The point farthest from the middle: of points within a hemisphere it is a corner.
-fn a_corner(points: &[UnitVector3d]) -> Result<usize, SphereError> {
-    let [x, y, z] = points.iter().fold([0.0; 3], |sum, v| [sum[0] + v.x, sum[1] + v.y, sum[2] + v.z]);
-    let middle = UnitVector3d::new(x, y, z)
-        .map_err(|_| SphereError::NoPolygon { reason: "they are not within one hemisphere" })?;
-    let chord = |index: &usize| middle.squared_chord(points[*index]);
-    (0..points.len())
-        .max_by(|a, b| chord(a).total_cmp(&chord(b)))
-        .ok_or(SphereError::NoPolygon { reason: "there are none" })
-}
-
-fn next_corner(points: &[UnitVector3d], here: usize) -> Option<usize> {
-    let start = points[here];
-    let mut best: Option<usize> = None;
-    for (index, &point) in points.iter().enumerate().filter(|(_, point)| **point != start) {
-        best = match best {
-            Some(kept) => {
-                let side = orientation(start, points[kept], point);
-                let farther = start.squared_chord(point) > start.squared_chord(points[kept]);
-                Some(if side < 0 || (side == 0 && farther) { index } else { kept })
-            }
-            None => Some(index),
-        };
-    }
-    best
+    Ok(())
 }

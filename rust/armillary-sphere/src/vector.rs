@@ -60,7 +60,7 @@ impl UnitVector3d {
     /// The direction of longitude and latitude, in degrees.
     #[must_use]
     pub fn from_lon_lat_degrees(lon: f64, lat: f64) -> Self {
-        Self::from_lon_lat(lon * RADIANS_PER_DEGREE, lat * RADIANS_PER_DEGREE)
+        Self::from_lon_lat(normalized(lon * RADIANS_PER_DEGREE), lat * RADIANS_PER_DEGREE)
     }
 
     /// The components x, y, z.
