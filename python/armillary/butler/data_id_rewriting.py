@@ -9,7 +9,7 @@ from armillary._words import did_you_mean
 from armillary.errors import DataIdValueError, DimensionValueError
 
 if TYPE_CHECKING:
-    from armillary._core import DatasetType
+    from armillary._core import DatasetType, DimensionElement
     from armillary.butler.butler import Butler
 
 __all__ = ["rewrite_data_id"]
@@ -36,7 +36,7 @@ def rewrite_data_id(
     for key, value in given.items():
         if key in butler.dimensions.dimensions.names:
             element = butler.dimensions[key]
-            if isinstance(value, str) and element.primary_key_type is int and not value.strip().lstrip("+-").isdigit():
+            if isinstance(value, str) and element.primary_key.type == "int" and not value.strip().lstrip("+-").isdigit():
                 fields.setdefault(key, {})[_alternate_name(element, value)] = value
             else:
                 plain[key] = value
@@ -48,11 +48,11 @@ def rewrite_data_id(
     return plain
 
 
-def _alternate_name(element: Any, value: str) -> str:
-    names = list(element.alternate_keys)
+def _alternate_name(element: DimensionElement, value: str) -> str:
+    names = [key.name for key in element.alternate_keys]
     if not names:
         raise DimensionValueError(f"`{value}` cannot be a value of dimension `{element.name}`, which takes an integer")
-    return str(names[0])
+    return names[0]
 
 
 def _owner_of(dataset_type: DatasetType, key: str, given: Mapping[str, Any]) -> tuple[str, str]:
@@ -60,10 +60,10 @@ def _owner_of(dataset_type: DatasetType, key: str, given: Mapping[str, Any]) -> 
     elements = {element.name: element for element in dataset_type.dimensions.elements}
     if "." in key:
         name, _, field = key.partition(".")
-        if name in elements and field in elements[name].field_names:
+        if name in elements and field in elements[name].schema.names:
             return name, field
     else:
-        owners = [name for name, element in elements.items() if key in element.field_names and name not in given]
+        owners = [name for name, element in elements.items() if key in element.schema.names and name not in given]
         owners = [name for name in owners if name in dataset_type.dimensions.names]
         if len(owners) == 1:
             return owners[0], key
@@ -72,7 +72,7 @@ def _owner_of(dataset_type: DatasetType, key: str, given: Mapping[str, Any]) -> 
                 f"`{key}` is a field of {' and '.join(f'`{name}`' for name in owners)}; "
                 f"say which, e.g. `{owners[0]}.{key}`"
             )
-    known = [*dataset_type.dimensions.names, *(field for element in elements.values() for field in element.field_names)]
+    known = [*dataset_type.dimensions.names, *(field for element in elements.values() for field in element.schema.names)]
     raise DimensionValueError(
         f"`{key}` is neither a dimension of `{dataset_type.name}` nor a field of one{did_you_mean(key, known)}"
     )

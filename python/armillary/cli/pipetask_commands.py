@@ -93,7 +93,7 @@ def draw(pipeline: Pipeline, options: dict[str, Any]) -> None:
 @build_options()
 @click.option("-b", "--butler-config", metavar="REPO", help="A repository to look dataset types up in.")
 @click.pass_context
-def build(ctx: click.Context, **options: Any) -> None:
+def build(ctx: click.Context, /, **options: Any) -> None:
     """Make a pipeline from a file and changes; show, draw or save it."""
     pipeline = make_pipeline(ctx, options)
     show_pipeline(pipeline, options["show"], options)
@@ -191,7 +191,7 @@ def tell_graph(components: Any) -> None:
 @repository_options()
 @graph_options()
 @click.pass_context
-def qgraph(ctx: click.Context, **options: Any) -> int:
+def qgraph(ctx: click.Context, /, **options: Any) -> int:
     """Make a quantum graph and save it; nothing is written to the repository."""
     from armillary.butler import Butler
 
@@ -215,7 +215,7 @@ def qgraph(ctx: click.Context, **options: Any) -> int:
 @graph_options()
 @execution_options()
 @click.pass_context
-def run(ctx: click.Context, **options: Any) -> int:
+def run(ctx: click.Context, /, **options: Any) -> int:
     """Make a quantum graph, or read one with `-g`, and run it."""
     from armillary.butler import Butler
 

@@ -68,7 +68,7 @@ def _show_subsets(pipeline: Pipeline, _: str) -> None:
 
 
 def _show_inputs(pipeline: Pipeline, _: str) -> None:
-    for name in sorted(pipeline.to_graph().overall_input_names()):
+    for name in sorted(name for name, _ in pipeline.to_graph().iter_overall_inputs()):
         click.echo(name)
 
 
