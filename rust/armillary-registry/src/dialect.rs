@@ -32,6 +32,21 @@ pub trait Dialect: Send + Sync {
 
     /// Writes a membership test whose one parameter is a JSON array of the values.
     fn in_json_array(&self, sql: &mut String);
+
+    /// The column that numbers the rows of a table.
+    fn row_number(&self) -> &'static str;
+
+    /// Writes a match of what stands before with a pattern; the pattern, from [`Dialect::glob_pattern`], is a parameter.
+    fn glob(&self, sql: &mut String);
+
+    /// A pattern of `*` and `?` only, as [`Dialect::glob`] understands it.
+    fn glob_pattern(&self, pattern: &str) -> String;
+
+    /// Writes a subquery of named columns, text or integers; its one parameter is a JSON array of rows.
+    fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]);
+
+    /// Writes nanoseconds TAI of a column with text `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, of 2017 or later.
+    fn text_date(&self, sql: &mut String, column: &str);
 }
 
 /// Words that cannot be bare identifiers in either database.
@@ -75,5 +90,40 @@ impl Dialect for Sqlite {
 
     fn in_json_array(&self, sql: &mut String) {
         sql.push_str(" IN (SELECT value FROM json_each(?))");
+    }
+
+    fn row_number(&self) -> &'static str {
+        "rowid"
+    }
+
+    fn glob(&self, sql: &mut String) {
+        sql.push_str(" GLOB ?");
+    }
+
+    fn glob_pattern(&self, pattern: &str) -> String {
+        // Here a bracket begins a set, unless it is one.
+        pattern.replace('[', "[[]")
+    }
+
+    fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]) {
+        sql.push_str("(SELECT ");
+        for (position, (name, text)) in columns.iter().enumerate() {
+            sql.push_str(if position == 0 { "" } else { ", " });
+            let kind = if *text { "TEXT" } else { "INTEGER" };
+            sql.push_str(&format!("CAST(value ->> {position} AS {kind}) AS "));
+            self.identifier(sql, name);
+        }
+        if columns.is_empty() {
+            sql.push('1');
+        }
+        sql.push_str(" FROM json_each(?))");
+    }
+
+    fn text_date(&self, sql: &mut String, column: &str) {
+        // TAI has been 37 s ahead of UTC since 2017.
+        sql.push_str(&format!(
+            "((CAST(strftime('%s', {column}) AS INTEGER) + 37) * 1000000000 \
+             + CAST(substr({column} || '000000', 21, 6) AS INTEGER) * 1000)"
+        ));
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong in a repository's database.
 
+use crate::query::QueryError;
 use armillary_dimensions::DimensionError;
 use std::fmt;
 
@@ -10,6 +11,8 @@ use std::fmt;
 pub enum RegistryError {
     /// A dimension, group or data ID is wrong by itself.
     Dimension(DimensionError),
+    /// A query cannot be understood or answered.
+    Query(Box<QueryError>),
     /// The database refused for a reason that is not the caller's.
     Database { doing: String, reason: String },
     /// Another process held the database for longer than we wait.
@@ -105,6 +108,12 @@ impl From<DimensionError> for RegistryError {
     }
 }
 
+impl From<QueryError> for RegistryError {
+    fn from(error: QueryError) -> Self {
+        Self::Query(Box::new(error))
+    }
+}
+
 impl From<rusqlite::Error> for RegistryError {
     fn from(error: rusqlite::Error) -> Self {
         Self::database("talking to the database", &error)
@@ -129,6 +138,7 @@ impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dimension(error) => write!(f, "{error}"),
+            Self::Query(error) => write!(f, "{error}"),
             Self::Database { doing, reason } => write!(f, "the database failed while {doing}: {reason}"),
             Self::Busy { doing } => {
                 write!(f, "another process held the database for more than five minutes while {doing}; try again")

@@ -15,6 +15,7 @@ mod expand;
 mod find;
 mod overlaps;
 mod pattern;
+pub mod query;
 mod records;
 mod registry;
 mod schema;

@@ -1,0 +1,682 @@
+//! From the tree of an expression to conditions: names become columns, literals get types.
+
+use super::{
+    error::{QueryError, QueryProblem},
+    predicate::{DATASET_FIELDS, DatasetField, Owner, Predicate, Reference, RegionTerm, Scalar, Sort, Test, TimeTerm},
+    region::{REGION_FUNCTIONS, Shape},
+    request::{Bind, Clause},
+};
+use armillary_dimensions::{
+    Element, ElementIndex, ElementKind, FieldRole, FieldType, Timespan, Universe, Value, nearest,
+};
+use armillary_expression::{Comparison, ExpressionError, Kind, Node, Sign, Span, parse, time::parse_time};
+use armillary_sphere::Region;
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+/// What names can mean in one query.
+pub(crate) struct Scope<'a> {
+    pub(crate) universe: &'a Universe,
+    /// Elements whose fields may be named without the element; the first that is alone decides.
+    pub(crate) elements: &'a [ElementIndex],
+    /// The element whose fields come before those of others.
+    pub(crate) preferred: Option<ElementIndex>,
+    /// Dataset types searched for, by position of the search.
+    pub(crate) searches: Vec<&'a str>,
+    /// Whether a name is that of a registered dataset type.
+    pub(crate) is_dataset_type: &'a dyn Fn(&str) -> bool,
+}
+
+/// What a part of an expression is when it is used as a value.
+#[derive(Clone, Debug)]
+enum Operand {
+    Scalar(Scalar, Sort),
+    Time(TimeTerm),
+    Region(RegionTerm),
+    List(Vec<Bind>),
+    Null,
+}
+
+impl Operand {
+    const fn text(&self) -> &'static str {
+        match self {
+            Self::Scalar(_, sort) => sort.text(),
+            Self::Time(_) => Sort::Timespan.text(),
+            Self::Region(_) => Sort::Region.text(),
+            Self::List(_) => "a list",
+            Self::Null => "`NULL`",
+        }
+    }
+
+    /// Values compare with values of the same sort; numbers with all numbers.
+    fn sort(&self) -> Option<Sort> {
+        if let Self::Scalar(_, sort) = self { Some(*sort) } else { None }
+    }
+}
+
+/// The conditions of one clause: the terms of its outermost `AND`.
+pub(crate) fn resolve_clause(scope: &Scope<'_>, clause: &Clause) -> Result<Vec<Predicate>, QueryError> {
+    let Some(tree) = parse(&clause.text).map_err(|error| QueryError::syntax(error, &clause.text))? else {
+        return Ok(Vec::new());
+    };
+    let resolver = Resolver { scope, text: &clause.text, binds: &clause.binds, colon_names: colon_names(&tree) };
+    let terms = match &tree.kind {
+        Kind::And(terms) => terms.as_slice(),
+        _ => std::slice::from_ref(&tree),
+    };
+    resolver.predicates(terms)
+}
+
+/// The column that a term of `order_by`, or a wanted column, names.
+pub(crate) fn resolve_column(scope: &Scope<'_>, name: &str) -> Result<(Reference, Sort), QueryError> {
+    let tree = parse(name).map_err(|error| QueryError::syntax(error, name))?;
+    let binds = IndexMap::new();
+    let resolver = Resolver { scope, text: name, binds: &binds, colon_names: Vec::new() };
+    match tree.as_ref().map(|tree| &tree.kind) {
+        Some(Kind::Name(parts)) => resolver.reference(parts, Span::new(0, name.len())),
+        _ => {
+            Err(QueryProblem::BadOrder { term: name.to_owned(), reason: "it is not the name of a column".into() }
+                .into())
+        }
+    }
+}
+
+/// The names written with a colon anywhere in the tree.
+fn colon_names(node: &Node) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut open = vec![node];
+    while let Some(node) = open.pop() {
+        if let Kind::Bind(name) = &node.kind {
+            names.push(name.as_str());
+        }
+        open.extend(node.kind.children());
+    }
+    names
+}
+
+struct Resolver<'a> {
+    scope: &'a Scope<'a>,
+    text: &'a str,
+    binds: &'a IndexMap<String, Bind>,
+    colon_names: Vec<&'a str>,
+}
+
+impl Resolver<'_> {
+    fn error(&self, problem: QueryProblem, span: Span) -> QueryError {
+        QueryError::at(problem, self.text, span)
+    }
+
+    fn predicate(&self, node: &Node) -> Result<Predicate, QueryError> {
+        match &node.kind {
+            Kind::Or(terms) => Ok(Predicate::Any(self.predicates(terms)?)),
+            Kind::And(terms) => Ok(Predicate::All(self.predicates(terms)?)),
+            Kind::Not(operand) => Ok(Predicate::Not(Box::new(self.predicate(operand)?))),
+            Kind::Compare { comparison, left, right } => self.compare(*comparison, left, right, node.span),
+            Kind::In { value, items, negated } => {
+                let test = self.membership(value, items)?;
+                Ok(if *negated { Predicate::Not(Box::new(test)) } else { test })
+            }
+            Kind::Call { function, arguments, .. } if function.eq_ignore_ascii_case("GLOB") => {
+                self.glob(arguments, node.span)
+            }
+            Kind::Arithmetic { .. }
+            | Kind::Signed { .. }
+            | Kind::TimeRange(..)
+            | Kind::Call { .. }
+            | Kind::Name(_)
+            | Kind::Bind(_)
+            | Kind::Integer(_)
+            | Kind::Float(_)
+            | Kind::Text(_)
+            | Kind::Time(_)
+            | Kind::Range { .. }
+            | Kind::Null => self.truth(node),
+        }
+    }
+
+    fn predicates(&self, nodes: &[Node]) -> Result<Vec<Predicate>, QueryError> {
+        nodes.iter().map(|node| self.predicate(node)).collect()
+    }
+
+    /// A value alone: a condition only if it is a column of truth values.
+    fn truth(&self, node: &Node) -> Result<Predicate, QueryError> {
+        match self.operand(node)? {
+            Operand::Scalar(Scalar::Column(column), Sort::Bool) => Ok(Predicate::Test(Test::Truth(column))),
+            Operand::Scalar(Scalar::Literal(Value::Bool(value)), _) => {
+                Ok(if value { Predicate::All(Vec::new()) } else { Predicate::Any(Vec::new()) })
+            }
+            other => {
+                let found = format!("`{}`, {},", node.span.of(self.text), other.text());
+                Err(self.error(QueryProblem::NotACondition { found }, node.span))
+            }
+        }
+    }
+
+    fn compare(&self, comparison: Comparison, left: &Node, right: &Node, span: Span) -> Result<Predicate, QueryError> {
+        let (first, second) = (self.operand(left)?, self.operand(right)?);
+        let refuse = |hint| {
+            let (left, right) = (first.text().to_owned(), second.text().to_owned());
+            let operator = comparison.text().to_owned();
+            Err(self.error(QueryProblem::WrongTypes { operator, left, right, hint }, span))
+        };
+        if comparison == Comparison::Overlaps {
+            return match (time_term(&first), time_term(&second), &first, &second) {
+                (_, _, Operand::Region(first), Operand::Region(second)) => self.regions(first, second, span),
+                (Some(first), Some(second), _, _) => Ok(Predicate::Test(Test::Times(first, second))),
+                (Some(_), _, _, Operand::Scalar(_, Sort::Text)) | (_, Some(_), Operand::Scalar(_, Sort::Text), _) => {
+                    refuse(Some("a time is written `T'2020-01-01'`"))
+                }
+                _ => refuse(None),
+            };
+        }
+        let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+        match (&first, &second) {
+            (Operand::Null, Operand::Null) => refuse(None),
+            (Operand::Null, other) | (other, Operand::Null) if equality => {
+                let column = if std::ptr::eq(other, &raw const first) { left } else { right };
+                let test = Predicate::Test(Test::IsNull(self.column_of(other, column)?));
+                Ok(if comparison == Comparison::Equal { test } else { Predicate::Not(Box::new(test)) })
+            }
+            (Operand::Scalar(a, sort), Operand::Scalar(b, other)) if comparable(*sort, *other, equality) => {
+                Ok(Predicate::Test(Test::Compare(comparison, a.clone(), b.clone())))
+            }
+            (Operand::Scalar(_, Sort::Time), Operand::Scalar(_, Sort::Text))
+            | (Operand::Scalar(_, Sort::Text), Operand::Scalar(_, Sort::Time)) => {
+                refuse(Some("a time is written `T'2020-01-01'`"))
+            }
+            (Operand::Scalar(_, Sort::Uuid), Operand::Scalar(_, Sort::Text))
+            | (Operand::Scalar(_, Sort::Text), Operand::Scalar(_, Sort::Uuid)) => {
+                refuse(Some("an id is written `UUID('...')`"))
+            }
+            (Operand::Scalar(_, sort), Operand::Scalar(Scalar::Literal(_), Sort::Text)) if sort.is_number() => {
+                refuse(Some("numbers are written without quotes"))
+            }
+            (Operand::List(_), _) | (_, Operand::List(_)) => refuse(Some("a list goes after `IN`")),
+            (Operand::Time(_), _) | (_, Operand::Time(_)) => {
+                refuse(Some("timespans are tested with `OVERLAPS`, or by their `.begin` and `.end`"))
+            }
+            (Operand::Region(_), _) | (_, Operand::Region(_)) => refuse(Some("regions are tested with `OVERLAPS`")),
+            _ => refuse(None),
+        }
+    }
+
+    fn regions(&self, left: &RegionTerm, right: &RegionTerm, span: Span) -> Result<Predicate, QueryError> {
+        if let (RegionTerm::Column(a), RegionTerm::Column(b)) = (left, right) {
+            let (a, b) = (self.scope.universe.get(*a), self.scope.universe.get(*b));
+            if a.spatial == b.spatial {
+                let (left, right) = (format!("{}.region", a.name), format!("{}.region", b.name));
+                return Err(self.error(QueryProblem::NeedlessJoin { left, right }, span));
+            }
+        }
+        Ok(Predicate::Test(Test::Regions(left.clone(), right.clone())))
+    }
+
+    /// The column an operand is, for tests with `NULL`.
+    fn column_of(&self, operand: &Operand, node: &Node) -> Result<Reference, QueryError> {
+        match operand {
+            Operand::Scalar(Scalar::Column(column), _) | Operand::Time(TimeTerm::Moment(column)) => Ok(*column),
+            Operand::Time(TimeTerm::Span(owner)) => Ok(Reference::Timespan(*owner)),
+            Operand::Region(RegionTerm::Column(element)) => Ok(Reference::Region(*element)),
+            _ => {
+                let found = format!("`{}`", node.span.of(self.text));
+                Err(self.error(QueryProblem::NotAValue { found }, node.span))
+            }
+        }
+    }
+
+    fn membership(&self, value: &Node, items: &[Node]) -> Result<Predicate, QueryError> {
+        let operand = self.operand(value)?;
+        let Operand::Scalar(scalar, sort) = operand else {
+            let hint = match operand {
+                Operand::Time(_) => Some("to be within a range of time is `OVERLAPS (T'...', T'...')`"),
+                Operand::Region(_) => Some("regions are tested with `OVERLAPS`"),
+                _ => None,
+            };
+            let (left, right) = (operand.text().to_owned(), "a list".to_owned());
+            let problem = QueryProblem::WrongTypes { operator: "IN".to_owned(), left, right, hint };
+            return Err(self.error(problem, value.span));
+        };
+        let (mut values, mut ranges, mut null) = (Vec::new(), Vec::new(), false);
+        for item in items {
+            if let Kind::Range { start, stop, stride } = item.kind {
+                if sort != Sort::Int {
+                    return Err(self.wrong_item(sort, "a range of integers", item));
+                }
+                ranges.push((start, stop, stride));
+                continue;
+            }
+            match self.item(item)? {
+                Operand::Null => null = true,
+                Operand::List(binds) => {
+                    for bind in &binds {
+                        let operand = self.bound(bind, item)?;
+                        values.push(self.item_value(&operand, sort, item)?);
+                    }
+                }
+                other => values.push(self.item_value(&other, sort, item)?),
+            }
+        }
+        Ok(Predicate::Test(Test::In { value: scalar, items: values, ranges, null }))
+    }
+
+    /// An item of a list; a bare name there is always a bound value.
+    fn item(&self, node: &Node) -> Result<Operand, QueryError> {
+        match &node.kind {
+            Kind::Name(parts) => self.bind(&parts[0], node),
+            _ => self.operand(node),
+        }
+    }
+
+    fn item_value(&self, operand: &Operand, sort: Sort, node: &Node) -> Result<Value, QueryError> {
+        match operand {
+            Operand::Scalar(Scalar::Literal(value), other) if comparable(sort, *other, true) => Ok(value.clone()),
+            other => Err(self.wrong_item(sort, other.text(), node)),
+        }
+    }
+
+    fn wrong_item(&self, sort: Sort, found: &str, node: &Node) -> QueryError {
+        let (left, right) = (sort.text().to_owned(), found.to_owned());
+        self.error(QueryProblem::WrongTypes { operator: "IN".to_owned(), left, right, hint: None }, node.span)
+    }
+
+    fn glob(&self, arguments: &[Node], span: Span) -> Result<Predicate, QueryError> {
+        let refuse = |reason: &str| {
+            let function = "GLOB".to_owned();
+            Err(self.error(QueryProblem::BadArguments { function, reason: reason.to_owned() }, span))
+        };
+        let [column, pattern] = arguments else {
+            return refuse("it takes a column and a pattern");
+        };
+        match (self.operand(column)?, self.operand(pattern)?) {
+            (Operand::Scalar(column, Sort::Text), Operand::Scalar(Scalar::Literal(Value::Str(pattern)), _)) => {
+                Ok(Predicate::Test(Test::Glob(column, pattern.to_string())))
+            }
+            (Operand::Scalar(_, Sort::Text), _) => refuse("the second must be text such as `'A*'`"),
+            _ => refuse("the first must be a column of text"),
+        }
+    }
+
+    fn operand(&self, node: &Node) -> Result<Operand, QueryError> {
+        let literal = |value, sort| Ok(Operand::Scalar(Scalar::Literal(value), sort));
+        match &node.kind {
+            Kind::Integer(value) => literal(Value::Int(*value), Sort::Int),
+            Kind::Float(value) => literal(Value::Float(*value), Sort::Float),
+            Kind::Text(text) => literal(Value::Str(text.as_str().into()), Sort::Text),
+            Kind::Time(text) => literal(Value::Int(self.time(text, node.span)?), Sort::Time),
+            Kind::Null => Ok(Operand::Null),
+            Kind::Bind(name) => self.bind(name, node),
+            Kind::Name(parts) => self.name(parts, node),
+            Kind::Signed { sign, operand } => self.signed(*sign, operand, node.span),
+            Kind::Arithmetic { operator, left, right } => {
+                let (first, second) = (self.operand(left)?, self.operand(right)?);
+                match (first.sort(), second.sort(), first, second) {
+                    (Some(a), Some(b), Operand::Scalar(first, _), Operand::Scalar(second, _))
+                        if a.is_number()
+                            && b.is_number()
+                            && (operator.text() != "%" || (a, b) == (Sort::Int, Sort::Int)) =>
+                    {
+                        let whole = (a, b) == (Sort::Int, Sort::Int) && operator.text() != "/";
+                        let scalar = Scalar::Arithmetic(*operator, Box::new(first), Box::new(second));
+                        Ok(Operand::Scalar(scalar, if whole { Sort::Int } else { Sort::Float }))
+                    }
+                    (_, _, first, second) => {
+                        let (left, right) = (first.text().to_owned(), second.text().to_owned());
+                        let operator = operator.text().to_owned();
+                        Err(self.error(QueryProblem::WrongTypes { operator, left, right, hint: None }, node.span))
+                    }
+                }
+            }
+            Kind::TimeRange(begin, end) => self.time_range(begin, end),
+            Kind::Call { function, name_span, arguments } => self.call(function, *name_span, arguments, node),
+            Kind::Range { .. } | Kind::Or(_) | Kind::And(_) | Kind::Not(_) | Kind::Compare { .. } | Kind::In { .. } => {
+                let found = format!("the condition `{}`", node.span.of(self.text));
+                Err(self.error(QueryProblem::NotAValue { found }, node.span))
+            }
+        }
+    }
+
+    fn time(&self, text: &str, span: Span) -> Result<i64, QueryError> {
+        parse_time(text, span).map_err(|error: ExpressionError| QueryError::syntax(error, self.text))
+    }
+
+    fn signed(&self, sign: Sign, node: &Node, span: Span) -> Result<Operand, QueryError> {
+        match self.operand(node)? {
+            Operand::Scalar(Scalar::Literal(Value::Float(value)), sort) if sign == Sign::Minus => {
+                Ok(Operand::Scalar(Scalar::Literal(Value::Float(-value)), sort))
+            }
+            Operand::Scalar(scalar, sort) if sort.is_number() => Ok(match sign {
+                Sign::Plus => Operand::Scalar(scalar, sort),
+                Sign::Minus => Operand::Scalar(Scalar::Negative(Box::new(scalar)), sort),
+            }),
+            other => {
+                let found = format!("{} with a sign", other.text());
+                Err(self.error(QueryProblem::NotAValue { found }, span))
+            }
+        }
+    }
+
+    fn time_range(&self, begin: &Node, end: &Node) -> Result<Operand, QueryError> {
+        let bound = |node: &Node, open: i64| match self.operand(node)? {
+            Operand::Null => Ok(open),
+            Operand::Scalar(Scalar::Literal(Value::Int(time)), Sort::Time) => Ok(time),
+            other => {
+                let hint = (other.sort() == Some(Sort::Text)).then_some("a time is written `T'2020-01-01'`");
+                let (left, right) = ("a bound".to_owned(), other.text().to_owned());
+                let problem = QueryProblem::WrongTypes { operator: "(,)".to_owned(), left, right, hint };
+                Err(self.error(problem, node.span))
+            }
+        };
+        let span = Timespan::new(bound(begin, Timespan::MIN)?, bound(end, Timespan::MAX)?);
+        Ok(Operand::Time(TimeTerm::Literal(span)))
+    }
+
+    fn call(&self, function: &str, name_span: Span, arguments: &[Node], node: &Node) -> Result<Operand, QueryError> {
+        let upper = function.to_ascii_uppercase();
+        let refuse =
+            |reason: String| Err(self.error(QueryProblem::BadArguments { function: upper.clone(), reason }, node.span));
+        let shape = match upper.as_str() {
+            "UUID" => {
+                return match arguments {
+                    [Node { kind: Kind::Text(text), .. }] => match uuid::Uuid::parse_str(text) {
+                        Ok(id) => Ok(Operand::Scalar(Scalar::Literal(Value::Uuid(id.into_bytes())), Sort::Uuid)),
+                        Err(error) => refuse(error.to_string()),
+                    },
+                    _ => refuse("it takes the 32 hexadecimal digits of an id as text".to_owned()),
+                };
+            }
+            "REGION" => match arguments {
+                [argument] => match self.operand(argument)? {
+                    Operand::Scalar(Scalar::Literal(Value::Str(text)), _) => {
+                        Region::from_ivoa_pos(&text).map(Shape::from).map_err(|error| error.to_string())
+                    }
+                    other => Err(format!("it takes text such as `'CIRCLE 10 -5 0.5'`, not {}", other.text())),
+                },
+                _ => Err("it takes one text such as `'CIRCLE 10 -5 0.5'`".to_owned()),
+            },
+            name if REGION_FUNCTIONS.contains(&name) => {
+                let numbers: Result<Vec<f64>, QueryError> =
+                    arguments.iter().map(|argument| self.constant_number(&upper, argument)).collect();
+                Shape::from_numbers(name, &numbers?)
+            }
+            "GLOB" => {
+                let found = format!("the condition `{}`", node.span.of(self.text));
+                return Err(self.error(QueryProblem::NotAValue { found }, node.span));
+            }
+            _ => {
+                let known = REGION_FUNCTIONS.into_iter().chain(["GLOB", "UUID"]);
+                let problem =
+                    QueryProblem::UnknownFunction { name: function.to_owned(), nearest: nearest(&upper, known) };
+                return Err(self.error(problem, name_span));
+            }
+        };
+        match shape {
+            Ok(shape) => Ok(Operand::Region(RegionTerm::Literal(Arc::new(shape)))),
+            Err(reason) => refuse(reason),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "degrees")]
+    fn constant_number(&self, function: &str, node: &Node) -> Result<f64, QueryError> {
+        let operand = match &node.kind {
+            Kind::Name(parts) if parts.len() == 1 && self.binds.contains_key(&parts[0]) => {
+                self.bind(&parts[0], node)?
+            }
+            _ => self.operand(node)?,
+        };
+        let mut scalar = &match operand {
+            Operand::Scalar(scalar, _) => scalar,
+            other => Scalar::Literal(Value::Str(other.text().into())),
+        };
+        let mut sign = 1.0;
+        while let Scalar::Negative(inner) = scalar {
+            sign = -sign;
+            scalar = inner;
+        }
+        match scalar {
+            Scalar::Literal(Value::Int(value)) => Ok(sign * *value as f64),
+            Scalar::Literal(Value::Float(value)) => Ok(sign * value),
+            _ => {
+                let reason = format!("`{}` is no number", node.span.of(self.text));
+                Err(self.error(QueryProblem::BadArguments { function: function.to_owned(), reason }, node.span))
+            }
+        }
+    }
+
+    fn bind(&self, name: &str, node: &Node) -> Result<Operand, QueryError> {
+        let Some(bind) = self.binds.get(name) else {
+            let nearest = nearest(name, self.binds.keys().map(String::as_str));
+            return Err(self.error(QueryProblem::UnknownBind { name: name.to_owned(), nearest }, node.span));
+        };
+        self.bound(bind, node)
+    }
+
+    fn bound(&self, bind: &Bind, node: &Node) -> Result<Operand, QueryError> {
+        let refuse = |reason: String| {
+            let function = node.span.of(self.text).to_owned();
+            self.error(QueryProblem::BadArguments { function, reason }, node.span)
+        };
+        let sort = match bind {
+            Bind::List(items) => return Ok(Operand::List(items.clone())),
+            Bind::Time(time) => return Ok(Operand::Scalar(Scalar::Literal(Value::Int(*time)), Sort::Time)),
+            Bind::Point(lon, lat) => {
+                let shape = Shape::point(*lon, *lat).map_err(refuse)?;
+                return Ok(Operand::Region(RegionTerm::Literal(Arc::new(shape))));
+            }
+            Bind::Region(bytes) => {
+                let region = Region::decode(bytes).map_err(|error| refuse(error.to_string()))?;
+                return Ok(Operand::Region(RegionTerm::Literal(Arc::new(region.into()))));
+            }
+            Bind::Value(Value::Timespan(span)) => return Ok(Operand::Time(TimeTerm::Literal(*span))),
+            Bind::Value(Value::Null) => {
+                return Err(refuse("no value is bound to it; a missing value is tested with `= NULL`".to_owned()));
+            }
+            Bind::Value(Value::Int(_)) => Sort::Int,
+            Bind::Value(Value::Float(_)) => Sort::Float,
+            Bind::Value(Value::Str(_)) => Sort::Text,
+            Bind::Value(Value::Bool(_)) => Sort::Bool,
+            Bind::Value(Value::Bytes(_)) => Sort::Hash,
+            Bind::Value(Value::Uuid(_)) => Sort::Uuid,
+        };
+        let Bind::Value(value) = bind else { unreachable!("every other sort returned above") };
+        Ok(Operand::Scalar(Scalar::Literal(value.clone()), sort))
+    }
+
+    /// A bare name: a dimension, then a bound value, then a field.
+    fn name(&self, parts: &[String], node: &Node) -> Result<Operand, QueryError> {
+        if let [name] = parts
+            && self.binds.contains_key(name)
+        {
+            let dimension = self.scope.universe.find(name).is_some_and(Element::is_dimension);
+            if !dimension {
+                return self.bind(name, node);
+            }
+            if !self.colon_names.contains(&name.as_str()) {
+                return Err(self.error(QueryProblem::ShadowedBind { name: name.clone() }, node.span));
+            }
+        }
+        let (reference, sort) = self.reference(parts, node.span)?;
+        Ok(match reference {
+            Reference::Timespan(owner) => Operand::Time(TimeTerm::Span(owner)),
+            Reference::Region(element) => Operand::Region(RegionTerm::Column(element)),
+            column => Operand::Scalar(Scalar::Column(column), sort),
+        })
+    }
+
+    fn reference(&self, parts: &[String], span: Span) -> Result<(Reference, Sort), QueryError> {
+        let universe = self.scope.universe;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match parts[..] {
+            [name] => match universe.find(name) {
+                Some(element) if element.is_dimension() => Ok(key(element)),
+                _ => self.unqualified(name, span),
+            },
+            ["timespan", bound] => {
+                let (reference, _) = self.unqualified("timespan", span)?;
+                self.timespan_bound(reference, bound, span)
+            }
+            [owner, field] => self.qualified(owner, field, span),
+            [owner, field, bound] => {
+                let (reference, sort) = self.qualified(owner, field, span)?;
+                if sort == Sort::Timespan {
+                    return self.timespan_bound(reference, bound, span);
+                }
+                Err(self.unknown_field(&format!("{owner}.{field}"), bound, Vec::new(), span))
+            }
+            _ => Err(self.unknown_name(&parts.join("."), span)),
+        }
+    }
+
+    fn timespan_bound(&self, reference: Reference, bound: &str, span: Span) -> Result<(Reference, Sort), QueryError> {
+        match (reference, bound) {
+            (Reference::Timespan(owner), "begin") => Ok((Reference::Begin(owner), Sort::Time)),
+            (Reference::Timespan(owner), "end") => Ok((Reference::End(owner), Sort::Time)),
+            _ => Err(self.unknown_field("timespan", bound, vec!["begin".into(), "end".into()], span)),
+        }
+    }
+
+    fn qualified(&self, owner: &str, field: &str, span: Span) -> Result<(Reference, Sort), QueryError> {
+        if let Some(element) = self.scope.universe.find(owner) {
+            return field_of(element, field)
+                .ok_or_else(|| self.unknown_field(owner, field, field_names(element), span));
+        }
+        if let Some(search) = self.scope.searches.iter().position(|name| *name == owner) {
+            let known = DATASET_FIELDS.map(str::to_owned).to_vec();
+            return dataset_field(search, field).ok_or_else(|| self.unknown_field(owner, field, known, span));
+        }
+        if (self.scope.is_dataset_type)(owner) {
+            let joined = self.scope.searches.iter().map(|name| (*name).to_owned()).collect();
+            return Err(self.error(QueryProblem::NotJoined { dataset_type: owner.to_owned(), joined }, span));
+        }
+        Err(self.unknown_name(owner, span))
+    }
+
+    fn unqualified(&self, field: &str, span: Span) -> Result<(Reference, Sort), QueryError> {
+        let universe = self.scope.universe;
+        if let Some(found) = self.scope.preferred.and_then(|element| own_field(universe.get(element), field)) {
+            return Ok(found);
+        }
+        let mut matches = Vec::new();
+        for (position, dataset_type) in self.scope.searches.iter().enumerate() {
+            matches.extend(dataset_field(position, field).map(|found| (format!("{dataset_type}.{field}"), found)));
+        }
+        for index in self.scope.elements {
+            let element = universe.get(*index);
+            matches.extend(own_field(element, field).map(|found| (format!("{}.{field}", element.name), found)));
+        }
+        match &matches[..] {
+            [] => Err(self.unknown_name(field, span)),
+            [(_, found)] => Ok(*found),
+            _ => {
+                let matches = matches.into_iter().map(|(name, _)| name).collect();
+                Err(self.error(QueryProblem::AmbiguousName { name: field.to_owned(), matches }, span))
+            }
+        }
+    }
+
+    fn unknown_name(&self, name: &str, span: Span) -> QueryError {
+        let universe = self.scope.universe;
+        let elements = self.scope.elements.iter().map(|index| universe.get(*index));
+        let mut known: Vec<String> = elements
+            .flat_map(|element| field_names(element).into_iter().filter(|field| own_field(element, field).is_some()))
+            .collect();
+        known.extend(universe.elements().iter().filter(|e| !is_skypix(e)).map(|element| element.name.clone()));
+        known.extend(self.scope.searches.iter().map(|name| (*name).to_owned()));
+        let nearest = nearest(name, known.iter().map(String::as_str));
+        self.error(QueryProblem::UnknownName { name: name.to_owned(), nearest }, span)
+    }
+
+    fn unknown_field(&self, owner: &str, field: &str, known: Vec<String>, span: Span) -> QueryError {
+        let nearest = nearest(field, known.iter().map(String::as_str));
+        let span = match span.of(self.text).rfind(field) {
+            Some(offset) => Span::new(span.start + offset, span.start + offset + field.len()),
+            None => span,
+        };
+        let (owner, field) = (owner.to_owned(), field.to_owned());
+        self.error(QueryProblem::UnknownField { owner, field, nearest, known }, span)
+    }
+}
+
+const fn is_skypix(element: &Element) -> bool {
+    matches!(element.kind, ElementKind::SkyPix { .. })
+}
+
+/// A timespan, or a moment counted as one.
+fn time_term(operand: &Operand) -> Option<TimeTerm> {
+    match operand {
+        Operand::Time(term) => Some(term.clone()),
+        Operand::Scalar(Scalar::Column(column), Sort::Time) => Some(TimeTerm::Moment(*column)),
+        Operand::Scalar(Scalar::Literal(Value::Int(time)), Sort::Time) => {
+            Some(TimeTerm::Literal(Timespan::instant(*time)))
+        }
+        Operand::Scalar(..) | Operand::Region(_) | Operand::List(_) | Operand::Null => None,
+    }
+}
+
+/// Whether values of two sorts can be compared.
+fn comparable(left: Sort, right: Sort, equality: bool) -> bool {
+    let ordered = |sort| matches!(sort, Sort::Int | Sort::Float | Sort::Text | Sort::Time);
+    let number = |sort: Sort| sort.is_number() || (equality && sort == Sort::Bool);
+    (number(left) && number(right)) || (left == right && (equality || ordered(left)))
+}
+
+fn key(element: &Element) -> (Reference, Sort) {
+    let sort = match element.own_key().map(|field| field.kind) {
+        Some(FieldType::String { .. }) => Sort::Text,
+        _ => Sort::Int,
+    };
+    (Reference::Key(element.index), sort)
+}
+
+fn sort_of(kind: FieldType) -> Sort {
+    match kind {
+        FieldType::Int => Sort::Int,
+        FieldType::Float => Sort::Float,
+        FieldType::Bool => Sort::Bool,
+        FieldType::String { .. } => Sort::Text,
+        FieldType::Hash { .. } => Sort::Hash,
+        FieldType::Region => Sort::Region,
+        FieldType::Timespan => Sort::Timespan,
+    }
+}
+
+/// A field of an element, its keys included.
+fn field_of(element: &Element, name: &str) -> Option<(Reference, Sort)> {
+    if is_skypix(element) && name == "region" {
+        return Some((Reference::Region(element.index), Sort::Region));
+    }
+    let position = element.fields.iter().position(|field| field.name == name)?;
+    let field = &element.fields[position];
+    let sort = sort_of(field.kind);
+    Some(match field.role {
+        FieldRole::Required(dimension) => (Reference::Key(dimension), sort),
+        FieldRole::Region => (Reference::Region(element.index), sort),
+        FieldRole::Timespan => (Reference::Timespan(Owner::Element(element.index)), sort),
+        FieldRole::Implied(_) | FieldRole::AlternateKey | FieldRole::Metadata => {
+            (Reference::Field(element.index, position), sort)
+        }
+    })
+}
+
+/// A field of an element that is not a key: what can be named without the element.
+fn own_field(element: &Element, name: &str) -> Option<(Reference, Sort)> {
+    let own = is_skypix(element) && name == "region"
+        || element
+            .field(name)
+            .is_some_and(|field| !matches!(field.role, FieldRole::Required(_) | FieldRole::Implied(_)));
+    own.then(|| field_of(element, name)).flatten()
+}
+
+fn field_names(element: &Element) -> Vec<String> {
+    element.fields.iter().map(|field| field.name.clone()).collect()
+}
+
+fn dataset_field(search: usize, name: &str) -> Option<(Reference, Sort)> {
+    Some(match name {
+        "dataset_id" => (Reference::Dataset(search, DatasetField::Id), Sort::Uuid),
+        "run" => (Reference::Dataset(search, DatasetField::Run), Sort::Text),
+        "collection" => (Reference::Dataset(search, DatasetField::Collection), Sort::Text),
+        "ingest_date" => (Reference::Dataset(search, DatasetField::IngestDate), Sort::Time),
+        "timespan" => (Reference::Timespan(Owner::Search(search)), Sort::Timespan),
+        _ => return None,
+    })
+}

@@ -1,0 +1,550 @@
+//! The one SELECT that fetches the candidate rows of a plan.
+
+use super::{
+    error::{QueryError, QueryProblem},
+    plan::{Plan, is_skypix},
+    predicate::{DatasetField, Owner, Predicate, Reference, RegionTerm, Test},
+    refine::{Check, RegionSource, Tree},
+    region::Shape,
+    request::Upload,
+    sources::{DatasetColumns, Source, dataset_source, overlap_source, pixel_source, region_source, upload_source},
+    sql::{Columns, Sql, write_predicate},
+};
+use crate::{Dialect, RegistryError, Store};
+use armillary_dimensions::{Column, ColumnType, Element, ElementIndex, FieldRole, Timespan, Value};
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+/// A SELECT in the making.
+pub(crate) struct Statement<'a> {
+    pub(crate) plan: &'a Plan,
+    dialect: &'a dyn Dialect,
+    text_dates: bool,
+    sources: Vec<Source>,
+    /// Name of each element's table in the statement.
+    tables: IndexMap<ElementIndex, String>,
+    datasets: Vec<DatasetColumns>,
+    select: Vec<(Sql, ColumnType)>,
+    conditions: Vec<Sql>,
+    /// What Rust must check of each row.
+    pub(crate) checks: Vec<Check>,
+}
+
+impl<'a> Statement<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        store: &'a Store,
+        text_dates: bool,
+        uploads: &[Upload],
+    ) -> Result<Self, RegistryError> {
+        let mut statement = Self {
+            plan,
+            dialect: store.dialect(),
+            text_dates,
+            sources: Vec::new(),
+            tables: IndexMap::new(),
+            datasets: Vec::new(),
+            select: Vec::new(),
+            conditions: Vec::new(),
+            checks: Vec::new(),
+        };
+        for upload in uploads {
+            statement.add(upload_source(plan, statement.dialect, upload));
+        }
+        statement.add_overlaps()?;
+        statement.add_regions()?;
+        for position in 0..plan.searches.len() {
+            let (source, columns) = dataset_source(plan, statement.dialect, position);
+            statement.datasets.push(columns);
+            statement.add(source);
+        }
+        statement.add_tables();
+        statement.add_missing_keys()?;
+        statement.add_conditions()?;
+        Ok(statement)
+    }
+
+    fn add(&mut self, source: impl FnOnce(String) -> Source) {
+        let alias = format!("s{}", self.sources.len());
+        self.sources.push(source(alias));
+    }
+
+    /// The tables that relate regions.
+    fn add_overlaps(&mut self) -> Result<(), QueryError> {
+        let plan = self.plan;
+        for (left, right) in &plan.overlaps {
+            let (left, right) = (plan.universe.get(*left), plan.universe.get(*right));
+            match (is_skypix(left), is_skypix(right)) {
+                (false, false) => {
+                    self.add(overlap_source(plan, self.dialect, left, right));
+                    let (left, right) = (RegionTerm::Column(left.index), RegionTerm::Column(right.index));
+                    let (left, right) = (self.region(&left)?, self.region(&right)?);
+                    self.checks.push(Check::Overlap(left, right));
+                }
+                (true, false) => self.add_pixels(left, right)?,
+                (false, true) => self.add_pixels(right, left)?,
+                (true, true) => return Err(unsupported_pixels(left, right)),
+            }
+        }
+        Ok(())
+    }
+
+    fn add_pixels(&mut self, pixels: &Element, element: &Element) -> Result<(), QueryError> {
+        if pixels.index != self.plan.universe.common_skypix().index {
+            return Err(unsupported_pixels(pixels, element));
+        }
+        self.add(pixel_source(self.plan, self.dialect, pixels, element));
+        Ok(())
+    }
+
+    /// The outermost conditions that an element's region overlaps a given one.
+    fn add_regions(&mut self) -> Result<(), RegistryError> {
+        let plan = self.plan;
+        for condition in &plan.conditions {
+            let Predicate::Test(Test::Regions(left, right)) = condition else { continue };
+            let ((RegionTerm::Column(element), RegionTerm::Literal(shape))
+            | (RegionTerm::Literal(shape), RegionTerm::Column(element))) = (left, right)
+            else {
+                continue;
+            };
+            let element = plan.universe.get(*element);
+            if !is_skypix(element) {
+                self.add(region_source(plan, self.dialect, element, &pixel_ranges(plan, shape)?));
+                let source = self.region(&RegionTerm::Column(element.index))?;
+                self.checks.push(Check::Overlap(source, RegionSource::Literal(shape.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables of elements that relate dimensions or whose fields are used.
+    fn add_tables(&mut self) {
+        let plan = self.plan;
+        for index in &plan.universe.info(plan.group).elements {
+            let element = plan.universe.get(*index);
+            if element.has_table() && element.defines_relationships() {
+                self.table(*index);
+            }
+        }
+        let mut used = Vec::new();
+        for condition in &plan.conditions {
+            condition.each_reference(&mut |reference| used.push(reference));
+        }
+        used.extend(plan.order.iter().map(|order| order.reference));
+        used.extend(plan.columns.iter().map(|(_, reference, _)| *reference));
+        for reference in used {
+            let table = match reference {
+                Reference::Key(_) | Reference::Dataset(..) => None,
+                _ => reference.element(),
+            };
+            if let Some(index) = table.filter(|index| plan.universe.get(*index).has_table()) {
+                self.table(index);
+            }
+        }
+    }
+
+    /// The name of an element's table, joined if it was not yet.
+    pub(crate) fn table(&mut self, index: ElementIndex) -> String {
+        self.table_joined(index, false)
+    }
+
+    fn table_joined(&mut self, index: ElementIndex, optional: bool) -> String {
+        if let Some(alias) = self.tables.get(&index) {
+            return alias.clone();
+        }
+        let alias = format!("s{}", self.sources.len());
+        let element = self.plan.universe.get(index);
+        let mut from = Sql::default();
+        self.dialect.identifier(&mut from.text, &element.name);
+        let keys = element
+            .fields
+            .iter()
+            .filter_map(|field| match field.role {
+                FieldRole::Required(dimension) | FieldRole::Implied(dimension) => Some((dimension, field.name.clone())),
+                FieldRole::AlternateKey | FieldRole::Metadata | FieldRole::Region | FieldRole::Timespan => None,
+            })
+            .collect();
+        self.sources.push(Source { alias: alias.clone(), keys, from, extra: String::new(), optional });
+        self.tables.insert(index, alias.clone());
+        alias
+    }
+
+    /// Sources for dimensions whose values nothing gives yet.
+    fn add_missing_keys(&mut self) -> Result<(), QueryError> {
+        let plan = self.plan;
+        // From the last to the first, because a table of a later dimension gives the values of those it needs.
+        let members: Vec<ElementIndex> = plan.group.iter().collect();
+        for index in members.into_iter().rev() {
+            if self.provider(index).is_some() {
+                continue;
+            }
+            let element = plan.universe.get(index);
+            if element.has_table() {
+                self.table(index);
+            } else if let Some(target) = element.implied_union_target {
+                let mut from = Sql::text("(SELECT DISTINCT ");
+                self.dialect.identifier(&mut from.text, &element.name);
+                from.push(" FROM ");
+                self.dialect.identifier(&mut from.text, &plan.universe.get(target).name);
+                from.push(")");
+                let keys = vec![(index, element.name.clone())];
+                self.add(|alias| Source { alias, keys, from, extra: String::new(), optional: false });
+            } else {
+                let what = format!("the dimension `{}` without datasets or regions that give it values", element.name);
+                return Err(QueryProblem::Unsupported { what }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn add_conditions(&mut self) -> Result<(), RegistryError> {
+        let plan = self.plan;
+        for condition in &plan.conditions {
+            if !condition.is_spatial() {
+                let mut sql = Sql::default();
+                write_predicate(&mut sql, self, condition);
+                self.conditions.push(sql);
+                continue;
+            }
+            match condition {
+                Predicate::Test(Test::Regions(RegionTerm::Column(_), RegionTerm::Column(_))) => {}
+                Predicate::Test(Test::Regions(left, right)) => self.add_literal_region(left, right)?,
+                mixed => {
+                    let tree = self.tree(mixed)?;
+                    self.checks.push(Check::Tree(tree));
+                    // What the condition says beside the regions; nothing that could hold is left out.
+                    if let Some(sql) = self.weakened(mixed) {
+                        self.conditions.push(sql);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those parts of an outermost `AND` in brackets that say nothing about regions.
+    fn weakened(&self, predicate: &Predicate) -> Option<Sql> {
+        let Predicate::All(parts) = predicate else { return None };
+        let plain: Vec<Predicate> = parts.iter().filter(|part| !part.is_spatial()).cloned().collect();
+        let mut sql = Sql::default();
+        write_predicate(&mut sql, self, &Predicate::All(plain));
+        Some(sql)
+    }
+
+    fn add_literal_region(&mut self, left: &RegionTerm, right: &RegionTerm) -> Result<(), RegistryError> {
+        match (left, right) {
+            (RegionTerm::Column(index), RegionTerm::Literal(shape))
+            | (RegionTerm::Literal(shape), RegionTerm::Column(index)) => {
+                let element = self.plan.universe.get(*index);
+                if let Some(level) = htm_level(element) {
+                    let ranges = shape.envelope(level).map_err(|error| sphere_failed(&error))?;
+                    let mut sql = Sql::text("(");
+                    write_ranges(&mut sql, &self.key(*index), &ranges);
+                    sql.push(")");
+                    self.conditions.push(sql);
+                } else if is_skypix(element) {
+                    let what = format!("a test of the regions of `{}`", element.name);
+                    return Err(QueryError::from(QueryProblem::Unsupported { what }).into());
+                }
+            }
+            _ => {
+                let (left, right) = (self.region(left)?, self.region(right)?);
+                self.checks.push(Check::Overlap(left, right));
+            }
+        }
+        Ok(())
+    }
+
+    /// A condition that mixes tests of regions with others, for Rust to compute.
+    fn tree(&mut self, predicate: &Predicate) -> Result<Tree, QueryError> {
+        if !predicate.is_spatial() {
+            let mut sql = Sql::default();
+            write_predicate(&mut sql, self, predicate);
+            return Ok(Tree::Flag(self.select(sql, ColumnType::Bool)));
+        }
+        Ok(match predicate {
+            Predicate::All(parts) => Tree::All(self.trees(parts)?),
+            Predicate::Any(parts) => Tree::Any(self.trees(parts)?),
+            Predicate::Not(part) => Tree::Not(Box::new(self.tree(part)?)),
+            Predicate::Test(Test::Regions(left, right)) => Tree::Overlap(self.region(left)?, self.region(right)?),
+            Predicate::Test(_) => unreachable!("only tests of regions are spatial"),
+        })
+    }
+
+    fn trees(&mut self, parts: &[Predicate]) -> Result<Vec<Tree>, QueryError> {
+        parts.iter().map(|part| self.tree(part)).collect()
+    }
+
+    /// Where a region comes from; a stored one by the number of its row.
+    fn region(&mut self, term: &RegionTerm) -> Result<RegionSource, QueryError> {
+        Ok(match term {
+            RegionTerm::Literal(shape) => RegionSource::Literal(shape.clone()),
+            RegionTerm::Column(index) => {
+                let element = self.plan.universe.get(*index);
+                if htm_level(element).is_some() {
+                    RegionSource::Pixel { column: self.select_key(*index) }
+                } else if is_skypix(element) {
+                    let what = format!("a test of the regions of `{}`", element.name);
+                    return Err(QueryProblem::Unsupported { what }.into());
+                } else {
+                    RegionSource::Row { element: *index, column: self.select_row(*index, false) }
+                }
+            }
+        })
+    }
+
+    /// Adds an expression to the answer, once, and says at which position.
+    pub(crate) fn select(&mut self, sql: Sql, kind: ColumnType) -> usize {
+        let known = self.select.iter().position(|(other, _)| other.text == sql.text && other.values == sql.values);
+        known.unwrap_or_else(|| {
+            self.select.push((sql, kind));
+            self.select.len() - 1
+        })
+    }
+
+    /// Adds the number of an element's row; unknown where an optional record is missing.
+    pub(crate) fn select_row(&mut self, index: ElementIndex, optional: bool) -> usize {
+        let alias = self.table_joined(index, optional);
+        let sql = Sql::text(format!("{alias}.{}", self.dialect.row_number()));
+        self.select(sql, ColumnType::Int)
+    }
+
+    /// Adds the value of a dimension.
+    pub(crate) fn select_key(&mut self, index: ElementIndex) -> usize {
+        let sql = Sql::text(self.key(index));
+        self.select(sql, key_type(self.plan.universe.get(index)))
+    }
+
+    /// Adds any column; a timespan counts as one.
+    pub(crate) fn select_reference(&mut self, reference: Reference, kind: ColumnType) -> usize {
+        let mut sql = Sql::default();
+        if let (Reference::Timespan(owner), ColumnType::Timespan) = (reference, kind) {
+            self.column(&mut sql, Reference::Begin(owner));
+            sql.push(", ");
+            self.column(&mut sql, Reference::End(owner));
+        } else {
+            self.column(&mut sql, reference);
+        }
+        self.select(sql, kind)
+    }
+
+    /// Adds a property of a found dataset as stored: the keys of collections, not their names.
+    pub(crate) fn select_dataset(&mut self, search: usize, field: DatasetField) -> usize {
+        let columns = &self.datasets[search];
+        let (text, kind) = match field {
+            DatasetField::Id => (columns.id.clone(), ColumnType::Uuid),
+            DatasetField::Run => (columns.run.clone(), ColumnType::Int),
+            DatasetField::Collection => (columns.collection.clone(), ColumnType::Int),
+            DatasetField::IngestDate => (columns.ingest_date.clone(), ColumnType::Int),
+        };
+        self.select(Sql::text(text), kind)
+    }
+
+    fn provider(&self, index: ElementIndex) -> Option<String> {
+        self.sources.iter().filter(|source| !source.optional).find_map(|source| source.column(self.dialect, index))
+    }
+
+    fn key(&self, index: ElementIndex) -> String {
+        self.provider(index).unwrap_or_else(|| "NULL".to_owned())
+    }
+
+    /// The whole statement.
+    pub(crate) fn finish(&self, distinct: bool, limit: Option<(usize, usize)>) -> (Sql, Vec<ColumnType>) {
+        let mut sql = Sql::text(if distinct { "SELECT DISTINCT " } else { "SELECT " });
+        if self.select.is_empty() {
+            sql.push("1");
+        }
+        for (position, (column, _)) in self.select.iter().enumerate() {
+            if position > 0 {
+                sql.push(", ");
+            }
+            sql.append(column.clone());
+        }
+        self.write_from(&mut sql);
+        for (position, condition) in self.conditions.iter().enumerate() {
+            sql.push(if position == 0 { " WHERE " } else { " AND " });
+            sql.append(condition.clone());
+        }
+        for (position, order) in self.plan.order.iter().enumerate() {
+            sql.push(if position == 0 { " ORDER BY " } else { ", " });
+            self.column(&mut sql, order.reference);
+            if order.descending {
+                sql.push(" DESC");
+            }
+        }
+        if let Some((limit, offset)) = limit {
+            let number = |value: usize| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
+            sql.push(" LIMIT ");
+            sql.bind(number(limit));
+            sql.push(" OFFSET ");
+            sql.bind(number(offset));
+        }
+        let types: Vec<ColumnType> = self.select.iter().map(|(_, kind)| *kind).collect();
+        (sql, if types.is_empty() { vec![ColumnType::Int] } else { types })
+    }
+
+    fn write_from(&self, sql: &mut Sql) {
+        // Optional sources come last: they may need what any other gives.
+        let (optional, needed): (Vec<&Source>, Vec<&Source>) = self.sources.iter().partition(|source| source.optional);
+        let ordered: Vec<&Source> = needed.into_iter().chain(optional).collect();
+        for (position, source) in ordered.iter().enumerate() {
+            sql.push(match (position, source.optional) {
+                (0, _) => " FROM ",
+                (_, true) => " LEFT JOIN ",
+                (_, false) => " JOIN ",
+            });
+            sql.append(source.from.clone());
+            sql.push(" AS ");
+            sql.push(&source.alias);
+            if position > 0 {
+                let shared: Vec<String> = source
+                    .keys
+                    .iter()
+                    .filter_map(|(dimension, _)| {
+                        let own = source.column(self.dialect, *dimension)?;
+                        let other = ordered[..position].iter().find_map(|s| s.column(self.dialect, *dimension))?;
+                        Some(format!("{own} = {other}"))
+                    })
+                    .collect();
+                sql.push(" ON ");
+                sql.push(if shared.is_empty() { "1 = 1" } else { "" });
+                sql.push(&shared.join(" AND "));
+            }
+            sql.push(&source.extra);
+        }
+        if self.sources.is_empty() {
+            sql.push(" FROM (SELECT 1) AS s0");
+        }
+    }
+
+    /// Whether each row of the answer comes once, without anyone looking.
+    pub(crate) fn is_unique(&self) -> bool {
+        let plan = self.plan;
+        plan.universe.info(plan.group).required.iter().all(|index| plan.output.contains(*index))
+    }
+
+    /// The rows.
+    pub(crate) fn fetch(
+        &self,
+        store: &Store,
+        distinct: bool,
+        limit: Option<(usize, usize)>,
+    ) -> Result<Vec<Column>, RegistryError> {
+        let (sql, types) = self.finish(distinct, limit);
+        store.select(&sql.text, &sql.values, &types)
+    }
+}
+
+impl Columns for Statement<'_> {
+    fn column(&self, sql: &mut Sql, reference: Reference) {
+        let plan = self.plan;
+        let field = |sql: &mut Sql, index: ElementIndex, name: &str| {
+            sql.push(self.tables.get(&index).map_or("NULL", String::as_str));
+            sql.push(".");
+            self.dialect.identifier(&mut sql.text, name);
+        };
+        match reference {
+            Reference::Key(index) => sql.push(&self.key(index)),
+            Reference::Field(index, position) => {
+                field(sql, index, &plan.universe.get(index).fields[position].name);
+            }
+            Reference::Region(index) => field(sql, index, "region"),
+            Reference::Timespan(Owner::Element(index)) | Reference::Begin(Owner::Element(index)) => {
+                field(sql, index, "timespan_begin");
+            }
+            Reference::End(Owner::Element(index)) => field(sql, index, "timespan_end"),
+            Reference::Timespan(Owner::Search(search)) | Reference::Begin(Owner::Search(search)) => {
+                sql.push(&self.datasets[search].begin);
+            }
+            Reference::End(Owner::Search(search)) => sql.push(&self.datasets[search].end),
+            Reference::Dataset(search, field) => {
+                let columns = &self.datasets[search];
+                match field {
+                    DatasetField::Id => sql.push(&columns.id),
+                    DatasetField::Run => write_collection_name(sql, &columns.run),
+                    DatasetField::Collection => write_collection_name(sql, &columns.collection),
+                    DatasetField::IngestDate if self.text_dates => {
+                        self.dialect.text_date(&mut sql.text, &columns.ingest_date);
+                    }
+                    DatasetField::IngestDate => sql.push(&columns.ingest_date),
+                }
+            }
+        }
+    }
+
+    fn dialect(&self) -> &dyn Dialect {
+        self.dialect
+    }
+}
+
+fn write_collection_name(sql: &mut Sql, key: &str) {
+    sql.push("(SELECT name FROM collection WHERE collection_id = ");
+    sql.push(key);
+    sql.push(")");
+}
+
+/// The type of a dimension's values.
+pub(crate) fn key_type(element: &Element) -> ColumnType {
+    element.own_key().map_or(ColumnType::Int, |field| field.kind.into())
+}
+
+/// The level of an htm pixelisation.
+pub(crate) fn htm_level(element: &Element) -> Option<u32> {
+    match &element.kind {
+        armillary_dimensions::ElementKind::SkyPix { system, level } if system == "htm" => Some(u32::from(*level)),
+        _ => None,
+    }
+}
+
+fn pixel_ranges(plan: &Plan, shape: &Arc<Shape>) -> Result<Vec<std::ops::Range<u64>>, RegistryError> {
+    const MOST: usize = 64;
+    let level = htm_level(plan.universe.common_skypix()).unwrap_or(7);
+    let mut ranges = shape.envelope(level).map_err(|error| sphere_failed(&error))?;
+    // Too many ranges make a slow statement; joining neighbours only admits rows that the exact test refuses.
+    let mut gap = 2;
+    while ranges.len() > MOST {
+        let mut joined: Vec<std::ops::Range<u64>> = Vec::new();
+        for range in ranges {
+            match joined.last_mut() {
+                Some(last) if range.start - last.end < gap => last.end = range.end,
+                _ => joined.push(range),
+            }
+        }
+        ranges = joined;
+        gap *= 2;
+    }
+    Ok(ranges)
+}
+
+/// Writes that a column is in one of some half-open ranges.
+pub(crate) fn write_ranges(sql: &mut Sql, column: &str, ranges: &[std::ops::Range<u64>]) {
+    let number = |value: u64| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
+    if ranges.is_empty() {
+        sql.push("1 = 0");
+    }
+    for (position, range) in ranges.iter().enumerate() {
+        sql.push(if position == 0 { "" } else { " OR " });
+        sql.push(column);
+        if range.end - range.start == 1 {
+            sql.push(" = ");
+            sql.bind(number(range.start));
+        } else {
+            sql.push(" BETWEEN ");
+            sql.bind(number(range.start));
+            sql.push(" AND ");
+            sql.bind(number(range.end - 1));
+        }
+    }
+}
+
+fn sphere_failed(error: &armillary_sphere::SphereError) -> RegistryError {
+    RegistryError::BadArgument { reason: error.to_string() }
+}
+
+fn unsupported_pixels(left: &Element, right: &Element) -> QueryError {
+    let what = format!("an overlap of `{}` with `{}`", left.name, right.name);
+    QueryProblem::Unsupported { what }.into()
+}
+
+/// Times that hold for ever, for datasets without times of validity.
+pub(crate) const FOREVER: (i64, i64) = (Timespan::MIN, Timespan::MAX);
