@@ -1,6 +1,7 @@
 //! How one database spells what SQL leaves open. Text only: nothing here talks to a database.
 
 use crate::schema::SqlType;
+use std::fmt::Write as _;
 
 /// How one database spells what SQL leaves open.
 pub trait Dialect: Send + Sync {
@@ -110,7 +111,7 @@ impl Dialect for Sqlite {
         for (position, (name, text)) in columns.iter().enumerate() {
             sql.push_str(if position == 0 { "" } else { ", " });
             let kind = if *text { "TEXT" } else { "INTEGER" };
-            sql.push_str(&format!("CAST(value ->> {position} AS {kind}) AS "));
+            let _ = write!(sql, "CAST(value ->> {position} AS {kind}) AS ");
             self.identifier(sql, name);
         }
         if columns.is_empty() {
@@ -121,9 +122,10 @@ impl Dialect for Sqlite {
 
     fn text_date(&self, sql: &mut String, column: &str) {
         // TAI has been 37 s ahead of UTC since 2017.
-        sql.push_str(&format!(
+        let _ = write!(
+            sql,
             "((CAST(strftime('%s', {column}) AS INTEGER) + 37) * 1000000000 \
              + CAST(substr({column} || '000000', 21, 6) AS INTEGER) * 1000)"
-        ));
+        );
     }
 }
