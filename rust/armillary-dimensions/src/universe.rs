@@ -132,10 +132,11 @@ impl Universe {
     }
 
     fn unknown(&self, name: &str) -> DimensionError {
+        // A join asked for as a dimension is not its own suggestion.
         let stored = || {
             self.elements
                 .iter()
-                .filter(|element| !matches!(element.kind, ElementKind::SkyPix { .. }))
+                .filter(|element| !matches!(element.kind, ElementKind::SkyPix { .. }) && element.name != name)
                 .map(|e| e.name.as_str())
         };
         DimensionError::UnknownName {

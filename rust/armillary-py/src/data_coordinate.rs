@@ -410,7 +410,10 @@ impl PyDataCoordinate {
 
     fn subset(&self, py: Python<'_>, dimensions: &Bound<'_, PyAny>) -> PyResult<Self> {
         let group = group_from_python(py, Some(self.universe_arc()), dimensions)?.1;
-        let id = self.id.subset(group).map_err(|error| to_python(py, &error))?;
+        let id = self.id.subset(group).map_err(|error| match error {
+            DimensionError::MissingKey { name, .. } => raise(py, ErrorClass::DimensionNameError, &self.no_value(&name)),
+            other => to_python(py, &other),
+        })?;
         Ok(Self::new(id, self.records.clone()))
     }
 

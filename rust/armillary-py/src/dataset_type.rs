@@ -234,6 +234,7 @@ pub(crate) fn dataset_type_from_json<'py>(
 
 fn check_name(name: &str, has_parent: bool) -> PyResult<()> {
     if !is_valid_name(name) {
+        let name = name.escape_debug();
         let message = format!(
             "`{name}` cannot be the name of a dataset type: use letters, digits and `_`, with `.` before a component"
         );

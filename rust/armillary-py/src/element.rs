@@ -95,7 +95,7 @@ impl PyDimensionElement {
     }
 
     fn family(&self, space: &'static str, name: Option<&String>) -> Option<PyTopologicalFamily> {
-        name.map(|name| PyTopologicalFamily { universe: self.universe.clone(), name: name.clone(), space })
+        name.map(|name| PyTopologicalFamily::new(&self.universe, name, space))
     }
 }
 
@@ -425,6 +425,12 @@ impl PySkyPixSystem {
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
         PyString::new(py, &self.name).hash()
+    }
+}
+
+impl PyTopologicalFamily {
+    pub(crate) fn new(universe: &Arc<Universe>, name: &str, space: &'static str) -> Self {
+        Self { universe: universe.clone(), name: name.to_owned(), space }
     }
 }
 

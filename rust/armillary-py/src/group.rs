@@ -1,6 +1,7 @@
 //! `DimensionGroup`.
 
 use crate::{
+    element::PyTopologicalFamily,
     errors::{ErrorClass, raise, to_python},
     names::PyNames,
     universe::{PyDimensionUniverse, name_of, wrap_universe},
@@ -155,13 +156,21 @@ impl PyDimensionGroup {
     }
 
     #[getter]
-    fn spatial(&self) -> PyNames {
-        self.names_of(&self.info.spatial)
+    fn spatial<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let families = self.info.spatial.iter().filter_map(|index| self.universe.get(*index).spatial.as_deref());
+        PyTuple::new(
+            py,
+            families.map(|name| PyTopologicalFamily::new(&self.universe, name, "spatial")).collect::<Vec<_>>(),
+        )
     }
 
     #[getter]
-    fn temporal(&self) -> PyNames {
-        self.names_of(&self.info.temporal)
+    fn temporal<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let families = self.info.temporal.iter().filter_map(|index| self.universe.get(*index).temporal.as_deref());
+        PyTuple::new(
+            py,
+            families.map(|name| PyTopologicalFamily::new(&self.universe, name, "temporal")).collect::<Vec<_>>(),
+        )
     }
 
     #[getter]

@@ -75,13 +75,11 @@ impl PyDimensionRecord {
 
 fn unknown_field(element: &Element, name: &str) -> String {
     let names = || element.fields.iter().map(|field| field.name.as_str());
-    match nearest(name, names()) {
-        Some(near) => format!("`{}` records have no field `{name}`; did you mean `{near}`?", element.name),
-        None => {
-            let known: Vec<&str> = names().collect();
-            format!("`{}` records have no field `{name}`; they have {}", element.name, known.join(", "))
-        }
+    if let Some(near) = nearest(name, names()) {
+        return format!("`{}` records have no field `{name}`; did you mean `{near}`?", element.name);
     }
+    let known: Vec<&str> = names().collect();
+    format!("`{}` records have no field `{name}`; they have {}", element.name, known.join(", "))
 }
 
 /// The record that a dict of fields describes. An element's own key may go by the name of the dimension, too.
@@ -390,6 +388,11 @@ impl PyRecordClass {
     #[getter]
     fn fields(&self) -> PyRecordSchema {
         PyRecordSchema::new(&self.universe, self.element)
+    }
+
+    #[getter]
+    fn __qualname__(&self) -> String {
+        self.__name__()
     }
 
     #[getter]

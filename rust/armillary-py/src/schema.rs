@@ -1,7 +1,11 @@
 //! What the records of an element look like: names, types and words about each field.
 
 use armillary_dimensions::{ElementIndex, Field, FieldType, Universe};
-use pyo3::{exceptions::PyKeyError, prelude::*, types::PyList};
+use pyo3::{
+    exceptions::PyKeyError,
+    prelude::*,
+    types::{PyList, PyString, PyTuple},
+};
 use std::{fmt::Write, sync::Arc};
 
 /// One field of a record.
@@ -63,7 +67,7 @@ impl PyColumnSpec {
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
-        pyo3::types::PyString::new(py, &self.0.name).hash()
+        PyString::new(py, &self.0.name).hash()
     }
 
     fn __repr__(&self) -> String {
@@ -85,11 +89,18 @@ impl PyColumnSpec {
 #[derive(Clone, PartialEq)]
 pub(crate) struct PyColumnSpecs(pub(crate) Vec<PyColumnSpec>);
 
+impl PyColumnSpecs {
+    fn names(&self) -> Vec<&str> {
+        self.0.iter().map(|column| column.0.name.as_str()).collect()
+    }
+}
+
 #[pymethods]
 impl PyColumnSpecs {
     #[getter]
-    fn names(&self) -> Vec<&str> {
-        self.0.iter().map(|column| column.0.name.as_str()).collect()
+    #[pyo3(name = "names")]
+    fn names_tuple<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.names())
     }
 
     fn __len__(&self) -> usize {
@@ -115,7 +126,7 @@ impl PyColumnSpecs {
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
-        pyo3::types::PyTuple::new(py, self.names())?.hash()
+        PyTuple::new(py, self.names())?.hash()
     }
 
     fn __repr__(&self) -> String {
@@ -134,6 +145,10 @@ impl PyRecordSchema {
     pub(crate) fn new(universe: &Arc<Universe>, element: ElementIndex) -> Self {
         Self { universe: universe.clone(), element }
     }
+
+    fn names(&self) -> Vec<&str> {
+        self.universe.get(self.element).fields.iter().map(|field| field.name.as_str()).collect()
+    }
 }
 
 #[pymethods]
@@ -144,8 +159,9 @@ impl PyRecordSchema {
     }
 
     #[getter]
-    fn names(&self) -> Vec<&str> {
-        self.universe.get(self.element).fields.iter().map(|field| field.name.as_str()).collect()
+    #[pyo3(name = "names")]
+    fn names_tuple<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.names())
     }
 
     fn __len__(&self) -> usize {

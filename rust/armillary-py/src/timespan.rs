@@ -114,13 +114,10 @@ pub(crate) fn nanoseconds_to_time(py: Python<'_>, nanoseconds: i64) -> PyResult<
     py.import("astropy.time")?.getattr("Time")?.call((jd1, jd2), Some(&keywords))
 }
 
-/// ISO text of nanoseconds TAI, to the nearest second.
+/// ISO text of nanoseconds TAI, to the second. Rounded to milliseconds first, so that a nanosecond before the hour is the hour.
 fn calendar_text(nanoseconds: i64) -> String {
-    let mut seconds = nanoseconds.div_euclid(NANOSECONDS_PER_SECOND);
-    let rest = nanoseconds.rem_euclid(NANOSECONDS_PER_SECOND) * 2;
-    if rest > NANOSECONDS_PER_SECOND || (rest == NANOSECONDS_PER_SECOND && seconds % 2 != 0) {
-        seconds += 1;
-    }
+    let milliseconds = (nanoseconds + 500_000).div_euclid(1_000_000);
+    let seconds = milliseconds.div_euclid(1_000);
     let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
     let second = seconds.rem_euclid(SECONDS_PER_DAY);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
@@ -348,12 +345,14 @@ impl PyTimespan {
         Self::model_validate(&json_data.py().import("json")?.call_method1("loads", (json_data,))?)
     }
 
-    fn __lt__(&self, other: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
-        Ok(other_timespan(other)?.map(|other| !self.0.is_empty() && !other.is_empty() && self.0.end() <= other.begin()))
+    fn __lt__(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let other = wanted_timespan(other)?;
+        Ok(!self.0.is_empty() && !other.is_empty() && self.0.end() <= other.begin())
     }
 
-    fn __gt__(&self, other: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
-        Ok(other_timespan(other)?.map(|other| !self.0.is_empty() && !other.is_empty() && self.0.begin() >= other.end()))
+    fn __gt__(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let other = wanted_timespan(other)?;
+        Ok(!self.0.is_empty() && !other.is_empty() && self.0.begin() >= other.end())
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {

@@ -41,12 +41,12 @@ macro_rules! mapping_methods {
             }
 
             fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-                self.dict(key.py())?.contains(key)
+                Ok(self.lookup(key)?.is_some())
             }
 
             fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 let py = key.py();
-                self.dict(py)?.get_item(key)?.ok_or_else(|| {
+                self.lookup(key)?.ok_or_else(|| {
                     let message = format!("data ID {} has no `{key}` here", self.id);
                     raise(py, ErrorClass::DimensionNameError, &message)
                 })
@@ -58,7 +58,7 @@ macro_rules! mapping_methods {
                 key: &Bound<'py, PyAny>,
                 default: Option<Bound<'py, PyAny>>,
             ) -> PyResult<Option<Bound<'py, PyAny>>> {
-                Ok(self.dict(key.py())?.get_item(key)?.or(default))
+                Ok(self.lookup(key)?.or(default))
             }
 
             fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -108,6 +108,16 @@ impl PyDataIdView {
         Self { id, length }
     }
 
+    /// The value of a key, without making the whole dict.
+    #[allow(clippy::unnecessary_wraps, reason = "the other view's look-up can fail")]
+    fn lookup<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Ok(name) = key.extract::<&str>() else { return Ok(None) };
+        let universe = self.id.universe();
+        let mut known = self.id.iter().take(self.length);
+        let found = known.find(|(index, _)| universe.get(*index).name == name);
+        Ok(found.map(|(_, value)| key_to_python(key.py(), value)))
+    }
+
     fn dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         for (index, key) in self.id.iter().take(self.length) {
@@ -120,6 +130,18 @@ impl PyDataIdView {
 impl PyRecordsView {
     pub(crate) fn new(id: DataCoordinate, records: Arc<Records>) -> Self {
         Self { id, records }
+    }
+
+    /// The record of an element, without making the others.
+    fn lookup<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = key.py();
+        let Ok(name) = key.extract::<&str>() else { return Ok(None) };
+        let element = self.id.universe().find(name).filter(|found| self.id.info().elements.contains(&found.index));
+        match element.and_then(|element| self.records.get(element.index)) {
+            Some(Some(record)) => Ok(Some(Bound::new(py, PyDimensionRecord::from(record.clone()))?.into_any())),
+            Some(None) => Ok(Some(py.None().into_bound(py))),
+            None => Ok(None),
+        }
     }
 
     /// Element names and records, None where there is none.
