@@ -52,7 +52,8 @@ class PipelineGraph:
     def task(self, label: str) -> dict[str, Any]: ...
     def dataset_type(self, name: str) -> dict[str, Any] | None:
         """`dimensions`, `storage_class`, `is_calibration`, `is_initial_query_constraint`, `is_prerequisite`; None if
-        unresolved. Raises `KeyError`."""
+        unresolved. Raises `KeyError`.
+        """
 
     def add_tasks(self, tasks: Sequence[Mapping[str, Any]]) -> None:
         """Add tasks, or none of them: raises `PipelineDataCycleError`, `ValueError` for a label in use."""

@@ -219,7 +219,9 @@ def _plain_values(array: pa.Array, kind: pa.DataType, width: int | None) -> np.n
         return text
     if array.null_count and pa.types.is_boolean(kind):
         array = array.fill_null(False)
-    elif array.null_count and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    elif array.null_count and pa.types.is_floating(kind):
+        array = array.fill_null(float("nan"))  # for those who look below the mask
+    elif array.null_count and pa.types.is_integer(kind):
         array = array.fill_null(0)
     values: np.ndarray[Any, Any] = array.to_numpy(zero_copy_only=False)
     return values

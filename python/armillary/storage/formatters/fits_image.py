@@ -154,7 +154,7 @@ class FitsImageFormatter(FormatterV2):
         unknown = sorted(parameters.keys() - {"bbox"})
         if unknown:
             raise ValueError(f"a FITS image is read by `bbox` only, not by {unknown}")
-        with fits.open(path, memmap=True, lazy_load_hdus=True) as hdus:
+        with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
             return _Reader(hdus, parameters.get("bbox")).read(self.file_descriptor.storageClass, component)
 
 
