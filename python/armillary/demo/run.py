@@ -85,12 +85,8 @@ class Demo:
 
         words = [str(argument) for argument in arguments]
         self.tell(f"$ {program} {shlex.join(words)}")
-        group = import_module(f"armillary.cli.{program}").cli
-        try:
-            code = group.main(args=words, prog_name=program, standalone_mode=False)
-        except SystemExit as stop:
-            code = stop.code
-        if code not in (None, 0, tolerated):
+        code = import_module(f"armillary.cli.{program}").main(words)
+        if code not in (0, tolerated):
             raise DemoError(f"`{program} {words[0]}` ended with exit code {code}; its messages above say why")
 
     def open(self, **options: Any) -> Any:
