@@ -34,6 +34,13 @@ def as_layer(image: MaskedImage) -> Layer:
     )
 
 
+def sky_places(image: MaskedImage, x: Any, y: Any) -> Any:
+    """Right ascension and declination (degrees) of pixels; `ValueError` if the image has no world coordinates."""
+    if image.wcs is None:
+        raise ValueError("the image has no world coordinates")
+    return image.wcs.wcs_pix2world(x, y, 0)
+
+
 class WarpFrameConnections(PipelineTaskConnections, dimensions=("instrument", "visit", *PATCH)):
     """The images of a visit to one image on a patch."""
 
@@ -286,8 +293,8 @@ class SubtractNightsTask(PipelineTask):
             mask_planes=MASK_PLANES,
         )
         table = Table(residuals)
-        table["ra"], table["dec"] = first.wcs.wcs_pix2world(table["x"], table["y"], 0)
-        return Struct(difference=image, residuals=table, moving=_pair_table(pair, first.wcs))
+        table["ra"], table["dec"] = sky_places(first, table["x"], table["y"])
+        return Struct(difference=image, residuals=table, moving=_pair_table(pair, first))
 
 
 class CatalogueConnections(PipelineTaskConnections, dimensions=PATCH):
@@ -332,12 +339,12 @@ class CatalogueTask(PipelineTask):
         from astropy.table import Table
 
         deepest = max(coadds, key=lambda band: (int(coadds[band].header["NFRAMES"]), band))
-        layer, wcs = as_layer(coadds[deepest]), coadds[deepest].wcs
+        layer = as_layer(coadds[deepest])
         found = clean_sources(
             detect_sources(layer.image, noise(layer.image[layer.mask == 0]), layer.mask, self.config.threshold)
         )
         table = Table({name: found[name] for name in ("x", "y", "fwhm", "ellipticity")})
-        table["ra"], table["dec"] = wcs.wcs_pix2world(table["x"], table["y"], 0)
+        table["ra"], table["dec"] = sky_places(coadds[deepest], table["x"], table["y"])
         for band, coadd in coadds.items():
             layer = as_layer(coadd)
             flux, error, flag = sep.sum_circle(
@@ -348,12 +355,13 @@ class CatalogueTask(PipelineTask):
         return Struct(objects=table)
 
 
-def _pair_table(pair: ResidualPair | None, wcs: Any) -> Any:
+def _pair_table(pair: ResidualPair | None, image: MaskedImage) -> Any:
     """One row, or none with the same columns."""
     from astropy.table import Table
 
     names = ("first_x", "first_y", "first_flux", "second_x", "second_y", "second_flux", "distance")
     table = Table({name: np.array([] if pair is None else [getattr(pair, name)], np.float64) for name in names})
     for night in ("first", "second"):
-        table[f"{night}_ra"], table[f"{night}_dec"] = wcs.wcs_pix2world(table[f"{night}_x"], table[f"{night}_y"], 0)
+        places = sky_places(image, table[f"{night}_x"], table[f"{night}_y"])
+        table[f"{night}_ra"], table[f"{night}_dec"] = places
     return table
