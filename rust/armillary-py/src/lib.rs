@@ -8,9 +8,12 @@
 #![allow(dead_code)]
 
 mod call;
+mod collections;
 mod data_coordinate;
 mod dataset_ref;
 mod dataset_type;
+mod datasets;
+mod datastore;
 mod element;
 mod errors;
 mod graph_errors;
@@ -19,6 +22,8 @@ mod json;
 mod names;
 mod pipeline_graph;
 mod record;
+mod registry;
+mod registry_errors;
 mod schema;
 mod simple;
 mod sphere;
@@ -46,5 +51,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     dataset_ref::register(module)?;
     views::register(module)?;
     simple::register(module)?;
+    registry::register(module)?;
     Ok(())
 }

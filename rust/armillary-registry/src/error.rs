@@ -61,8 +61,6 @@ pub enum RegistryError {
     DatasetTypeInUse { name: String, datasets: u64 },
     /// Only calibration dataset types can be certified.
     NotACalibration { name: String },
-    /// The storage class a dataset type names is unknown or its component is.
-    NoSuchComponent { dataset_type: String, component: String },
     /// The element's records are not stored in a table of their own.
     NoTable { element: String, reason: String },
     /// A record exists already, with other values.
@@ -218,9 +216,6 @@ impl fmt::Display for RegistryError {
             }
             Self::NotACalibration { name } => {
                 write!(f, "dataset type `{name}` is not a calibration, so its datasets have no validity ranges")
-            }
-            Self::NoSuchComponent { dataset_type, component } => {
-                write!(f, "dataset type `{dataset_type}` has no component `{component}`")
             }
             Self::NoTable { element, reason } => write!(f, "records of `{element}` cannot be inserted: {reason}"),
             Self::RecordConflict { element, key, reason } => write!(f, "`{element}` {key} exists already: {reason}"),

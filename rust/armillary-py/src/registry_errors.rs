@@ -1,0 +1,67 @@
+//! The Python class of each thing that can go wrong in a repository's database.
+
+use crate::errors::{Classify, ErrorClass};
+use armillary_registry::{RegistryError, query::QueryProblem};
+
+impl Classify for RegistryError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Dimension(error) => error.class(),
+            Self::Query(error) => query_class(&error.problem),
+            Self::Database { .. } | Self::Busy { .. } | Self::CommitUnknown { .. } | Self::NoTransaction => {
+                ErrorClass::RegistryError
+            }
+            Self::Corrupt { .. } | Self::MissingAttribute { .. } => ErrorClass::RegistryConsistencyError,
+            Self::ReadOnly { .. } => ErrorClass::ReadOnlyDatabaseError,
+            Self::NotARepository { .. } => ErrorClass::MissingDatabaseTableError,
+            Self::AlreadyExists { .. } => ErrorClass::SchemaAlreadyDefinedError,
+            Self::MissingManager { .. } => ErrorClass::MissingManagerError,
+            Self::ManagerMismatch { .. } => ErrorClass::ManagerMismatchError,
+            Self::IncompatibleVersion { .. } | Self::BadVersion { .. } => ErrorClass::IncompatibleVersionError,
+            Self::WrongTable { .. } => ErrorClass::DatabaseConflictError,
+            Self::BadName { .. } | Self::BadArgument { .. } | Self::NoTable { .. } => ErrorClass::ArgumentError,
+            Self::NoSuchCollection { .. } => ErrorClass::MissingCollectionError,
+            Self::CollectionKind { .. } => ErrorClass::CollectionTypeError,
+            Self::CollectionCycle { .. } => ErrorClass::CollectionCycleError,
+            Self::CollectionInChains { .. }
+            | Self::CollectionHasFiles { .. }
+            | Self::DatasetTypeInUse { .. }
+            | Self::DatasetsHaveFiles { .. } => ErrorClass::OrphanedRecordError,
+            Self::NoSuchDatasetType { .. } => ErrorClass::MissingDatasetTypeError,
+            Self::NotACalibration { .. } => ErrorClass::DatasetTypeError,
+            Self::DatasetTypeConflict { .. }
+            | Self::RecordConflict { .. }
+            | Self::DatasetConflict { .. }
+            | Self::CertificationConflict { .. } => ErrorClass::ConflictingDefinitionError,
+            Self::BadRecord { .. } => ErrorClass::DimensionValueError,
+            Self::MissingRecord { .. } | Self::DataIdValue { .. } => ErrorClass::DataIdValueError,
+            Self::InconsistentDataId { .. } => ErrorClass::InconsistentDataIdError,
+            Self::AmbiguousDataset { .. } => ErrorClass::CalibrationLookupError,
+            Self::NoSuchDataset { .. } => ErrorClass::DatasetNotFoundError,
+        }
+    }
+}
+
+fn query_class(problem: &QueryProblem) -> ErrorClass {
+    match problem {
+        QueryProblem::Unsupported { .. } => ErrorClass::UnimplementedQueryError,
+        QueryProblem::AmbiguousCalibration { .. } => ErrorClass::CalibrationLookupError,
+        QueryProblem::Syntax(_)
+        | QueryProblem::UnknownName { .. }
+        | QueryProblem::UnknownField { .. }
+        | QueryProblem::AmbiguousName { .. }
+        | QueryProblem::NotACondition { .. }
+        | QueryProblem::NotAValue { .. }
+        | QueryProblem::WrongTypes { .. }
+        | QueryProblem::UnknownBind { .. }
+        | QueryProblem::ShadowedBind { .. }
+        | QueryProblem::UnknownFunction { .. }
+        | QueryProblem::BadArguments { .. }
+        | QueryProblem::NotJoined { .. }
+        | QueryProblem::NoGovernor { .. }
+        | QueryProblem::NeedlessJoin { .. }
+        | QueryProblem::Disconnected { .. }
+        | QueryProblem::BadOrder { .. }
+        | QueryProblem::Unordered { .. } => ErrorClass::InvalidQueryError,
+    }
+}
