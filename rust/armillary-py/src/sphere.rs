@@ -12,6 +12,7 @@ impl Classify for SphereError {
             Self::UnknownType { .. }
             | Self::WrongLength { .. }
             | Self::NotFinite { .. }
+            | Self::NotUnit { .. }
             | Self::TooDeep { .. }
             | Self::Longitudes { .. } => ErrorClass::RegistryConsistencyError,
             Self::NoDirection

@@ -1,5 +1,6 @@
 //! The stored form of regions: a type byte, then little-endian doubles.
 
+use crate::vector::length;
 use crate::{Circle, ConvexPolygon, Ellipse, LonLatBox, Region, SphereError, UnitVector3d};
 
 /// The deepest nesting of unions and intersections that is read: enough for anything real, little enough for the stack.
@@ -87,13 +88,15 @@ fn decode_within(bytes: &[u8], depth: usize) -> Result<Region, SphereError> {
         }
         b'c' => {
             let [x, y, z, squared_chord, angle] = finite("Circle", exactly("Circle", "41", payload)?)?;
-            Ok(Circle::from_parts(UnitVector3d::from_normalized(x, y, z), squared_chord, angle).into())
+            Ok(Circle::from_parts(direction("Circle", [x, y, z])?, squared_chord, angle).into())
         }
         b'e' => {
             let numbers: [f64; Ellipse::NUMBERS] = exactly("Ellipse", "113", payload)?;
             // The tangents, which close it, are infinite for half-axes of 0 and of 180 degrees.
             finite("Ellipse", *numbers.first_chunk::<12>().unwrap_or(&[f64::NAN; 12]))?;
-            Ok(Ellipse::from_numbers(numbers).into())
+            let ellipse = Ellipse::from_numbers(numbers);
+            direction("Ellipse", ellipse.center().components())?;
+            Ok(ellipse.into())
         }
         b'p' => Ok(decode_polygon(payload)?.into()),
         b'u' => Ok(Region::union(decode_parts("UnionRegion", payload, depth)?)),
@@ -110,7 +113,7 @@ fn decode_polygon(payload: &[u8]) -> Result<ConvexPolygon, SphereError> {
     }
     let vertices = vertices.iter().map(|chunk| {
         let [x, y, z] = finite("ConvexPolygon", exactly("ConvexPolygon", "24", chunk)?)?;
-        Ok(UnitVector3d::from_normalized(x, y, z))
+        direction("ConvexPolygon", [x, y, z])
     });
     Ok(ConvexPolygon::from_vertices(vertices.collect::<Result<_, _>>()?))
 }
@@ -145,4 +148,14 @@ fn exactly<const N: usize>(
 
 fn finite<const N: usize>(region: &'static str, numbers: [f64; N]) -> Result<[f64; N], SphereError> {
     if numbers.iter().all(|number| number.is_finite()) { Ok(numbers) } else { Err(SphereError::NotFinite { region }) }
+}
+
+fn direction(region: &'static str, components: [f64; 3]) -> Result<UnitVector3d, SphereError> {
+    let length = length(components);
+    // Whoever computed the vector may have rounded generously, but not as far as this.
+    if (length - 1.0).abs() > 1e-3 {
+        return Err(SphereError::NotUnit { region, length });
+    }
+    let [x, y, z] = components;
+    Ok(UnitVector3d::from_normalized(x, y, z))
 }

@@ -22,6 +22,13 @@ pub enum SphereError {
         /// The type of region.
         region: &'static str,
     },
+    /// A direction of the region is no vector of length one.
+    NotUnit {
+        /// The type of region.
+        region: &'static str,
+        /// The length found.
+        length: f64,
+    },
     /// Regions of regions are nested too deeply to be real.
     TooDeep {
         /// The deepest nesting that is read.
@@ -83,6 +90,9 @@ impl std::fmt::Display for SphereError {
                 write!(f, "an encoded {region} has {wanted} bytes, found {found}")
             }
             Self::NotFinite { region } => write!(f, "a coordinate of an encoded {region} is not a finite number"),
+            Self::NotUnit { region, length } => {
+                write!(f, "a direction of an encoded {region} is a vector of length `{length}`, not 1")
+            }
             Self::TooDeep { limit } => write!(f, "an encoded region nests more than {limit} regions in each other"),
             Self::Longitudes { from, to } => {
                 write!(f, "no longitude interval runs from `{from}` to `{to}` radians")?;

@@ -200,7 +200,7 @@ impl Search<'_> {
         {
             return Relationship::DISJOINT;
         }
-        let triangle = EdgesRef::of_pixel(&edges, Cap::around(&[a, b, c]));
+        let triangle = EdgesRef::new(&edges, Cap::around(&[a, b, c]));
         self.region.relate_polygon(triangle, || triangle.bounding_box())
     }
 }

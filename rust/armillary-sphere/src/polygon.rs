@@ -103,7 +103,7 @@ impl Cap {
 /// Makes a bound that was computed with rounding a safe one.
 const ROUND_UP: f64 = 1.0 + 1e-12;
 
-/// Relative rounding error, with room, of a normal times a vertex: 4 roundings of terms of at most the norms' product.
+/// The rounding error, with room, of a normal times a vertex: 7 roundings of terms of up to 2, for unit vectors.
 const SIDE_ERROR: f64 = 4e-15;
 
 /// The sides of a polygon, ready for comparison.
@@ -111,19 +111,17 @@ const SIDE_ERROR: f64 = 4e-15;
 pub(crate) struct Edges {
     sides: Vec<Edge>,
     cap: Cap,
-    largest: f64,
 }
 
 impl Edges {
     pub(crate) fn of(vertices: &[UnitVector3d]) -> Self {
         let following = vertices.iter().cycle().skip(1);
         let sides = vertices.iter().zip(following).map(|(&start, &end)| Edge::between(start, end)).collect();
-        let largest = vertices.iter().map(|v| v.dot(*v)).fold(1.0, f64::max).sqrt();
-        Self { sides, cap: Cap::around(vertices), largest }
+        Self { sides, cap: Cap::around(vertices) }
     }
 
     pub(crate) fn as_ref(&self) -> EdgesRef<'_> {
-        EdgesRef { edges: &self.sides, cap: self.cap, largest: self.largest }
+        EdgesRef { edges: &self.sides, cap: self.cap }
     }
 }
 
@@ -132,14 +130,11 @@ impl Edges {
 pub(crate) struct EdgesRef<'a> {
     edges: &'a [Edge],
     cap: Cap,
-    /// The length of the longest vertex, at least 1: stored vertices may be no unit vectors.
-    largest: f64,
 }
 
 impl<'a> EdgesRef<'a> {
-    /// The sides of a pixel, whose vertices are unit vectors.
-    pub(crate) fn of_pixel(edges: &'a [Edge], cap: Cap) -> Self {
-        Self { edges, cap, largest: 1.0 }
+    pub(crate) const fn new(edges: &'a [Edge], cap: Cap) -> Self {
+        Self { edges, cap }
     }
 
     pub(crate) const fn cap(&self) -> Cap {
@@ -151,12 +146,12 @@ impl<'a> EdgesRef<'a> {
     }
 
     /// +1 if the point is left of the edge (the inner side), -1 right of it, 0 on its great circle. Exact.
-    fn side(&self, edge: usize, point: UnitVector3d, bound: f64) -> i8 {
+    fn side(&self, edge: usize, point: UnitVector3d) -> i8 {
         let Edge { start, normal } = self.edges[edge];
         let height = dot(normal, point.components());
-        if height > bound {
+        if height > SIDE_ERROR {
             1
-        } else if height < -bound {
+        } else if height < -SIDE_ERROR {
             -1
         } else {
             exact_orientation(start, self.end(edge), point)
@@ -164,8 +159,7 @@ impl<'a> EdgesRef<'a> {
     }
 
     pub(crate) fn contains(&self, point: UnitVector3d) -> bool {
-        let bound = SIDE_ERROR * self.largest * self.largest * point.dot(point).max(1.0).sqrt();
-        (0..self.edges.len()).all(|edge| self.side(edge, point, bound) >= 0)
+        (0..self.edges.len()).all(|edge| self.side(edge, point) >= 0)
     }
 
     /// How two polygons lie to each other, exactly.
@@ -200,11 +194,10 @@ impl<'a> EdgesRef<'a> {
     ///
     /// Returns true, with the rest unfilled, when all of them are strictly outside of one edge.
     fn fill_sides(&self, other: &EdgesRef<'_>, sides: &mut [i8]) -> bool {
-        let bound = SIDE_ERROR * self.largest * self.largest * other.largest;
         for (edge, row) in sides.chunks_exact_mut(other.edges.len()).enumerate() {
             let mut outermost = -1;
             for (side, theirs) in row.iter_mut().zip(other.edges) {
-                *side = self.side(edge, theirs.start, bound);
+                *side = self.side(edge, theirs.start);
                 outermost = outermost.max(*side);
             }
             if outermost < 0 {
