@@ -25,13 +25,18 @@ class TemplateField(Field):  # type: ignore[misc]  # an untyped base
 def _connections_config(name: str, module: str, connections: type[PipelineTaskConnections]) -> type[Config]:
     """Make the config class with a field for the dataset type name of each connection and for each template."""
     fields: dict[str, Any] = {
-        key: Field(dtype=str, doc=f"name for connection {key}", default=value.name, deprecated=value.deprecated)
+        key: Field(
+            dtype=str,
+            doc=f"Name of the dataset type of connection `{key}`.",
+            default=value.name,
+            deprecated=value.deprecated,
+        )
         for key, value in connections.allConnections.items()
     }
     for key, value in connections.defaultTemplates.items():
         fields[key] = TemplateField(
             dtype=str,
-            doc="Template parameter used to format corresponding field template parameter",
+            doc=f"What stands for `{{{key}}}` in the names of dataset types.",
             default=value,
             deprecated=connections.deprecatedTemplates.get(key),
         )
@@ -66,7 +71,7 @@ class PipelineTaskConfigMeta(ConfigMeta):  # type: ignore[misc]  # an untyped ba
             namespace = {
                 **namespace,
                 "connections": ConfigField(
-                    dtype=made, doc="Configurations describing the connections of the PipelineTask to datatypes"
+                    dtype=made, doc="Names of the dataset types that the task reads and writes."
                 ),
                 "ConnectionsConfigClass": made,
                 "ConnectionsClass": pipelineConnections,

@@ -1,0 +1,80 @@
+"""How the running of one quantum ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import uuid
+from typing import Any
+
+from armillary.pipeline.status import ExceptionInfo, QuantumSuccessCaveats
+
+__all__ = ["QuantumOutcome", "QuantumState"]
+
+
+class QuantumState(enum.Enum):
+    """What became of a quantum.
+
+    >>> QuantumState.NO_WORK.is_success
+    True
+    """
+
+    FINISHED = "finished"
+    """It ran."""
+    NO_WORK = "no work"
+    """There was nothing to do."""
+    SKIPPED = "skipped"
+    """It had been done before."""
+    FAILED = "failed"
+    """It raised an error."""
+    TIMED_OUT = "timed out"
+    """It took longer than it may."""
+    BLOCKED = "blocked"
+    """It did not run because something upstream failed."""
+    PENDING = "pending"
+    """It was not tried, because the run was stopped."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether what is downstream may run."""
+        return self in (QuantumState.FINISHED, QuantumState.NO_WORK, QuantumState.SKIPPED)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether this makes the run a failure by itself."""
+        return self in (QuantumState.FAILED, QuantumState.TIMED_OUT)
+
+
+@dataclasses.dataclass
+class QuantumOutcome:
+    """How the running of one quantum ended, and what it wrote.
+
+    Attributes
+    ----------
+    quantum_id, label
+        The quantum and the label of its task.
+    state
+        What became of it.
+    caveats
+        What a successful quantum did not do.
+    exception
+        Why it failed.
+    exit_code
+        What the program should exit with because of it: 0, 1, or the code of the exception.
+    written
+        Records of the files that were written, by dataset id.
+    removed
+        Ids of datasets whose files were removed before.
+    seconds
+        Wall time.
+    """
+
+    quantum_id: uuid.UUID
+    label: str
+    state: QuantumState
+    caveats: QuantumSuccessCaveats = QuantumSuccessCaveats.NO_CAVEATS
+    exception: ExceptionInfo | None = None
+    exit_code: int = 0
+    written: dict[uuid.UUID, list[Any]] = dataclasses.field(default_factory=dict)
+    removed: list[uuid.UUID] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0

@@ -1,0 +1,310 @@
+"""Running one quantum: inputs checked, task made and run, log and metadata written."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from armillary.errors import OutputExistsError
+from armillary.pipeline.connections import AdjustQuantumHelper, references_of
+from armillary.pipeline.execution.log_capture import capture_logs
+from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
+from armillary.pipeline.metadata import TaskMetadata
+from armillary.pipeline.quantum_context import ExecutionResources, QuantumContext
+from armillary.pipeline.status import (
+    AnnotatedPartialOutputsError,
+    ExceptionInfo,
+    InvalidQuantumError,
+    NoWorkFound,
+    QuantumSuccessCaveats,
+    RepeatableQuantumError,
+    qualified_name,
+)
+from armillary.pipeline.task_definition import TaskFactory
+from armillary.pipeline.timer import log_resources
+
+if TYPE_CHECKING:
+    from armillary.butler import LimitedButler
+    from armillary.pipeline.pipeline_nodes import TaskNode
+    from armillary.pipeline.pipeline_task import PipelineTask
+    from armillary.storage.log_records import ButlerLogRecords
+
+__all__ = ["SingleQuantumExecutor"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Attempt:
+    """What is gathered while a quantum runs."""
+
+    def __init__(self, quantum_id: uuid.UUID, label: str) -> None:
+        self.outcome = QuantumOutcome(quantum_id, label, QuantumState.FINISHED)
+        self.quantum_metadata = TaskMetadata()
+        self.task: PipelineTask | None = None
+        self.started = time.perf_counter()
+        self.error: BaseException | None = None
+
+
+class SingleQuantumExecutor:
+    """Runs quanta, one at a time.
+
+    Parameters
+    ----------
+    task_factory
+        Makes tasks.
+    skip_existing
+        Leave out quanta whose metadata is there, or whose outputs all are.
+    clobber_outputs
+        Remove outputs of an earlier, unfinished attempt. Its log alone never needs this.
+    assume_no_existing_outputs
+        Do not look for outputs that are there already.
+    raise_on_partial_outputs
+        Whether partial outputs are a failure.
+    resources
+        What a quantum may use.
+    job_metadata
+        Facts about the process, noted in the metadata of every quantum.
+
+    Examples
+    --------
+    `SingleQuantumExecutor().execute(task_node, quantum, quantum_id, butler)` returns a `QuantumOutcome`; an error of
+    the task is told there, never raised.
+    """
+
+    def __init__(
+        self,
+        *,
+        task_factory: TaskFactory | None = None,
+        skip_existing: bool = False,
+        clobber_outputs: bool = False,
+        assume_no_existing_outputs: bool = False,
+        raise_on_partial_outputs: bool = True,
+        resources: ExecutionResources | None = None,
+        job_metadata: Mapping[str, int | str | float] | None = None,
+    ) -> None:
+        self._task_factory = TaskFactory() if task_factory is None else task_factory
+        self._skip_existing = skip_existing
+        self._clobber_outputs = clobber_outputs
+        self._assume_no_existing_outputs = assume_no_existing_outputs
+        self._raise_on_partial_outputs = raise_on_partial_outputs
+        self._resources = resources
+        self._job_metadata = dict(job_metadata or {})
+        self._earlier_quanta: list[str] = []
+
+    def execute(
+        self, task_node: TaskNode, quantum: Any, quantum_id: uuid.UUID, butler: LimitedButler
+    ) -> QuantumOutcome:
+        """Run a quantum.
+
+        Parameters
+        ----------
+        task_node
+            The task.
+        quantum
+            Data ID, inputs and outputs.
+        quantum_id
+            Identifier of the quantum.
+        butler
+            Reads the inputs and writes the outputs.
+        """
+        attempt = _Attempt(quantum_id, task_node.label)
+        log_resources(attempt.quantum_metadata, "prep")
+        run = next((ref.run for refs in quantum.outputs.values() for ref in refs), None)
+        with capture_logs(task_node.label, quantum.dataId, run) as records:
+            try:
+                if not self._already_done(task_node, quantum, butler, attempt):
+                    self._attempt(task_node, quantum, butler, attempt)
+                    self._finish(task_node, quantum, butler, attempt, records)
+            except Exception as error:  # of the engine or the storage: the task's own are handled below
+                self._failed(attempt, quantum, error)
+        attempt.outcome.seconds = time.perf_counter() - attempt.started
+        written = getattr(butler, "written", {})
+        outputs = [ref.id for refs in quantum.outputs.values() for ref in refs]
+        attempt.outcome.written = {key: written[key][1] for key in outputs if key in written}
+        self._earlier_quanta.append(str(quantum_id))
+        return attempt.outcome
+
+    # What is there already ------------------------------------------------------------------------------------------
+
+    def _already_done(self, task_node: TaskNode, quantum: Any, butler: LimitedButler, attempt: _Attempt) -> bool:
+        """Whether nothing is to be done; removes what an unfinished attempt left behind."""
+        if self._assume_no_existing_outputs:
+            return False
+        refs = [ref for group in quantum.outputs.values() for ref in group]
+        stored = [ref for ref, there in butler.stored_many(refs).items() if there]
+        if not stored:
+            return False
+        names = {ref.datasetType.name for ref in stored}
+        log_name = None if task_node.log_output is None else task_node.log_output.dataset_type_name
+        complete = task_node.metadata_output.dataset_type_name in names or len(stored) == len(refs)
+        if complete and self._skip_existing:
+            _LOG.info("Skipping already-successful quantum for label=%s dataId=%s.", task_node.label, quantum.dataId)
+            attempt.outcome.state = QuantumState.SKIPPED
+            return True
+        if not self._clobber_outputs and names != {log_name}:
+            found = ", ".join(f"`{name}`" for name in sorted(names))
+            raise OutputExistsError(
+                f"outputs {found} of task `{task_node.label}` for {quantum.dataId} are there already; "
+                "`--clobber-outputs` replaces them"
+            )
+        butler.pruneDatasets(stored, disassociate=True, unstore=True, purge=True)
+        attempt.outcome.removed = [ref.id for ref in stored]
+        return False
+
+    # Running --------------------------------------------------------------------------------------------------------
+
+    def _attempt(self, task_node: TaskNode, quantum: Any, butler: LimitedButler, attempt: _Attempt) -> None:
+        label = task_node.label
+        _LOG.info("Preparing execution of quantum for label=%s dataId=%s.", label, quantum.dataId)
+        try:
+            quantum = _available(task_node, quantum, butler)
+        except NoWorkFound as nothing:
+            _LOG.info("No work for label=%s dataId=%s: %s", label, quantum.dataId, nothing)
+            attempt.outcome.caveats = QuantumSuccessCaveats.from_adjust_quantum_no_work()
+            attempt.outcome.state = QuantumState.NO_WORK
+            return
+        except Exception as error:
+            self._failed(attempt, quantum, error)
+            return
+        self._run(task_node, quantum, butler, attempt)
+
+    def _run(self, task_node: TaskNode, quantum: Any, butler: LimitedButler, attempt: _Attempt) -> None:
+        label, outcome = task_node.label, attempt.outcome
+        log_resources(attempt.quantum_metadata, "init")
+        _LOG.info("Constructing task and executing quantum for label=%s dataId=%s.", label, quantum.dataId)
+        context = QuantumContext(butler, quantum, resources=self._resources, quantum_id=outcome.quantum_id)
+        collector = _GarbageNotes()
+        with butler.record_metrics() as butler_metrics:
+            try:
+                attempt.task = self._task_factory.makeTask(task_node, butler, quantum.initInputs.values())
+                inputs, outputs = task_node.get_connections().buildDatasetRefs(quantum)
+                log_resources(attempt.quantum_metadata, "start")
+                attempt.task.runQuantum(context, inputs, outputs)
+            except NoWorkFound as nothing:
+                _LOG.info("Task '%s' on quantum %s found no work: %s", label, quantum.dataId, nothing)
+                outcome.caveats |= nothing.FLAGS
+                outcome.state = QuantumState.NO_WORK
+            except AnnotatedPartialOutputsError as error:
+                if self._raise_on_partial_outputs:
+                    self._failed(attempt, quantum, error.__cause__ or error)
+                else:
+                    _LOG.warning(
+                        "Task '%s' on quantum %s wrote partial outputs.", label, quantum.dataId, exc_info=error
+                    )
+                    outcome.caveats |= error.FLAGS
+            except (Exception, SystemExit) as error:
+                self._failed(attempt, quantum, error)
+        put = [ref.id for refs in quantum.outputs.values() for ref in refs if _was_put(context, ref)]
+        attempt.quantum_metadata["outputs"] = [str(dataset_id) for dataset_id in put]
+        outcome.caveats |= _missing_outputs(task_node, quantum, context)
+        if attempt.error is None:
+            attempt.quantum_metadata["butler_metrics"] = butler_metrics.to_dict()
+            attempt.quantum_metadata["gc_metrics"] = collector.finish()
+            seconds = time.perf_counter() - attempt.started
+            _LOG.info("Execution of task '%s' on quantum %s took %.3f seconds", label, quantum.dataId, seconds)
+
+    def _failed(self, attempt: _Attempt, quantum: Any, error: BaseException) -> None:
+        outcome = attempt.outcome
+        attempt.error = error
+        outcome.state = QuantumState.FAILED
+        outcome.caveats = QuantumSuccessCaveats.NO_CAVEATS
+        outcome.exception = ExceptionInfo.from_exception(error)
+        codes = error if isinstance(error, RepeatableQuantumError | InvalidQuantumError) else None
+        outcome.exit_code = 1 if codes is None else codes.EXIT_CODE
+        _LOG.error(
+            "Execution of task '%s' on quantum %s failed. Exception %s: %s",
+            outcome.label,
+            quantum.dataId,
+            qualified_name(type(error)).rpartition(".")[2],
+            error,
+            exc_info=error if not isinstance(error, SystemExit) else None,
+        )
+
+    # Log and metadata -----------------------------------------------------------------------------------------------
+
+    def _finish(
+        self, task_node: TaskNode, quantum: Any, butler: LimitedButler, attempt: _Attempt, records: ButlerLogRecords
+    ) -> None:
+        """Write the log, then, if all is well, the metadata: this file says that the quantum is done."""
+        log_resources(attempt.quantum_metadata, "end")
+        full = TaskMetadata() if attempt.task is None else attempt.task.getFullMetadata()
+        if attempt.error is None:
+            attempt.quantum_metadata["caveats"] = attempt.outcome.caveats.value
+        full["quantum"] = attempt.quantum_metadata
+        if self._job_metadata:
+            full["job"] = self._job_metadata
+        failed = attempt.error is not None
+        if task_node.log_output is not None:
+            records.extra = {
+                "exception": attempt.outcome.exception.model_dump() if attempt.outcome.exception else None,
+                "metadata": full.model_dump() if failed else None,
+                "previous_process_quanta": list(self._earlier_quanta),
+                "logs": [],
+                "previous_attempts": [],
+            }
+            (ref,) = references_of(quantum.outputs, task_node.log_output.dataset_type_name)
+            butler.put(records, ref)
+        if not failed:
+            (ref,) = references_of(quantum.outputs, task_node.metadata_output.dataset_type_name)
+            butler.put(full, ref)
+
+
+def _available(task_node: TaskNode, quantum: Any, butler: LimitedButler) -> Any:
+    """Return the quantum without the inputs that are not there, as `adjustQuantum` wants it."""
+    import dataclasses
+
+    known = set(quantum.datastore_records)
+    unsure = [ref for refs in quantum.inputs.values() for ref in refs if ref.id not in known]
+    there = butler.stored_many(unsure) if unsure else {}
+    inputs = {name: [ref for ref in refs if ref.id in known or there[ref]] for name, refs in quantum.inputs.items()}
+    helper = AdjustQuantumHelper(inputs, dict(quantum.outputs))
+    helper.adjust_in_place(task_node.get_connections(), task_node.label, quantum.dataId)
+    return dataclasses.replace(quantum, inputs=helper.inputs, outputs=helper.outputs)
+
+
+def _was_put(context: QuantumContext, ref: Any) -> bool:
+    return (ref.datasetType.name, ref.dataId) in context.outputsPut
+
+
+def _missing_outputs(task_node: TaskNode, quantum: Any, context: QuantumContext) -> QuantumSuccessCaveats:
+    """Say whether some or all of the declared outputs were not written."""
+    predicted: list[Any] = []
+    for edge in task_node.outputs.values():
+        predicted.extend(references_of(quantum.outputs, edge.dataset_type_name))
+    n_put = sum(_was_put(context, ref) for ref in predicted)
+    if n_put == len(predicted):
+        return QuantumSuccessCaveats.NO_CAVEATS
+    if n_put:
+        return QuantumSuccessCaveats.ANY_OUTPUTS_MISSING
+    return QuantumSuccessCaveats.ANY_OUTPUTS_MISSING | QuantumSuccessCaveats.ALL_OUTPUTS_MISSING
+
+
+class _GarbageNotes:
+    """What Python's garbage collector did."""
+
+    def __init__(self) -> None:
+        self._notes = TaskMetadata()
+        self._note("start")
+
+    def _note(self, prefix: str) -> None:
+        self._notes[f"{prefix}_isenabled"] = gc.isenabled()
+        self._notes[f"{prefix}_threshold"] = list(gc.get_threshold())
+        self._notes[f"{prefix}_count"] = list(gc.get_count())
+        stats = gc.get_stats()
+        for key in ("collections", "collected", "uncollectable"):
+            self._notes[f"{prefix}_stats.{key}"] = [generation[key] for generation in stats]
+
+    def finish(self) -> TaskMetadata:
+        self._note("end")
+        return self._notes
+
+
+def output_ids(quantum: Any) -> Iterable[uuid.UUID]:
+    """Iterate over the ids of everything a quantum may write."""
+    for refs in quantum.outputs.values():
+        for ref in refs:
+            yield ref.id

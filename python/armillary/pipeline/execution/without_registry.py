@@ -1,0 +1,284 @@
+"""Running graph files where there is no registry at hand, and taking in what they wrote afterwards."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from armillary.errors import ConfigurationError
+from armillary.pipeline.execution.initialise import check_dataset_types, write_init_datasets
+from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
+from armillary.pipeline.execution.report import RunReport
+from armillary.pipeline.execution.runner import Run, run_quanta
+from armillary.pipeline.execution.worker_context import ExecutorOptions, outputs_of
+from armillary.pipeline.pipeline_nodes import TaskImportMode
+
+if TYPE_CHECKING:
+    from armillary.butler import Butler
+
+__all__ = ["initialise_without_registry", "open_datastore", "run_without_registry", "transfer_from_graph"]
+
+
+def open_datastore(repo: Any, universe_document: str) -> Any:
+    """Open the datastore of a repository without its database.
+
+    Parameters
+    ----------
+    repo
+        Directory or config file of the repository.
+    universe_document
+        The dimensions, as JSON.
+    """
+    from armillary.butler import DimensionUniverse
+    from armillary.config import ButlerConfig
+    from armillary.repository_config import repository_root
+    from armillary.storage import make_datastore
+
+    config = ButlerConfig(os.fspath(repo))
+    root = repository_root(config, config.configFile)
+    return make_datastore(config, root, universe=DimensionUniverse.from_json(universe_document), writeable=True)
+
+
+def _open_graph(path: str) -> Any:
+    from armillary.pipeline.quantum_graph import PredictedQuantumGraph
+
+    if not path.endswith(".qg"):
+        raise ConfigurationError(f"`{path}` is no quantum graph file: it does not end in `.qg`")
+    with PredictedQuantumGraph.open(path, import_mode=TaskImportMode.DO_NOT_IMPORT) as reader:
+        reader.read_all()
+        return reader.finish()
+
+
+def _butler_for(graph: Any, datastore: Any, refs: Iterable[Any]) -> Any:
+    from armillary.butler import QuantumBackedButler
+
+    return QuantumBackedButler(datastore, graph.pipeline_graph.universe, {}, predicted_outputs=[ref.id for ref in refs])
+
+
+def initialise_without_registry(repo: Any, qgraph_path: str) -> None:
+    """Write the init-outputs, configs and software versions of a graph file; those there already are compared.
+
+    Parameters
+    ----------
+    repo
+        The repository; its database is not opened.
+    qgraph_path
+        The graph file.
+
+    Raises
+    ------
+    ConflictingDefinitionError
+        A config or a version is there and differs.
+    """
+    graph = _open_graph(qgraph_path)
+    datastore = open_datastore(repo, graph.pipeline_graph.universe.to_json())
+    refs = [ref for label in ["", *graph.pipeline_graph.tasks] for ref in graph.get_init_outputs(label).values()]
+    write_init_datasets(graph, _butler_for(graph, datastore, refs), may_exist=True, versions=True)
+
+
+def run_without_registry(
+    repo: Any,
+    qgraph_path: str,
+    *,
+    quantum_ids: Sequence[str | uuid.UUID] | None = None,
+    processes: int = 1,
+    timeout: float | None = None,
+    fail_fast: bool = False,
+    raise_on_partial_outputs: bool = True,
+    assume_no_existing_outputs: bool = False,
+    progress: bool | None = None,
+) -> RunReport:
+    """Run quanta of a graph file; they write files only, at the places the graph foretells.
+
+    Parameters
+    ----------
+    repo
+        The repository; its database is not opened.
+    qgraph_path
+        The graph file.
+    quantum_ids
+        Quanta to run; all by default. One whose upstream quanta have not run is blocked.
+    processes, timeout, fail_fast, raise_on_partial_outputs, progress
+        See `run_graph`.
+    assume_no_existing_outputs
+        Do not look for outputs that are there already. Else finished quanta are left out, others begun afresh.
+
+    Raises
+    ------
+    LookupError
+        The graph has no such quantum.
+    """
+    started = time.time()
+    graph = _open_graph(qgraph_path)
+    datastore = open_datastore(repo, graph.pipeline_graph.universe.to_json())
+    everything = graph.quanta()
+    chosen = everything if quantum_ids is None else _chosen(everything, quantum_ids)
+    blocked: list[QuantumOutcome] = []
+    if quantum_ids is not None:
+        chosen, blocked = _without_orphans(graph, datastore, chosen)
+    report = run_quanta(
+        Run(
+            graph,
+            chosen,
+            datastore,
+            (open_datastore, os.fspath(repo), graph.pipeline_graph.universe.to_json()),
+            ExecutorOptions(
+                skip_existing=True,
+                clobber_outputs=True,
+                assume_no_existing_outputs=assume_no_existing_outputs,
+                raise_on_partial_outputs=raise_on_partial_outputs,
+                job_metadata={"qg_read_time": time.time() - started, "qg_size": len(chosen)},
+            ),
+            processes,
+            timeout,
+            fail_fast,
+            progress,
+        )
+    )
+    report.outcomes.extend(blocked)
+    return report
+
+
+def _chosen(
+    everything: Sequence[tuple[uuid.UUID, str]], quantum_ids: Sequence[str | uuid.UUID]
+) -> list[tuple[uuid.UUID, str]]:
+    wanted = {uuid.UUID(str(text)) for text in quantum_ids}
+    missing = sorted(str(key) for key in wanted - {key for key, _ in everything})
+    if missing:
+        raise LookupError(f"the graph has no quantum {', '.join(f'`{text}`' for text in missing)}")
+    return [(key, label) for key, label in everything if key in wanted]
+
+
+def _without_orphans(
+    graph: Any, datastore: Any, chosen: list[tuple[uuid.UUID, str]]
+) -> tuple[list[tuple[uuid.UUID, str]], list[QuantumOutcome]]:
+    """Leave out quanta with an upstream quantum that has neither run nor will.
+
+    Without its inputs such a quantum would find no work and be taken as done for good.
+    """
+    running = {key for key, _ in chosen}
+    upstream: dict[uuid.UUID, list[uuid.UUID]] = {}
+    for first, second in graph.edges():
+        if second in running and first not in running:
+            upstream.setdefault(second, []).append(first)
+    if not upstream:
+        return chosen, []
+    labels = dict(graph.quanta())
+    before = {key for keys in upstream.values() for key in keys}
+    unfinished: set[uuid.UUID] = set()
+    for key, quantum in graph.build_execution_quanta(sorted(before)).items():
+        name = graph.pipeline_graph.tasks[labels[key]].metadata_output.dataset_type_name
+        metadata = [ref for ref in outputs_of(quantum) if ref.datasetType.name == name]
+        if not all(datastore.exists(datastore.predict_records(ref)) for ref in metadata):
+            unfinished.add(key)
+    kept: list[tuple[uuid.UUID, str]] = []
+    blocked: list[QuantumOutcome] = []
+    for key, label in chosen:
+        if unfinished.isdisjoint(upstream.get(key, ())):
+            kept.append((key, label))
+        else:
+            blocked.append(QuantumOutcome(key, label, QuantumState.BLOCKED, exit_code=1))
+    return kept, blocked
+
+
+def transfer_from_graph(
+    graph_path: str,
+    butler: Butler,
+    *,
+    register_dataset_types: bool = False,
+    update_output_chain: bool = False,
+    dry_run: bool = False,
+) -> int:
+    """Register what the quanta of a graph file wrote; files stay where they are.
+
+    Parameters
+    ----------
+    graph_path
+        The graph file.
+    butler
+        The repository, opened for writing.
+    register_dataset_types
+        Whether to register missing dataset types.
+    update_output_chain
+        Whether to put the run at the front of the graph's output chain, which is made when it is not there.
+    dry_run
+        Whether only to count.
+
+    Returns
+    -------
+    number
+        How many datasets were registered; those registered before are not counted.
+    """
+    graph = _open_graph(graph_path)
+    if not dry_run:
+        check_dataset_types(graph, butler, register=register_dataset_types)
+    registry: Any = butler._core_registry
+    datastore: Any = butler._datastore
+    refs = _all_outputs(graph)
+    known = {ref.id for ref in registry.get_datasets([ref.id for ref in refs]) if ref is not None}
+    found: list[Any] = []
+    records: list[Any] = []
+    for ref in refs:
+        if ref.id in known:
+            continue
+        predicted = datastore.predict_records(ref)
+        if datastore.exists(predicted):
+            found.append(ref)
+            records.extend(_measured(datastore, predicted))
+    if dry_run:
+        return len(found)
+    header = graph.header
+    from armillary.butler import CollectionType
+
+    butler.collections.register(header.output_run, CollectionType.RUN)
+    if found:
+        registry.finish_write(None, datastore.name, found, records, register=True)
+    if update_output_chain and header.output:
+        _prepend_to_chain(butler, header)
+    return len(found)
+
+
+def _all_outputs(graph: Any) -> list[Any]:
+    refs = [ref for label in ["", *graph.pipeline_graph.tasks] for ref in graph.get_init_outputs(label).values()]
+    types = graph.pipeline_graph.dataset_types
+    for quantum in graph.build_execution_quanta().values():
+        refs.extend(types[ref.datasetType.name].generalize_ref(ref) for ref in outputs_of(quantum))
+    return list({ref.id: ref for ref in refs}.values())
+
+
+def _measured(datastore: Any, records: Iterable[Any]) -> list[Any]:
+    """Return the foretold records with the sizes of the files."""
+    from armillary.storage.file_record import FileRecord
+
+    made = []
+    for record in records:
+        size = os.path.getsize(datastore.local_path(record))
+        made.append(
+            FileRecord(
+                record.dataset_id,
+                record.path,
+                record.formatter,
+                record.storage_class,
+                record.component,
+                record.checksum,
+                size,
+            )
+        )
+    return made
+
+
+def _prepend_to_chain(butler: Butler, header: Any) -> None:
+    from armillary.butler import CollectionType
+    from armillary.errors import MissingCollectionError
+
+    try:
+        members = list(butler.collections.get_info(header.output).children)
+    except MissingCollectionError:
+        butler.collections.register(header.output, CollectionType.CHAINED)
+        members = list(header.inputs)
+    butler.collections.redefine_chain(
+        header.output, [header.output_run, *(name for name in members if name != header.output_run)]
+    )

@@ -1,0 +1,98 @@
+"""What a process needs to run quanta: the graph, the tasks, and a butler without a registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from armillary.pipeline.execution.outcome import QuantumOutcome
+from armillary.pipeline.execution.single_quantum_executor import SingleQuantumExecutor
+from armillary.pipeline.pipeline_nodes import TaskImportMode, TaskNode
+from armillary.pipeline.quantum_context import ExecutionResources
+
+__all__ = ["ExecutorOptions", "WorkerContext"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutorOptions:
+    """How quanta are run; see `SingleQuantumExecutor`."""
+
+    skip_existing: bool = False
+    clobber_outputs: bool = False
+    assume_no_existing_outputs: bool = False
+    raise_on_partial_outputs: bool = True
+    resources: ExecutionResources | None = None
+    job_metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class WorkerContext:
+    """Runs quanta of one graph in this process.
+
+    Parameters
+    ----------
+    graph
+        The graph, or an open reader's graph; only task definitions and the quanta asked for are used.
+    datastore
+        Where files are.
+    options
+        How quanta are run.
+    """
+
+    def __init__(self, graph: Any, datastore: Any, options: ExecutorOptions) -> None:
+        self._graph = graph
+        self._datastore = datastore
+        self._pipeline = graph.pipeline_graph
+        self._executor = SingleQuantumExecutor(
+            skip_existing=options.skip_existing,
+            clobber_outputs=options.clobber_outputs,
+            assume_no_existing_outputs=options.assume_no_existing_outputs,
+            raise_on_partial_outputs=options.raise_on_partial_outputs,
+            resources=options.resources,
+            job_metadata=options.job_metadata,
+        )
+
+    def task(self, label: str) -> TaskNode:
+        """Return a task, imported and configured: from here on the user's code runs."""
+        node: TaskNode = self._pipeline.tasks[label]
+        if not node.is_imported:
+            self._pipeline.import_and_configure(TaskImportMode.ASSUME_CONSISTENT_EDGES, [label])
+            node = self._pipeline.tasks[label]
+        return node
+
+    def run(
+        self, quantum_id: uuid.UUID, label: str, quantum: Any, records: Mapping[uuid.UUID, list[Any]]
+    ) -> QuantumOutcome:
+        """Run a quantum.
+
+        Parameters
+        ----------
+        quantum_id, label, quantum
+            The quantum, with the label of its task.
+        records
+            Where overall inputs are, when the graph does not say.
+        """
+        from armillary.butler import QuantumBackedButler
+
+        known = {**quantum.datastore_records, **records}
+        quantum = dataclasses.replace(quantum, datastore_records=known)
+        butler = QuantumBackedButler(
+            self._datastore,
+            self._pipeline.universe,
+            known,
+            predicted_outputs=[ref.id for refs in quantum.outputs.values() for ref in refs],
+        )
+        return self._executor.execute(self.task(label), quantum, quantum_id, butler)
+
+
+def outputs_of(quantum: Any) -> list[Any]:
+    """Return the references of everything a quantum may write."""
+    return [ref for refs in quantum.outputs.values() for ref in refs]
+
+
+def missing_inputs(quantum: Any, produced: Iterable[uuid.UUID]) -> list[uuid.UUID]:
+    """Return the ids of inputs for which neither the graph nor a quantum before says where they are."""
+    known = set(produced) | set(quantum.datastore_records)
+    refs = [ref for group in quantum.inputs.values() for ref in group]
+    return [ref.id for ref in [*refs, *quantum.initInputs.values()] if ref.id not in known]
