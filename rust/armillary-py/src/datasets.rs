@@ -233,7 +233,7 @@ pub(crate) fn insert_datasets(
     let plain: Vec<_> = data_ids.iter().map(|id| id.id.clone()).collect();
     let given = ids.map(|ids| datastore::ids(&ids)).transpose()?;
     let run_name: Arc<str> = run.into();
-    let made = enter(py, || match given {
+    let entered = enter(py, || match given {
         None => registry.registry.insert_datasets(&name, run, &plain, mode),
         Some(ids) if ids.len() != plain.len() => Err(RegistryError::BadArgument {
             reason: format!("{} ids were given for {} data IDs", ids.len(), plain.len()),
@@ -250,7 +250,7 @@ pub(crate) fn insert_datasets(
         }
     })?;
     let run: Arc<str> = run.into();
-    Ok(made
+    Ok(entered
         .into_iter()
         .zip(data_ids)
         .map(|(id, data_id)| PyDatasetRef::new(object.clone_ref(py), data_id.id, data_id.records, run.clone(), id))
@@ -271,12 +271,12 @@ pub(crate) fn find(
     let object = stored_type(registry, py, parent)?;
     let data_id = data_id_of(registry, py, data_id, object.get().info().group)?;
     let timespan = timespan.map(|timespan| timespan.get().0);
-    let found = enter(py, || match table {
-        Some(table) => registry.registry.find_records(parent, &data_id.id, collections, timespan, table),
-        None => {
-            let found = registry.registry.find_dataset(parent, &data_id.id, collections, timespan)?;
-            Ok(found.map(|dataset| armillary_registry::Found { dataset, files: Vec::new() }))
+    let found = enter(py, || {
+        if let Some(table) = table {
+            return registry.registry.find_records(parent, &data_id.id, collections, timespan, table);
         }
+        let found = registry.registry.find_dataset(parent, &data_id.id, collections, timespan)?;
+        Ok(found.map(|dataset| armillary_registry::Found { dataset, files: Vec::new() }))
     })?;
     let Some(found) = found else { return Ok(None) };
     let dataset = found.dataset;
@@ -295,13 +295,12 @@ fn refs(registry: &PyRegistry, py: Python<'_>, datasets: Vec<Dataset>) -> PyResu
     datasets
         .into_iter()
         .map(|dataset| {
-            let object = match types.get(&dataset.dataset_type) {
-                Some(object) => object.clone_ref(py),
-                None => {
-                    let object = stored_type(registry, py, &dataset.dataset_type)?;
-                    types.insert(dataset.dataset_type.clone(), object.clone_ref(py));
-                    object
-                }
+            let object = if let Some(object) = types.get(&dataset.dataset_type) {
+                object.clone_ref(py)
+            } else {
+                let object = stored_type(registry, py, &dataset.dataset_type)?;
+                types.insert(dataset.dataset_type.clone(), object.clone_ref(py));
+                object
             };
             Ok(PyDatasetRef::new(object, dataset.data_id, None, dataset.run, dataset.id))
         })

@@ -15,7 +15,7 @@ use armillary_registry::{ChainEdit, Registry};
 use pyo3::{prelude::*, types::PyDict};
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -53,13 +53,13 @@ impl PyRegistry {
     }
 
     #[getter]
-    fn path(&self) -> &Path {
-        self.registry.store().path()
+    fn path(&self) -> String {
+        self.registry.store().path().display().to_string()
     }
 
     fn __repr__(&self) -> String {
         let mode = if self.writeable() { "writeable" } else { "read-only" };
-        format!("Registry('{}', {mode})", self.path().display())
+        format!("Registry('{}', {mode})", self.path())
     }
 
     fn close(&self, py: Python<'_>) {
