@@ -1,29 +1,916 @@
 """The Rust core. Users find these names in `armillary.butler` and `armillary.pipeline`."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar, final
+
+from typing_extensions import disjoint_base
 
 def _error_classes() -> list[str]:
     """Names of the exception classes the core may raise."""
 
+_DataIdValue: TypeAlias = int | str
+_DataId: TypeAlias = DataCoordinate | Mapping[str, Any]
+_Dimensions: TypeAlias = DimensionGroup | str | Iterable[str | DimensionElement]
+_Time: TypeAlias = Any  # astropy.time.Time
+_Region: TypeAlias = Any  # lsst.sphgeom.Region
+_StorageClass: TypeAlias = Any  # armillary.storage.StorageClass
+_Registry: TypeAlias = Any  # anything with `dimensions`, `getDatasetType` and `getDataset`
+
+@final
+class DimensionUniverse:
+    """All dimension elements of a repository, in the order that fixes columns, data ID keys and sorting.
+
+    Without arguments, the universe of a new repository: version 8 of namespace `daf_butler`. There is one object for
+    each universe, so `is` and `==` mean the same.
+
+    >>> universe = DimensionUniverse()
+    >>> universe
+    DimensionUniverse(8, daf_butler)
+    >>> universe["visit"].required
+    NamedValueSet({GovernorDimension(instrument), DatabaseDimension(visit)})
+    """
+
+    def __new__(cls, *, version: int | None = None, namespace: str | None = None) -> DimensionUniverse:
+        """Raises `ConfigurationError` for a version that is not built in."""
+
+    @staticmethod
+    def default() -> DimensionUniverse:
+        """The universe of a new repository."""
+
+    @staticmethod
+    def from_json(document: str) -> DimensionUniverse:
+        """The universe a dimension document describes. Raises `ConfigurationError` if it describes none."""
+
+    def to_json(self) -> str:
+        """The dimension document."""
+
+    @property
+    def version(self) -> int: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def empty(self) -> DimensionGroup:
+        """The group without dimensions."""
+
+    @property
+    def commonSkyPix(self) -> SkyPixDimension:
+        """The pixelisation through which other spatial elements are related in the database."""
+
+    @property
+    def elements(self) -> DimensionElementSet[DimensionElement]: ...
+    @property
+    def dimensions(self) -> DimensionElementSet[Dimension]: ...
+    @property
+    def database_elements(self) -> DimensionElementSet[DimensionElement]:
+        """Elements that are neither governors nor pixelisations."""
+
+    @property
+    def governor_dimensions(self) -> DimensionElementSet[GovernorDimension]: ...
+    @property
+    def skypix_dimensions(self) -> DimensionElementSet[SkyPixDimension]: ...
+    @property
+    def skypix(self) -> dict[str, SkyPixSystem]: ...
+    def conform(self, dimensions: _Dimensions) -> DimensionGroup:
+        """The group of these dimensions and of all they require or imply. Raises `DimensionNameError`.
+
+        >>> DimensionUniverse().conform(["visit"])
+        DimensionGroup({band, instrument, day_obs, physical_filter, visit})
+        """
+
+    def __getitem__(self, name: str, /) -> DimensionElement: ...
+    def get(self, name: str, default: Any = None) -> Any: ...
+    def __contains__(self, name: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[DimensionElement]: ...
+    def __len__(self) -> int: ...
+    def getElementIndex(self, name: str) -> int: ...
+    def getDimensionIndex(self, name: str) -> int: ...
+    def get_elements_populated_by(self, dimension: str | DimensionElement) -> DimensionElementSet[DimensionElement]:
+        """The dimension, and the joins whose records are inserted with its own."""
+
+    def sorted(self, elements: Iterable[str | DimensionElement], *, reverse: bool = False) -> list[DimensionElement]:
+        """In the order of the universe."""
+
+    def isCompatibleWith(self, other: DimensionUniverse) -> bool:
+        """Whether the newer of the two has every element of the older."""
+
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class DimensionGroup:
+    """A set of dimensions, with all that they require or imply.
+
+    >>> group = DimensionGroup(DimensionUniverse(), ["visit", "detector"])
+    >>> group.required, group.implied
+    ({instrument, detector, visit}, {band, day_obs, physical_filter})
+    >>> "band" in group
+    True
+    """
+
+    def __new__(cls, universe: DimensionUniverse, names: _Dimensions | None = None) -> DimensionGroup: ...
+    @property
+    def universe(self) -> DimensionUniverse: ...
+    @property
+    def names(self) -> DimensionNames: ...
+    @property
+    def required(self) -> DimensionNames:
+        """Dimensions whose values identify data; no other dimension here implies them."""
+
+    @property
+    def implied(self) -> DimensionNames:
+        """Dimensions whose values follow from those of the required ones."""
+
+    @property
+    def elements(self) -> DimensionNames:
+        """Every element whose required dimensions are all here, joins included."""
+
+    @property
+    def governors(self) -> DimensionNames: ...
+    @property
+    def skypix(self) -> DimensionNames: ...
+    @property
+    def data_coordinate_keys(self) -> KeysView[str]:
+        """Names in the order of a data ID: required, then implied."""
+
+    @property
+    def lookup_order(self) -> tuple[str, ...]:
+        """Names of elements in an order in which each one's keys are known from those before it."""
+
+    @property
+    def spatial(self) -> tuple[TopologicalFamily, ...]: ...
+    @property
+    def temporal(self) -> tuple[TopologicalFamily, ...]: ...
+    @property
+    def region_dimension(self) -> str | None:
+        """The element that has the region, if just one does."""
+
+    @property
+    def timespan_dimension(self) -> str | None:
+        """The element that has the timespan, if just one does."""
+
+    def __contains__(self, element: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __le__(self, other: DimensionGroup, /) -> bool: ...
+    def __lt__(self, other: DimensionGroup, /) -> bool: ...
+    def __ge__(self, other: DimensionGroup, /) -> bool: ...
+    def __gt__(self, other: DimensionGroup, /) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def issubset(self, other: DimensionGroup) -> bool: ...
+    def issuperset(self, other: DimensionGroup) -> bool: ...
+    def isdisjoint(self, other: DimensionGroup) -> bool: ...
+    def union(self, *operands: DimensionGroup) -> DimensionGroup: ...
+    def intersection(self, *others: DimensionGroup) -> DimensionGroup: ...
+    def difference(self, other: DimensionGroup) -> DimensionGroup: ...
+    def __or__(self, other: DimensionGroup, /) -> DimensionGroup: ...
+    def __ror__(self, other: DimensionGroup, /) -> DimensionGroup: ...
+    def __and__(self, other: DimensionGroup, /) -> DimensionGroup: ...
+    def __rand__(self, other: DimensionGroup, /) -> DimensionGroup: ...
+    def __sub__(self, other: DimensionGroup, /) -> DimensionGroup: ...
+    def __rsub__(self, other: DimensionGroup, /) -> DimensionGroup: ...
+    def to_simple(self) -> list[str]: ...
+    @staticmethod
+    def from_simple(data: Iterable[str], universe: DimensionUniverse) -> DimensionGroup: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class DimensionNames(AbstractSet[str]):
+    """Names of dimensions or elements, in the order of the universe.
+
+    Operators with other sets give plain sets.
+
+    >>> names = DimensionUniverse().conform(["detector"]).names
+    >>> list(names), names == {"instrument", "detector"}
+    (['instrument', 'detector'], True)
+    """
+
+    def __len__(self) -> int: ...
+    def __contains__(self, name: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __getitem__(self, index: int, /) -> str: ...
+    @property
+    def names(self) -> DimensionNames:
+        """Itself: where others have a set of elements, its names are one attribute away."""
+
+    def isdisjoint(self, other: Iterable[Any], /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+_Element = TypeVar("_Element", bound=DimensionElement, covariant=True)
+
+@final
+class DimensionElementSet(AbstractSet[_Element]):
+    """Elements of a universe, in its order, found by name too."""
+
+    @property
+    def names(self) -> DimensionNames: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[_Element]: ...
+    def __contains__(self, element: object, /) -> bool: ...
+    def __getitem__(self, name: str | DimensionElement, /) -> _Element: ...
+    def get(self, name: str | DimensionElement, default: Any = None) -> Any: ...
+    def __hash__(self) -> int: ...
+
+@disjoint_base
+class DimensionElement:
+    """A dimension, or a join between dimensions. Equals its name, and sorts in the order of the universe."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def universe(self) -> DimensionUniverse: ...
+    @property
+    def required(self) -> DimensionElementSet[Dimension]:
+        """Dimensions whose values make the key of its records, its own included."""
+
+    @property
+    def implied(self) -> DimensionElementSet[Dimension]:
+        """Dimensions whose values a record determines directly."""
+
+    @property
+    def dimensions(self) -> DimensionElementSet[Dimension]: ...
+    @property
+    def minimal_group(self) -> DimensionGroup:
+        """The group of all dimensions whose values its records determine."""
+
+    @property
+    def governor(self) -> GovernorDimension | None: ...
+    @property
+    def spatial(self) -> TopologicalFamily | None: ...
+    @property
+    def temporal(self) -> TopologicalFamily | None: ...
+    @property
+    def topology(self) -> dict[str, TopologicalFamily]: ...
+    @property
+    def alternate_keys(self) -> ColumnSpecs: ...
+    @property
+    def metadata_columns(self) -> ColumnSpecs: ...
+    @property
+    def metadata(self) -> ColumnSpecs: ...
+    @property
+    def schema(self) -> DimensionRecordSchema: ...
+    @property
+    def RecordClass(self) -> RecordClass:
+        """Makes records of this element.
+
+        >>> DimensionUniverse()["detector"].RecordClass(instrument="HSC", id=50, full_name="1_53").full_name
+        '1_53'
+        """
+
+    @property
+    def implied_union_target(self) -> DimensionElement | None:
+        """The element whose table holds the values, when this one has no table of its own."""
+
+    @property
+    def viewOf(self) -> str | None: ...
+    def hasTable(self) -> bool: ...
+    @property
+    def has_own_table(self) -> bool: ...
+    @property
+    def populated_by(self) -> Dimension | None: ...
+    @property
+    def alwaysJoin(self) -> bool: ...
+    @property
+    def defines_relationships(self) -> bool: ...
+    @property
+    def is_cached(self) -> bool: ...
+    @property
+    def documentation(self) -> str: ...
+    def to_simple(self, minimal: bool = False) -> str: ...
+    def to_json(self, minimal: bool = False) -> str: ...
+    @staticmethod
+    def from_simple(
+        simple: str, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DimensionElement: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __lt__(self, other: DimensionElement, /) -> bool: ...
+    def __le__(self, other: DimensionElement, /) -> bool: ...
+    def __gt__(self, other: DimensionElement, /) -> bool: ...
+    def __ge__(self, other: DimensionElement, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+class Dimension(DimensionElement):
+    """An element that identifies data."""
+
+    @property
+    def primary_key(self) -> ColumnSpec: ...
+    @property
+    def primaryKey(self) -> ColumnSpec: ...
+    @property
+    def unique_keys(self) -> ColumnSpecs: ...
+    @property
+    def uniqueKeys(self) -> ColumnSpecs: ...
+    @property
+    def alternateKeys(self) -> ColumnSpecs: ...
+
+@final
+class GovernorDimension(Dimension):
+    """A dimension that names a whole set of others: an instrument, a sky map."""
+
+@final
+class SkyPixDimension(Dimension):
+    """One level of a pixelisation of the sky."""
+
+    @property
+    def system(self) -> SkyPixSystem: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def pixelization(self) -> Any:
+        """The `lsst.sphgeom` object that knows the pixels."""
+
+@final
+class SkyPixSystem:
+    """A pixelisation of the sky; `system[level]` is a dimension."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def maxLevel(self) -> int: ...
+    def __getitem__(self, level: int, /) -> SkyPixDimension: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class TopologicalFamily:
+    """Elements whose regions, or whose timespans, relate to each other."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def space(self) -> str:
+        """`spatial` or `temporal`."""
+
+    @property
+    def members(self) -> DimensionNames: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class ColumnSpec:
+    """One field of the records of an element."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def doc(self) -> str: ...
+    @property
+    def type(self) -> str:
+        """`int`, `float`, `bool`, `string`, `hash`, `region` or `timespan`."""
+
+    @property
+    def nullable(self) -> bool: ...
+    @property
+    def length(self) -> int | None:
+        """The most characters of a string."""
+
+    @property
+    def nbytes(self) -> int | None:
+        """The most bytes of a hash."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class ColumnSpecs:
+    """Fields in column order, found by name too."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[ColumnSpec]: ...
+    def __contains__(self, name: object, /) -> bool: ...
+    def __getitem__(self, name: str, /) -> ColumnSpec: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class DimensionRecordSchema:
+    """All fields of the records of an element; `print` tells the type of each and what it is."""
+
+    @property
+    def all(self) -> ColumnSpecs: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+
+@final
+class DataCoordinate:
+    """A data ID: values for the dimensions of a group, and their records when it is expanded.
+
+    Equality, hash and order look at the values of the required dimensions only. On an expanded data ID, the record of
+    an element is an attribute: `data_id.exposure.day_obs`.
+
+    >>> data_id = DataCoordinate.standardize(instrument="HSC", detector=50, universe=DimensionUniverse())
+    >>> data_id
+    {instrument: 'HSC', detector: 50}
+    >>> data_id["detector"], "visit" in data_id
+    (50, False)
+    """
+
+    @staticmethod
+    def standardize(
+        mapping: _DataId | None = None,
+        *,
+        dimensions: _Dimensions | None = None,
+        universe: DimensionUniverse | None = None,
+        defaults: _DataId | None = None,
+        **kwargs: Any,
+    ) -> DataCoordinate:
+        """A data ID from a mapping, keywords, or both; keywords win.
+
+        With `dimensions`, other keys are left out; without, the keys decide. Implied values are kept if all are given.
+        `defaults` fills in what is missing. A value inherited from `mapping` or `defaults` for an implied dimension is
+        dropped if the dimension that implies it is given another value.
+
+        Raises `DimensionNameError` for a key that is missing or no dimension, `DimensionValueError` for a value of the
+        wrong type, `TypeError` if nothing tells the universe.
+
+        >>> DataCoordinate.standardize({"instrument": "HSC"}, visit=903334, universe=DimensionUniverse())
+        {instrument: 'HSC', visit: 903334}
+        """
+
+    @staticmethod
+    def make_empty(universe: DimensionUniverse) -> DataCoordinate: ...
+    @staticmethod
+    def makeEmpty(universe: DimensionUniverse) -> DataCoordinate: ...
+    @staticmethod
+    def from_required_values(dimensions: DimensionGroup, values: Sequence[Any]) -> DataCoordinate:
+        """From values in the order of `dimensions.required`. Raises `ValueError` for another number of them."""
+
+    @staticmethod
+    def from_full_values(dimensions: DimensionGroup, values: Sequence[Any]) -> DataCoordinate:
+        """From values in the order of `dimensions.data_coordinate_keys`."""
+
+    def __getitem__(self, key: str, /) -> Any: ...
+    def get(self, key: str, default: Any = None) -> Any: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __bool__(self) -> bool: ...
+    def __getattribute__(self, name: str, /) -> Any: ...
+    def __dir__(self) -> list[str]: ...
+    @property
+    def dataId(self) -> DataCoordinate: ...
+    @property
+    def universe(self) -> DimensionUniverse: ...
+    @property
+    def dimensions(self) -> DimensionGroup: ...
+    @property
+    def required(self) -> DataIdMapping:
+        """The values of the required dimensions."""
+
+    @property
+    def mapping(self) -> DataIdMapping:
+        """All values that are known."""
+
+    @property
+    def required_values(self) -> tuple[_DataIdValue, ...]: ...
+    @property
+    def full_values(self) -> tuple[_DataIdValue, ...]:
+        """Required, then implied values. Raises `ValueError` if the implied ones are not known."""
+
+    def hasFull(self) -> bool:
+        """Whether the values of the implied dimensions are known."""
+
+    def hasRecords(self) -> bool:
+        """Whether it is expanded."""
+
+    @property
+    def records(self) -> RecordMapping:
+        """Records by element name. Raises `AssertionError` unless expanded, as `region` and `timespan` do."""
+
+    @property
+    def region(self) -> _Region | None:
+        """The region of the finest element that has one; the intersection if there are several families."""
+
+    @property
+    def timespan(self) -> Timespan | None:
+        """The timespan of the finest element that has one."""
+
+    def subset(self, dimensions: _Dimensions) -> DataCoordinate:
+        """The values of fewer dimensions, records kept. Raises `DimensionNameError` if one is not known."""
+
+    def union(self, other: DataCoordinate) -> DataCoordinate:
+        """The values of both; those of `other` win."""
+
+    def expanded(self, records: Mapping[str, DimensionRecord | None]) -> DataCoordinate:
+        """With records by element name. Raises `InconsistentDataIdError` for a record of another data ID."""
+
+    def to_simple(self, minimal: bool = False) -> Simple: ...
+    def to_json(self, minimal: bool = False) -> str:
+        """As JSON; `minimal` leaves the records out."""
+
+    @staticmethod
+    def from_simple(
+        simple: Any, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DataCoordinate: ...
+    @staticmethod
+    def from_json(
+        json_str: str | bytes, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DataCoordinate: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __lt__(self, other: DataCoordinate, /) -> bool: ...
+    def __le__(self, other: DataCoordinate, /) -> bool: ...
+    def __gt__(self, other: DataCoordinate, /) -> bool: ...
+    def __ge__(self, other: DataCoordinate, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class DataIdMapping(Mapping[str, _DataIdValue]):
+    """Values of a data ID by dimension name."""
+
+    @property
+    def names(self) -> KeysView[str]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __getitem__(self, key: str, /) -> Any: ...
+    def get(self, key: str, default: Any = None) -> Any: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class RecordMapping(Mapping[str, DimensionRecord | None]):
+    """Records of a data ID by element name."""
+
+    @property
+    def names(self) -> KeysView[str]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __getitem__(self, key: str, /) -> DimensionRecord | None: ...
+    def get(self, key: str, default: Any = None) -> Any: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class DimensionRecord:
+    """One row of a dimension element; each field is an attribute, `region` and `timespan` among them.
+
+    >>> record = DimensionUniverse()["day_obs"].RecordClass(instrument="HSC", id=20141118)
+    >>> record.id, record.timespan, record.dataId
+    (20141118, None, {instrument: 'HSC', day_obs: 20141118})
+    """
+
+    @property
+    def definition(self) -> DimensionElement: ...
+    @property
+    def fields(self) -> DimensionRecordSchema: ...
+    @property
+    def dataId(self) -> DataCoordinate:
+        """The data ID of the required dimensions."""
+
+    def __getattribute__(self, name: str, /) -> Any: ...
+    def __dir__(self) -> list[str]: ...
+    def get(self, name: str) -> Any:
+        """The value of a field. Raises `DimensionNameError`, with the nearest name."""
+
+    def toDict(self, splitTimespan: bool = False) -> dict[str, Any]:
+        """Values by field name; `splitTimespan` gives `datetime_begin` and `datetime_end` instead of `timespan`."""
+
+    def to_simple(self, minimal: bool = False) -> Simple: ...
+    def to_json(self, minimal: bool = False) -> str: ...
+    @staticmethod
+    def from_simple(
+        simple: Any,
+        universe: DimensionUniverse | None = None,
+        registry: _Registry | None = None,
+        cacheKey: object = None,
+    ) -> DimensionRecord: ...
+    @staticmethod
+    def from_json(
+        json_str: str | bytes, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DimensionRecord: ...
+    def serialize_key_value(self) -> list[Any]:
+        """The compact form: all values in field order."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class RecordClass:
+    """Makes records of one element; `isinstance(record, element.RecordClass)` works."""
+
+    def __call__(self, **fields: Any) -> DimensionRecord:
+        """A record of these fields; the others are None.
+
+        Raises `TypeError` for an unknown field, `DimensionValueError` for a value of the wrong type,
+        `DimensionNameError` for a key left out.
+        """
+
+    @property
+    def definition(self) -> DimensionElement: ...
+    @property
+    def fields(self) -> DimensionRecordSchema: ...
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __qualname__(self) -> str: ...
+    def __instancecheck__(self, instance: object) -> bool: ...
+    def from_simple(
+        self, simple: Any, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DimensionRecord: ...
+    def from_json(
+        self, json_str: str | bytes, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DimensionRecord: ...
+    def deserialize_key(self, raw: Sequence[Any]) -> tuple[tuple[Any, ...], list[Any]]: ...
+    def deserialize_value(self, key: tuple[Any, ...], raw_value: Sequence[Any]) -> DimensionRecord: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class _SpecialTimespanBound:
+    """The bound of a timespan that holds no time."""
+
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Timespan:
+    """A half-open interval of time, in whole nanoseconds TAI between 1970 and 2100.
+
+    Bounds are `astropy.time.Time`, or None for unbounded. Equal bounds make an instant: one nanosecond.
+
+    >>> night = Timespan.from_day_obs(20141118)
+    >>> str(night), night.nsec
+    ('[2014-11-18T00:00:00, 2014-11-19T00:00:00)', (1416268800000000000, 1416355200000000000))
+    >>> night.overlaps(Timespan(None, None)), night.isEmpty()
+    (True, False)
+    """
+
+    EMPTY: Final[_SpecialTimespanBound]
+    yaml_tag: Final[str]
+    def __new__(
+        cls,
+        begin: _Time | _SpecialTimespanBound | None,
+        end: _Time | _SpecialTimespanBound | None,
+        padInstant: bool = True,
+        _nsec: tuple[int, int] | None = None,
+    ) -> Timespan: ...
+    @staticmethod
+    def makeEmpty() -> Timespan: ...
+    @staticmethod
+    def fromInstant(time: _Time) -> Timespan: ...
+    @staticmethod
+    def from_day_obs(day_obs: int, offset: int = 0) -> Timespan:
+        """The 24 hours of a date as YYYYMMDD that begin `offset` seconds after midnight TAI.
+
+        Raises `DimensionValueError` if it is no date between 1970 and 2100.
+        """
+
+    @property
+    def begin(self) -> Any:
+        """An `astropy.time.Time`, None, or `Timespan.EMPTY`."""
+
+    @property
+    def end(self) -> Any: ...
+    @property
+    def nsec(self) -> tuple[int, int]:
+        """Nanoseconds TAI since 1970; 0 and 4102444800000000000 stand for unbounded."""
+
+    def isEmpty(self) -> bool: ...
+    def overlaps(self, other: Timespan | _Time) -> bool: ...
+    def contains(self, other: Timespan | _Time) -> bool: ...
+    def intersection(self, *args: Timespan) -> Timespan: ...
+    def difference(self, other: Timespan) -> Iterator[Timespan]:
+        """The time here that is not in `other`: none, one or two timespans."""
+
+    def model_dump(self, **_options: Any) -> tuple[int, int]: ...
+    def model_dump_json(self, **_options: Any) -> str: ...
+    @staticmethod
+    def model_validate(obj: Any) -> Timespan: ...
+    @staticmethod
+    def model_validate_json(json_data: str | bytes) -> Timespan: ...
+    def __lt__(self, other: Timespan | _Time, /) -> bool: ...
+    def __gt__(self, other: Timespan | _Time, /) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class DatasetType:
+    """What kind of thing a dataset is: a name, dimensions and a storage class.
+
+    `storageClass` may be a name, which is looked up when the object is asked for.
+
+    >>> DatasetType("bias", ["detector"], "ExposureF", universe=DimensionUniverse(), isCalibration=True)
+    DatasetType('bias', {instrument, detector}, ExposureF, isCalibration=True)
+    """
+
+    VALID_NAME_REGEX: Final[re.Pattern[str]]
+    def __new__(
+        cls,
+        name: str,
+        dimensions: _Dimensions,
+        storageClass: _StorageClass | str,
+        parentStorageClass: _StorageClass | str | None = None,
+        *,
+        universe: DimensionUniverse | None = None,
+        isCalibration: bool = False,
+    ) -> DatasetType:
+        """Raises `ValueError` for a name that is not one, or a component without its parent's storage class."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimensions(self) -> DimensionGroup: ...
+    @property
+    def storageClass(self) -> _StorageClass:
+        """Raises `UnknownStorageClassError` if no class has the name."""
+
+    @property
+    def storageClass_name(self) -> str: ...
+    @property
+    def parentStorageClass(self) -> _StorageClass | None: ...
+    def isCalibration(self) -> bool: ...
+    def isComponent(self) -> bool: ...
+    def isComposite(self) -> bool: ...
+    def component(self) -> str | None: ...
+    def nameAndComponent(self) -> tuple[str, str | None]: ...
+    @staticmethod
+    def splitDatasetTypeName(datasetTypeName: str) -> tuple[str, str | None]: ...
+    @staticmethod
+    def nameWithComponent(datasetTypeName: str, componentName: str) -> str: ...
+    def componentTypeName(self, component: str) -> str:
+        """Raises `UnknownComponentError`, with the nearest name."""
+
+    def makeComponentDatasetType(self, component: str) -> DatasetType: ...
+    def makeAllComponentDatasetTypes(self) -> list[DatasetType]: ...
+    def makeCompositeDatasetType(self) -> DatasetType:
+        """The type this is a component of. Raises `RuntimeError` if it is none."""
+
+    def overrideStorageClass(self, storageClass: _StorageClass | str) -> DatasetType:
+        """The same type read or written as another class. Raises `ValueError` if nothing converts."""
+
+    def is_compatible_with(self, other: object) -> bool:
+        """Whether `other` differs in its storage class at most, and that converts to this one."""
+
+    def conform_to(self, universe: DimensionUniverse) -> DatasetType: ...
+    def to_simple(self, minimal: bool = False) -> Simple: ...
+    def to_json(self, minimal: bool = False) -> str: ...
+    @staticmethod
+    def from_simple(
+        simple: Any, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DatasetType: ...
+    @staticmethod
+    def from_json(
+        json_str: str | bytes, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DatasetType: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __lt__(self, other: DatasetType, /) -> bool: ...
+    def __le__(self, other: DatasetType, /) -> bool: ...
+    def __gt__(self, other: DatasetType, /) -> bool: ...
+    def __ge__(self, other: DatasetType, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class DatasetRef:
+    """One dataset: its type, data ID, run and id.
+
+    >>> universe = DimensionUniverse()
+    >>> flat = DatasetType("flat", ["detector", "physical_filter"], "ExposureF", universe=universe)
+    >>> ref = DatasetRef(flat, {"instrument": "HSC", "detector": 50, "physical_filter": "HSC-R"}, "HSC/calib")
+    >>> ref.run, ref.id.version, ref.dataId
+    ('HSC/calib', 7, {instrument: 'HSC', detector: 50, physical_filter: 'HSC-R'})
+    """
+
+    def __new__(
+        cls,
+        datasetType: DatasetType,
+        dataId: _DataId,
+        run: str,
+        *,
+        id: uuid.UUID | None = None,
+        conform: bool = True,
+        id_generation_mode: Any = None,
+    ) -> DatasetRef:
+        """`id_generation_mode` is a `DatasetIdGenEnum`; without `id`, it decides how one is made.
+
+        Raises as `DataCoordinate.standardize` does.
+        """
+
+    @property
+    def datasetType(self) -> DatasetType: ...
+    @property
+    def dataId(self) -> DataCoordinate: ...
+    @property
+    def run(self) -> str: ...
+    @property
+    def id(self) -> uuid.UUID: ...
+    @property
+    def dimensions(self) -> DimensionGroup: ...
+    def isComponent(self) -> bool: ...
+    def isComposite(self) -> bool: ...
+    def makeComponentRef(self, name: str) -> DatasetRef: ...
+    def makeCompositeRef(self) -> DatasetRef: ...
+    def overrideStorageClass(self, storageClass: _StorageClass | str) -> DatasetRef: ...
+    def replace(
+        self,
+        *,
+        id: uuid.UUID | None = None,
+        run: str | None = None,
+        storage_class: _StorageClass | str | None = None,
+    ) -> DatasetRef:
+        """With another id, run or storage class. Another run without an id makes a new id."""
+
+    def expanded(self, dataId: DataCoordinate) -> DatasetRef:
+        """With an expanded data ID. Raises `InconsistentDataIdError` if it is another one."""
+
+    def is_compatible_with(self, other: object) -> bool: ...
+    def conform_to(self, universe: DimensionUniverse) -> DatasetRef: ...
+    @staticmethod
+    def groupByType(refs: Iterable[DatasetRef]) -> dict[DatasetType, list[DatasetRef]]: ...
+    @staticmethod
+    def iter_by_type(refs: Iterable[DatasetRef]) -> Iterator[tuple[DatasetType, list[DatasetRef]]]: ...
+    def to_simple(self, minimal: bool = False) -> Simple: ...
+    def to_json(self, minimal: bool = False) -> str: ...
+    @staticmethod
+    def from_simple(
+        simple: Any,
+        universe: DimensionUniverse | None = None,
+        registry: _Registry | None = None,
+        datasetType: DatasetType | None = None,
+    ) -> DatasetRef: ...
+    @staticmethod
+    def from_json(
+        json_str: str | bytes, universe: DimensionUniverse | None = None, registry: _Registry | None = None
+    ) -> DatasetRef: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __lt__(self, other: DatasetRef, /) -> bool: ...
+    def __le__(self, other: DatasetRef, /) -> bool: ...
+    def __gt__(self, other: DatasetRef, /) -> bool: ...
+    def __ge__(self, other: DatasetRef, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Simple:
+    """A value object as plain data, with the methods of a pydantic model that other code calls."""
+
+    def model_dump(
+        self,
+        *,
+        exclude_defaults: bool = False,
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
+        **_options: Any,
+    ) -> dict[str, Any]: ...
+    def model_dump_json(
+        self,
+        *,
+        exclude_defaults: bool = False,
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
+        **_options: Any,
+    ) -> str: ...
+    def __getattribute__(self, name: str, /) -> Any: ...
+    def __getitem__(self, name: str, /) -> Any: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+def set_storage_class_resolver(resolver: Callable[[str], _StorageClass]) -> None:
+    """Set what finds a storage class by name. `armillary.storage` calls this when imported."""
+
+def _new_dataset_id() -> uuid.UUID:
+    """An id for a new dataset: a UUID of version 7."""
+
+def _data_coordinate(
+    dimensions: DimensionGroup,
+    values: Sequence[Any],
+    records: Mapping[str, DimensionRecord | None] | None = None,
+) -> DataCoordinate: ...
+def _dataset_ref(dataset_type: DatasetType, data_id: DataCoordinate, run: str, id: bytes) -> DatasetRef: ...
+def _dataset_type(
+    name: str,
+    dimensions: DimensionGroup,
+    storage_class: str,
+    parent_storage_class: str | None,
+    is_calibration: bool,
+) -> DatasetType: ...
+def _dimension_names(universe: DimensionUniverse, names: Sequence[str]) -> DimensionNames: ...
+def _dimension_record(universe: DimensionUniverse, element: str, values: Sequence[Any]) -> DimensionRecord: ...
+
+@final
 class PipelineGraph:
     """The tasks of a pipeline and the dataset types between them; see `armillary.pipeline.PipelineGraph`.
 
-    Everything is plain data: a task is a dictionary with `label`, `task_class`, `dimensions`, `config_str`, `init_inputs`,
-    `init_outputs`, `config_output`, `prerequisite_inputs`, `inputs`, `outputs`, `metadata_output`, `log_output` and
-    `hooks`; an edge has `connection`, `dataset_type`, `storage_class`, `dimensions`, `is_calibration`,
+    Everything is plain data: a task is a dictionary with `label`, `task_class`, `dimensions`, `config_str`,
+    `init_inputs`, `init_outputs`, `config_output`, `prerequisite_inputs`, `inputs`, `outputs`, `metadata_output`,
+    `log_output` and `hooks`; an edge has `connection`, `dataset_type`, `storage_class`, `dimensions`, `is_calibration`,
     `defer_query_constraint`, `multiple`, `minimum` and `lookup`. `universe` is a dimension document (JSON).
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         universe: str | None = None,
         description: str = "",
         tasks: Sequence[Mapping[str, Any]] | None = None,
         subsets: Mapping[str, Mapping[str, Any]] | None = None,
         steps: Sequence[str] | None = None,
         data_id: Mapping[str, Any] | None = None,
-    ) -> None: ...
+    ) -> PipelineGraph: ...
     @staticmethod
     def from_json(text: str) -> PipelineGraph:
         """From the stored form; nothing named in it is imported or run. Raises `PipelineGraphReadError`."""
@@ -51,8 +938,9 @@ class PipelineGraph:
 
     def task(self, label: str) -> dict[str, Any]: ...
     def dataset_type(self, name: str) -> dict[str, Any] | None:
-        """`dimensions`, `storage_class`, `is_calibration`, `is_initial_query_constraint`, `is_prerequisite`; None if
-        unresolved. Raises `KeyError`.
+        """The facts about a dataset type; None if unresolved. Raises `KeyError`.
+
+        They are `dimensions`, `storage_class`, `is_calibration`, `is_initial_query_constraint` and `is_prerequisite`.
         """
 
     def add_tasks(self, tasks: Sequence[Mapping[str, Any]]) -> None:
@@ -65,7 +953,7 @@ class PipelineGraph:
         """Remove tasks; returns each with the subsets it was in."""
 
     def add_subset(
-        self, label: str, tasks: set[str], description: str = "", dimensions: set[str] | None = None
+        self, label: str, tasks: set[str], description: str = ..., dimensions: set[str] | None = None
     ) -> None: ...
     def remove_subset(self, label: str) -> None: ...
     @property
@@ -83,8 +971,8 @@ class PipelineGraph:
 
         `registered` maps the names of registered types to `dimensions`, `storage_class`, `is_calibration`. Returns
         (label, connection, dataset type, component, from class, to class) for each conversion that the caller must find
-        possible; if one is not, call `unresolve` and raise `IncompatibleDatasetTypeError`. For a component, `from` is the
-        storage class of the whole (or `to` is it, for an output).
+        possible; if one is not, call `unresolve` and raise `IncompatibleDatasetTypeError`. For a component, `from` is
+        the storage class of the whole (or `to` is it, for an output).
         """
 
     def unresolve(self) -> None: ...

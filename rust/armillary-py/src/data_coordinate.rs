@@ -138,7 +138,7 @@ pub(crate) fn standardize<'py>(
     mapping: Option<&Bound<'py, PyAny>>,
     dimensions: Option<&Bound<'py, PyAny>>,
     universe: Option<&Arc<Universe>>,
-    defaults: Option<&PyDataCoordinate>,
+    defaults: Option<&Bound<'py, PyAny>>,
     keywords: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<PyDataCoordinate> {
     let keywords = keywords.filter(|keywords| !keywords.is_empty());
@@ -150,7 +150,9 @@ pub(crate) fn standardize<'py>(
         return Ok(base.clone());
     }
     let universe = universe.or_else(|| base.map(PyDataCoordinate::universe_arc));
-    let (universe, group) = match (dimensions, universe.or_else(|| defaults.map(PyDataCoordinate::universe_arc))) {
+    let typed_defaults = defaults.and_then(|defaults| defaults.cast::<PyDataCoordinate>().ok()).map(Bound::get);
+    let (universe, group) = match (dimensions, universe.or_else(|| typed_defaults.map(PyDataCoordinate::universe_arc)))
+    {
         (Some(dimensions), universe) => {
             let (universe, group) = group_from_python(py, universe, dimensions)?;
             (universe, Some(group))
@@ -181,10 +183,35 @@ pub(crate) fn standardize<'py>(
             keys.push((*index, key_from_python(&universe.get(*index).name, value)?));
         }
     }
-    let sources = [base.map(|base| &base.id), defaults.map(|defaults| &defaults.id)];
+    let mapped_defaults = match (typed_defaults, defaults) {
+        (None, Some(defaults)) => Some(defaults_of(py, &universe, defaults)?),
+        (Some(_), _) | (None, None) => None,
+    };
+    let defaults = typed_defaults.map(|defaults| &defaults.id).or(mapped_defaults.as_ref());
+    let sources = [base.map(|base| &base.id), defaults];
     let id = combine(&universe, group, &keys, sources).map_err(|error| to_python(py, &error))?;
     let records = base.filter(|base| keys.is_empty() && group.is_subset(base.id.group()));
     Ok(PyDataCoordinate::new(id, records.and_then(|base| base.records.clone())))
+}
+
+/// The data ID of a mapping of defaults: its dimensions whose keys are all there.
+fn defaults_of<'py>(
+    py: Python<'py>,
+    universe: &Arc<Universe>,
+    mapping: &Bound<'py, PyAny>,
+) -> PyResult<DataCoordinate> {
+    let mut given = Vec::new();
+    take(universe, &mut given, &dict_of(mapping)?, true)?;
+    let all = given.iter().fold(DimensionGroup::EMPTY, |sum, (index, _)| sum.union(DimensionGroup::single(*index)));
+    let mut keys = Vec::with_capacity(given.len());
+    let mut group = DimensionGroup::EMPTY;
+    for (index, value) in &given {
+        if universe.get(*index).required.is_subset(all) {
+            keys.push((*index, key_from_python(&universe.get(*index).name, value)?));
+            group = group.union(DimensionGroup::single(*index));
+        }
+    }
+    combine(universe, universe.conform(group), &keys, [None, None]).map_err(|error| to_python(py, &error))
 }
 
 fn dict_of<'py>(mapping: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
@@ -245,7 +272,7 @@ impl PyDataCoordinate {
         mapping: Option<Bound<'py, PyAny>>,
         dimensions: Option<Bound<'py, PyAny>>,
         universe: Option<PyRef<'py, PyDimensionUniverse>>,
-        defaults: Option<PyRef<'py, Self>>,
+        defaults: Option<Bound<'py, PyAny>>,
         kwargs: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         if dimensions.is_none()
@@ -258,7 +285,7 @@ impl PyDataCoordinate {
         }
         let universe = universe.as_ref().map(|universe| &universe.universe);
         let made =
-            standardize(py, mapping.as_ref(), dimensions.as_ref(), universe, defaults.as_deref(), kwargs.as_ref())?;
+            standardize(py, mapping.as_ref(), dimensions.as_ref(), universe, defaults.as_ref(), kwargs.as_ref())?;
         Ok(Bound::new(py, made)?.into_any())
     }
 

@@ -36,6 +36,12 @@ use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    add_parts(module)?;
+    // The list that PyO3 keeps would put private names into `import *`.
+    module.delattr("__all__")
+}
+
+fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     pipeline_graph::register(module)?;
     sphere::register(module)?;

@@ -54,6 +54,11 @@ impl PyNames {
 
 #[pymethods]
 impl PyNames {
+    #[getter]
+    fn names(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
     fn __len__(&self) -> usize {
         self.elements.len()
     }
@@ -84,6 +89,7 @@ impl PyNames {
         self.frozenset(py)?.hash()
     }
 
+    #[pyo3(signature = (other, /))]
     fn isdisjoint(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         self.frozenset(py)?.call_method1("isdisjoint", (other,))?.is_truthy()
     }
