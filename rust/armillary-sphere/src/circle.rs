@@ -98,17 +98,17 @@ impl Circle {
             return *other;
         }
         let angle = (self.angle + other.angle + apart) / 2.0 + 1e-9;
+        // Between opposite centers there is no one way along which to move.
+        if angle >= PI || apart > PI - 1e-6 {
+            return Self::FULL;
+        }
         // From our center towards the other one, until the new circle touches the far side of ours.
         let along = ((angle - self.angle) / apart).clamp(0.0, 1.0) * apart;
         let (from, to) = ((apart - along).sin(), along.sin());
         let mix = |a: f64, b: f64| a * from + b * to;
         let (a, b) = (self.center, other.center);
         let center = UnitVector3d::new(mix(a.x, b.x), mix(a.y, b.y), mix(a.z, b.z));
-        if angle >= PI {
-            Self::FULL
-        } else {
-            center.map_or(Self::FULL, |center| Self::from_center_angle(center, angle))
-        }
+        center.map_or(Self::FULL, |center| Self::from_center_angle(center, angle))
     }
 
     pub(crate) fn relate_circle(&self, other: &Self) -> Relationship {

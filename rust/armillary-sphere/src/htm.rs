@@ -204,3 +204,48 @@ impl Search<'_> {
         self.region.relate_polygon(triangle, || triangle.bounding_box())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_levels_and_corners_follow_the_index() {
+        for (index, name) in [(8, "S0"), (15, "N3"), (128, "S000"), (130, "S002"), (200, "N020"), (255, "N333")] {
+            assert_eq!(to_string(index).as_deref(), Ok(name));
+        }
+        let [x, below, beside] = trixel(131_072).unwrap().map(UnitVector3d::components);
+        assert_eq!(x, [1.0, 0.0, 0.0]);
+        assert_eq!(below, [0.999_924_701_839_144_5, 0.0, -0.012_271_538_285_719_927]);
+        assert_eq!(beside, [0.999_924_701_839_144_5, 0.012_271_538_285_719_927, 0.0]);
+    }
+
+    #[test]
+    fn numbers_between_the_levels_are_no_pixels() {
+        for index in [0, 7, 16, 31, 64, 1 << 52, u64::MAX] {
+            assert_eq!(level(index), Err(SphereError::NoSuchPixel { system: "htm", index }));
+        }
+        for level_of in 0..=DEEPEST_LEVEL {
+            let all = universe(level_of).unwrap();
+            assert_eq!((level(all.start), level(all.end - 1)), (Ok(level_of), Ok(level_of)));
+        }
+        assert!(universe(DEEPEST_LEVEL + 1).is_err());
+    }
+
+    #[test]
+    fn the_middle_of_every_triangle_is_found_in_it() {
+        for pixel in universe(4).unwrap() {
+            let [a, b, c] = trixel(pixel).unwrap();
+            let middle = UnitVector3d::new(a.x + b.x + c.x, a.y + b.y + c.y, a.z + b.z + c.z).unwrap();
+            assert_eq!(index(middle, 4), Ok(pixel));
+            assert!([a, b, c].iter().all(|corner| index(*corner, 24).is_ok()));
+        }
+    }
+
+    #[test]
+    fn the_whole_sphere_is_one_range() {
+        let all = Region::Circle(crate::Circle::FULL);
+        assert_eq!(envelope(&all, 10), Ok(vec![universe(10).unwrap()]));
+        assert_eq!(envelope(&Region::Union(Vec::new()), 10), Ok(Vec::new()));
+    }
+}

@@ -98,7 +98,7 @@ impl LonLatBox {
             return Circle::from_center_angle(pole, from_north.min(from_south) + MARGIN);
         }
         let center = UnitVector3d::from_lon_lat(west + width / 2.0, south.midpoint(north));
-        let farthest = [south, north, 0.0_f64.clamp(south, north)]
+        let farthest = [south, north]
             .map(|lat| center.angle_to(UnitVector3d::from_lon_lat(west, lat)))
             .into_iter()
             .fold(0.0, f64::max);
