@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 __all__ = ["GetDictMetadata", "GetSetDictMetadata", "NestedMetadataDict", "SetDictMetadata", "TaskMetadata"]
 
@@ -411,14 +411,16 @@ class TaskMetadata:
         """
         if isinstance(obj, TaskMetadata):
             return obj
-        groups = [obj.get(name) or {} for name in cls.__slots__] if isinstance(obj, Mapping) else [None]
-        if not all(isinstance(group, Mapping) for group in groups):
+        groups: dict[str, Any] = {}
+        for name in cls.__slots__ if isinstance(obj, Mapping) else ():
+            given = obj.get(name)
+            groups[name] = {} if given is None else given
+        if not groups or not all(isinstance(group, Mapping) for group in groups.values()):
             raise ValueError("task metadata is a mapping of `scalars`, `arrays` and `metadata`, each a mapping")
-        mapping = cast("Mapping[str, Any]", obj)
-        for name, values in (mapping.get("arrays") or {}).items():
+        for name, values in groups["arrays"].items():
             if not _is_list(values):
                 raise ValueError(f"`{name}` is among the arrays of the metadata but is {values!r}")
-        return cls(scalars=mapping.get("scalars"), arrays=mapping.get("arrays"), metadata=mapping.get("metadata"))
+        return cls(**groups)
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes) -> TaskMetadata:
