@@ -596,7 +596,9 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
         if not records:
             if not predict:
                 raise FileNotFoundError(f"the dataset {ref} is not in this datastore")
-            return DatasetRefURIs(self._datastore.predict_uri(self._with_records(ref)), {})
+            from armillary.storage.artifacts import predict_records
+
+            records = predict_records(self._datastore, self._with_records(ref))
         if len(records) == 1 and records[0].component is None:
             return DatasetRefURIs(self._datastore.uri(records[0]), {})
         return DatasetRefURIs(None, {record.component or "": self._datastore.uri(record) for record in records})
@@ -675,13 +677,16 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
             ref = self._new_ref(datasetRefOrType, dataId, run, kwargs)
             self._core_registry.collection(ref.run)
             prepared = self._datastore.prepare(obj, self._with_records(ref))
-            self._write([ref], [prepared])
+            self._write([ref], prepared)
             return ref
 
-    def _write(self, refs: list[DatasetRef], prepared: list[Any], *, register: bool = True) -> None:
+    def _write(self, refs: list[DatasetRef], prepared: Any, *, ingest: bool = False) -> None:
         """Write files and their rows, all or none: intent, files, one transaction."""
         session = WriteSession(self._core_registry, self._datastore)
-        session.write(refs, prepared, register=register)
+        if ingest:
+            session.ingest(refs, prepared)
+        else:
+            session.write(refs, [prepared])
         if self._session is not None:
             self._session.adopt(session)
 

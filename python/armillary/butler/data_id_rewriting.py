@@ -36,7 +36,11 @@ def rewrite_data_id(
     for key, value in given.items():
         if key in butler.dimensions.dimensions.names:
             element = butler.dimensions[key]
-            if isinstance(value, str) and element.primary_key.type == "int" and not value.strip().lstrip("+-").isdigit():
+            if (
+                isinstance(value, str)
+                and element.primary_key.type == "int"
+                and not value.strip().lstrip("+-").isdigit()
+            ):
                 fields.setdefault(key, {})[_alternate_name(element, value)] = value
             else:
                 plain[key] = value
@@ -57,7 +61,7 @@ def _alternate_name(element: DimensionElement, value: str) -> str:
 
 def _owner_of(dataset_type: DatasetType, key: str, given: Mapping[str, Any]) -> tuple[str, str]:
     """Find the dimension that a record field belongs to."""
-    elements = {element.name: element for element in dataset_type.dimensions.elements}
+    elements = {name: dataset_type.dimensions.universe[name] for name in dataset_type.dimensions.elements}
     if "." in key:
         name, _, field = key.partition(".")
         if name in elements and field in elements[name].schema.names:
@@ -72,7 +76,10 @@ def _owner_of(dataset_type: DatasetType, key: str, given: Mapping[str, Any]) -> 
                 f"`{key}` is a field of {' and '.join(f'`{name}`' for name in owners)}; "
                 f"say which, e.g. `{owners[0]}.{key}`"
             )
-    known = [*dataset_type.dimensions.names, *(field for element in elements.values() for field in element.schema.names)]
+    known = [
+        *dataset_type.dimensions.names,
+        *(field for element in elements.values() for field in element.schema.names),
+    ]
     raise DimensionValueError(
         f"`{key}` is neither a dimension of `{dataset_type.name}` nor a field of one{did_you_mean(key, known)}"
     )

@@ -81,8 +81,14 @@ class RepoExportContext:
         """Export datasets, their files, runs and dimension records."""
         new = [ref for ref in refs if ref.id not in self._refs]
         self.saveDataIds((ref.dataId for ref in new), elements=elements)
-        exported = self._butler._datastore.export(
-            new, self._butler._core_registry.records([ref.id for ref in new]), self._directory, self._transfer
+        from armillary.storage.artifacts import export_files
+
+        exported = export_files(
+            self._butler._datastore,
+            new,
+            self._butler._core_registry.records([ref.id for ref in new]),
+            self._directory,
+            self._transfer,
         )
         for ref, file in exported:
             self._refs[ref.id] = ref

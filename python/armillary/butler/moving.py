@@ -34,7 +34,7 @@ class MovingMixin:
     def _with_records(self, ref: DatasetRef) -> DatasetRef:
         raise NotImplementedError
 
-    def _write(self, refs: list[DatasetRef], prepared: list[Any], *, register: bool = True) -> None:
+    def _write(self, refs: list[DatasetRef], prepared: Any, *, ingest: bool = False) -> None:
         raise NotImplementedError
 
     def ingest(
@@ -78,7 +78,7 @@ class MovingMixin:
         for dataset in datasets:
             dataset.refs = [self._with_records(ref) for ref in dataset.refs]
         prepared = self._datastore.prepare_ingest(datasets, transfer, record_validation_info=validate)
-        self._write([ref for item in prepared for ref in item.refs], prepared)
+        self._write(prepared.refs, prepared, ingest=True)
 
     def pruneDatasets(
         self,
@@ -187,9 +187,16 @@ class MovingMixin:
         ids = [ref.id for ref in refs]
         records = self._core_registry.records(ids)
         os.makedirs(os.fspath(destination), exist_ok=True)
+        from armillary.storage.artifacts import retrieve
+
         return list(
-            self._datastore.retrieve(
-                records, os.fspath(destination), transfer=transfer, preserve_path=preserve_path, overwrite=overwrite
+            retrieve(
+                self._datastore,
+                records,
+                os.fspath(destination),
+                transfer=transfer,
+                preserve_path=preserve_path,
+                overwrite=overwrite,
             )
         )
 

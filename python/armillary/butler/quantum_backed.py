@@ -102,7 +102,9 @@ class QuantumBackedButler(LimitedButler):
         if known is not None:
             return known
         # Written by another process since: its place follows from what it is.
-        return list(self._datastore.predict_records(ref))
+        from armillary.storage.artifacts import predict_records
+
+        return predict_records(self._datastore, ref)
 
     def get(self, ref: Any, /, *, parameters: Mapping[str, Any] | None = None, storageClass: Any = None) -> Any:
         """Read a dataset."""

@@ -44,7 +44,11 @@ def transfer_datasets(
     for run in dict.fromkeys(ref.run for ref in wanted):
         target.collections.register(run, CollectionType.RUN)
     files = [
-        FileDataset(path=source._datastore.local_path(record), refs=[ref], formatter=record.formatter)
+        FileDataset(
+            path=source._datastore._local_path(record.path) or source._datastore.uri(record),
+            refs=[ref],
+            formatter=record.formatter,
+        )
         for ref in wanted
         for record in by_id[ref.id]
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from armillary._core import DatasetRef, Registry
+    from armillary._core import DatasetRef, FileRecord, Registry
 
 __all__ = ["WriteSession"]
 
@@ -21,19 +23,32 @@ class WriteSession:
     def __init__(self, registry: Registry, datastore: Any):
         self._registry = registry
         self._datastore = datastore
-        self._written: list[Any] = []
+        self._undo: list[Callable[[], None]] = []
 
-    def write(self, refs: list[DatasetRef], prepared: list[Any], *, register: bool = True) -> None:
-        """Write prepared files, which hold the datasets `refs`; on any error nothing stays."""
+    def write(self, refs: list[DatasetRef], prepared: list[Any]) -> None:
+        """Write prepared datasets; on any error nothing stays."""
         paths = [path for item in prepared for path in item.paths]
+        undo = [partial(self._datastore.undo, item) for item in prepared]
+        self._do(refs, paths, partial(self._datastore.write_many, prepared), undo)
+
+    def ingest(self, refs: list[DatasetRef], prepared: Any) -> None:
+        """Take prepared files in; on any error nothing stays, and moved files are back where they were."""
+        from armillary.storage.file_ingest import undo_ingest
+
+        self._do(refs, prepared.paths, partial(self._datastore.ingest, prepared), [partial(undo_ingest, prepared)])
+
+    def _do(
+        self,
+        refs: list[DatasetRef],
+        paths: list[str],
+        write: Callable[[], list[FileRecord]],
+        undo: list[Callable[[], None]],
+    ) -> None:
         intent = self._registry.begin_write(self._datastore.name, paths)
         try:
-            records = []
-            for item in prepared:
-                # Only what this call wrote may be undone, so it is noted after the write succeeded.
-                records.extend(self._datastore.write(item))
-                self._written.append(item)
-            self._registry.finish_write(intent, self._datastore.name, refs, records, register=register)
+            records = write()  # undoes itself when it fails
+            self._undo.extend(undo)
+            self._registry.finish_write(intent, self._datastore.name, refs, records, register=True)
         except BaseException:
             self.undo()
             self._registry.abandon_write(intent)
@@ -41,9 +56,9 @@ class WriteSession:
 
     def adopt(self, other: WriteSession) -> None:
         """Take over what another session wrote, to be undone with this one."""
-        self._written.extend(other._written)
+        self._undo.extend(other._undo)
 
     def undo(self) -> None:
         """Remove the files that were written."""
-        while self._written:
-            self._datastore.undo(self._written.pop())
+        while self._undo:
+            self._undo.pop()()
