@@ -20,7 +20,7 @@ def fill_small_repository(butler: Butler) -> None:
     detector), all of storage class StructuredDataDict.
     """
     registry = butler.registry
-    camera = {"instrument": "Cam"}
+    camera: dict[str, Any] = {"instrument": "Cam"}
     registry.insertDimensionData(
         "instrument", {"name": "Cam", "visit_max": 1000, "exposure_max": 1000, "detector_max": 10}
     )

@@ -38,7 +38,7 @@ def rewrite_data_id(
             element = butler.dimensions[key]
             if (
                 isinstance(value, str)
-                and element.primary_key.type == "int"
+                and element.primaryKey.type == "int"
                 and not value.strip().lstrip("+-").isdigit()
             ):
                 fields.setdefault(key, {})[_alternate_name(element, value)] = value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class WriteSession:
         refs: list[DatasetRef],
         paths: list[str],
         write: Callable[[], list[FileRecord]],
-        undo: list[Callable[[], None]],
+        undo: Sequence[Callable[[], None]],
     ) -> None:
         intent = self._registry.begin_write(self._datastore.name, paths)
         try:

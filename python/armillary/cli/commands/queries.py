@@ -34,7 +34,7 @@ def query_collections(repo: str, patterns: tuple[str, ...], types: tuple[str, ..
     with Butler(repo) as butler:
         kinds = CollectionType.from_names(split_commas(types))
         names = butler.collections.query(split_commas(patterns) or "*", kinds, flatten_chains=chains == "flatten")
-        rows = []
+        rows: list[list[Any]] = []
         for name in names:
             rows.extend(tree(butler, name, 0) if chains == "tree" else flat(butler, name, chains == "table"))
         print_table(["Name", "Type"] + (["Children"] if chains == "table" else []), rows)
