@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from os import PathLike
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar, final
 
 from typing_extensions import disjoint_base
@@ -1020,3 +1021,322 @@ def skypix_envelope(system: str, level: int, region: bytes) -> list[tuple[int, i
 
 def skypix_index(system: str, level: int, x: float, y: float, z: float) -> int:
     """Index of the pixel of `htm` or `healpix` that a direction lies in."""
+
+@final
+class FileRecord:
+    """What a datastore knows of one file of a dataset.
+
+    Parameters
+    ----------
+    path
+        Below the datastore's root, or an absolute address.
+    formatter
+        The class that reads the file, by the name all clients know.
+    storage_class
+        Name of the storage class it was written with.
+    component
+        The component it holds; None for the whole dataset.
+    checksum
+        BLAKE2b-512 of its bytes in hexadecimal digits, if that was recorded.
+    file_size
+        Bytes; −1 if not known.
+
+    Examples
+    --------
+    >>> from uuid import UUID
+    >>> FileRecord(UUID(int=1), "run/a.yaml", "F", "StructuredDataDict", file_size=5)
+    FileRecord('run/a.yaml', StructuredDataDict, 5 bytes)
+    """
+
+    def __new__(
+        cls,
+        dataset_id: uuid.UUID | str,
+        path: str,
+        formatter: str,
+        storage_class: str,
+        component: str | None = None,
+        checksum: str | None = None,
+        file_size: int = -1,
+    ) -> FileRecord: ...
+    @property
+    def dataset_id(self) -> uuid.UUID: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def formatter(self) -> str: ...
+    @property
+    def storage_class(self) -> str: ...
+    @property
+    def component(self) -> str | None: ...
+    @property
+    def checksum(self) -> str | None: ...
+    @property
+    def file_size(self) -> int: ...
+    @property
+    def shared(self) -> bool:
+        """For trashed files: whether a dataset that is not trashed uses the same file."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Registry:
+    """The database of one repository; safe to use from many threads.
+
+    Every method that changes something is one transaction: all of it happens or nothing. Between `begin` and `commit`
+    it is one step of the transaction of the calling thread; other threads that write wait until that ends.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/gen3.sqlite3"
+    >>> Registry.create(path, DimensionUniverse())
+    >>> registry = Registry.open(path, writeable=True)
+    >>> registry.register_collection("u/me", 1)
+    True
+    >>> registry.collection("u/me")
+    ('u/me', 1, None, ())
+    """
+
+    @staticmethod
+    def create(path: str | PathLike[str], universe: DimensionUniverse) -> None:
+        """Make a repository database. Raises `SchemaAlreadyDefinedError` where tables are already."""
+
+    @staticmethod
+    def open(path: str | PathLike[str], *, writeable: bool) -> Registry:
+        """Open a repository database.
+
+        Raises
+        ------
+        MissingDatabaseTableError
+            If the file is no repository database.
+        IncompatibleVersionError, ManagerMismatchError, MissingManagerError
+            If it is one that would be misunderstood.
+        """
+
+    @property
+    def universe(self) -> DimensionUniverse: ...
+    @property
+    def writeable(self) -> bool: ...
+    @property
+    def path(self) -> str: ...
+    def close(self) -> None:
+        """Give the files back; later calls fail or open them again."""
+
+    def begin(self) -> None:
+        """Begin a transaction, or a level of the one this thread has; nothing is locked before the first write."""
+
+    def commit(self) -> None:
+        """Keep the innermost level; the outermost one is then on disk."""
+
+    def rollback(self) -> None:
+        """Undo the innermost level."""
+
+    def row_counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+
+    def register_collection(self, name: str, kind: int, doc: str | None = None) -> bool:
+        """Make a collection of kind 1 (RUN), 2 (TAGGED), 3 (CHAINED) or 4 (CALIBRATION); false if the name exists."""
+
+    def collection(self, name: str) -> tuple[str, int, str | None, tuple[str, ...]]:
+        """Name, kind, documentation and children. Raises `MissingCollectionError`."""
+
+    def query_collections(
+        self,
+        patterns: Sequence[str] | None = None,
+        kinds: Sequence[int] | None = None,
+        *,
+        flatten_chains: bool = False,
+        include_chains: bool | None = None,
+        dataset_type: str | None = None,
+    ) -> list[str]:
+        """Names of collections: those that fit the patterns, in their order, or all, in the order they were made."""
+
+    def flatten_collections(self, names: Sequence[str]) -> list[str]:
+        """The collections that are no chains behind these names, in search order, each once."""
+
+    def parents(self, name: str) -> list[str]:
+        """The chains a collection is a child of."""
+
+    def check_not_chained(self, names: Sequence[str]) -> None:
+        """Raise `OrphanedRecordError` if one is a child of a chain that is not among them; names the chains."""
+
+    def set_collection_doc(self, name: str, doc: str | None) -> None: ...
+    def set_chain(self, parent: str, children: Sequence[str]) -> None:
+        """Replace all children. Raises `CollectionCycleError`, `CollectionTypeError` if `parent` is no chain."""
+
+    def extend_chain(self, parent: str, children: Sequence[str]) -> None: ...
+    def prepend_chain(self, parent: str, children: Sequence[str]) -> None: ...
+    def remove_from_chain(self, parent: str, children: Sequence[str]) -> None: ...
+    def remove_collection(self, name: str) -> None:
+        """Remove a collection. Raises `OrphanedRecordError` if chains have it, or a RUN still has files."""
+
+    def collection_summary(self, name: str) -> tuple[list[str], dict[str, list[str]]]:
+        """Dataset types a collection may hold, and values of the governors of its datasets."""
+
+    def refresh_summaries(self) -> int:
+        """Forget dataset types that collections no longer hold; say how many."""
+
+    def register_dataset_type(self, dataset_type: DatasetType) -> bool:
+        """Register a dataset type; false if it is registered. Raises `ConflictingDefinitionError` if differently."""
+
+    def dataset_type(self, name: str) -> DatasetType:
+        """The dataset type, or component, of this name. Raises `MissingDatasetTypeError` with the nearest name."""
+
+    def query_dataset_types(self, patterns: Sequence[str] | None = None) -> list[DatasetType]:
+        """Dataset types whose names fit; names that no dataset type has are left out."""
+
+    def remove_dataset_type(self, name: str) -> None:
+        """Remove a dataset type. Raises `OrphanedRecordError` while it has datasets."""
+
+    def insert_records(
+        self,
+        element: str,
+        rows: Iterable[DimensionRecord | Mapping[str, Any]],
+        *,
+        replace: bool = False,
+        skip_existing: bool = False,
+    ) -> None:
+        """Insert dimension records, all or none.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            If a record exists and neither `replace` nor `skip_existing` is set.
+        DataIdValueError
+            If a record names one that does not exist; says which.
+        """
+
+    def sync_record(
+        self, element: str, row: DimensionRecord | Mapping[str, Any], *, update: bool = False
+    ) -> bool | dict[str, Any]:
+        """Insert a record (true), or find it there (false), or change it and return the old values of what differed.
+
+        Raises `ConflictingDefinitionError` if it differs and `update` is not set.
+        """
+
+    def expand_data_id(self, data_id: _DataId) -> DataCoordinate:
+        """The data ID with the values of all its dimensions and their records.
+
+        Raises
+        ------
+        DataIdValueError
+            If there is no such record; lists what there is.
+        InconsistentDataIdError
+            If the records contradict the data ID.
+        """
+
+    def expand_data_ids(self, ids: Sequence[_DataId]) -> list[DataCoordinate]:
+        """As `expand_data_id`, reading each record once."""
+
+    def insert_datasets(
+        self,
+        dataset_type: DatasetType | str,
+        run: str,
+        data_ids: Sequence[_DataId],
+        *,
+        ids: Sequence[uuid.UUID] | None = None,
+        mode: int = 0,
+    ) -> list[DatasetRef]:
+        """Enter new datasets into a run.
+
+        Parameters
+        ----------
+        mode
+            How ids are made: 0 never the same twice, 1 from dataset type and data ID, 2 from these and the run.
+        """
+
+    def import_datasets(self, refs: Sequence[DatasetRef]) -> list[DatasetRef]:
+        """Enter datasets with the ids they have; pass over those that are there, refuse contradictions."""
+
+    def find_dataset(
+        self,
+        dataset_type: str,
+        data_id: _DataId,
+        collections: Sequence[str],
+        *,
+        timespan: Timespan | None = None,
+    ) -> DatasetRef | None:
+        """The dataset in the first collection that has one.
+
+        In CALIBRATION collections it must be valid at some time of `timespan`. Raises `CalibrationLookupError` if
+        several are.
+        """
+
+    def find_records(
+        self,
+        dataset_type: str,
+        data_id: _DataId,
+        collections: Sequence[str],
+        *,
+        timespan: Timespan | None = None,
+        table: str = "file_datastore_records",
+    ) -> tuple[DatasetRef, list[FileRecord]] | None:
+        """As `find_dataset`, with the records of its files, in one statement."""
+
+    def get_dataset(self, id: uuid.UUID | str) -> DatasetRef | None: ...
+    def get_datasets(self, ids: Sequence[uuid.UUID | str]) -> list[DatasetRef | None]: ...
+    def run_dataset_ids(self, run: str) -> list[uuid.UUID]: ...
+    def remove_datasets(self, refs: Sequence[DatasetRef]) -> None:
+        """Remove datasets without files. Raises `OrphanedRecordError` if one has some, and then removes none."""
+
+    def associate(self, collection: str, refs: Sequence[DatasetRef]) -> None:
+        """Put datasets into a TAGGED collection, which has at most one for each data ID of a dataset type."""
+
+    def disassociate(self, collection: str, refs: Sequence[DatasetRef]) -> None: ...
+    def certify(self, collection: str, refs: Sequence[DatasetRef], timespan: Timespan) -> None:
+        """Make datasets valid for a time. Raises `ConflictingDefinitionError` where others are valid then."""
+
+    def decertify(
+        self,
+        collection: str,
+        dataset_type: str,
+        timespan: Timespan,
+        data_ids: Sequence[_DataId] | None = None,
+    ) -> None:
+        """End the validity of datasets during a time; what lies before and after stays."""
+
+    def dataset_associations(
+        self, dataset_type: str, collections: Sequence[str], kinds: Sequence[int] | None = None
+    ) -> list[tuple[DatasetRef, str, Timespan | None]]:
+        """Every membership of datasets of a type, with the time of validity in CALIBRATION collections."""
+
+    def prepare_datastore(self, table: str = "file_datastore_records") -> None:
+        """Make the tables of a datastore, if they are not there."""
+
+    def begin_write(self, datastore_name: str, paths: Sequence[str]) -> int:
+        """Announce files that are about to be written; returns the number of the intent."""
+
+    def finish_write(
+        self,
+        intent: int | None,
+        datastore_name: str,
+        refs: Sequence[DatasetRef],
+        records: Sequence[FileRecord],
+        *,
+        register: bool,
+        table: str = "file_datastore_records",
+    ) -> None:
+        """Enter written datasets, their locations and files, and take the intent away: one transaction."""
+
+    def abandon_write(self, intent: int) -> None:
+        """Take an intent away after its files were removed."""
+
+    def stale_intents(self, table: str = "file_datastore_records") -> list[tuple[int, str, list[str]]]:
+        """Intents of processes on this machine that no longer run: number, datastore, files that no record names."""
+
+    def records(self, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records") -> list[FileRecord]: ...
+    def locations(self, ids: Sequence[uuid.UUID], datastore_name: str | None = None) -> dict[uuid.UUID, list[str]]:
+        """Names of the datastores that have each dataset; datasets in none are left out."""
+
+    def trash(self, datastore_name: str, ids: Sequence[uuid.UUID | str], *, purge: bool) -> None:
+        """Mark the files of datasets for deletion; `purge` removes the datasets, too."""
+
+    def trashed(self, datastore_name: str, *, table: str = "file_datastore_records") -> list[FileRecord]:
+        """The files marked for deletion."""
+
+    def empty_trash(
+        self, datastore_name: str, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records"
+    ) -> None:
+        """Forget the records of trashed datasets whose files are gone."""

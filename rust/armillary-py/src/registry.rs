@@ -258,7 +258,7 @@ impl PyRegistry {
         Ok(found.map(|(found, _)| found))
     }
 
-    #[pyo3(signature = (dataset_type, data_id, collections, *, timespan = None, table = armillary_registry::FILE_RECORDS))]
+    #[pyo3(signature = (dataset_type, data_id, collections, *, timespan = None, table = "file_datastore_records"))]
     fn find_records(
         &self,
         py: Python<'_>,
@@ -335,7 +335,7 @@ impl PyRegistry {
 
     // -- what datastores keep
 
-    #[pyo3(signature = (table = armillary_registry::FILE_RECORDS))]
+    #[pyo3(signature = (table = "file_datastore_records"))]
     fn prepare_datastore(&self, py: Python<'_>, table: &str) -> PyResult<()> {
         enter(py, || self.registry.prepare_datastore(table))
     }
@@ -344,7 +344,7 @@ impl PyRegistry {
         enter(py, || self.registry.begin_write(datastore_name, &paths))
     }
 
-    #[pyo3(signature = (intent, datastore_name, refs, records, *, register, table = armillary_registry::FILE_RECORDS))]
+    #[pyo3(signature = (intent, datastore_name, refs, records, *, register, table = "file_datastore_records"))]
     #[expect(clippy::too_many_arguments, reason = "one call carries all rows of a write")]
     fn finish_write(
         &self,
@@ -365,13 +365,13 @@ impl PyRegistry {
         enter(py, || self.registry.abandon_write(intent))
     }
 
-    #[pyo3(signature = (table = armillary_registry::FILE_RECORDS))]
+    #[pyo3(signature = (table = "file_datastore_records"))]
     fn stale_intents(&self, py: Python<'_>, table: &str) -> PyResult<Vec<(i64, String, Vec<String>)>> {
         let stale = enter(py, || self.registry.stale_intents(table))?;
         Ok(stale.into_iter().map(|intent| (intent.id, intent.datastore_name, intent.orphans)).collect())
     }
 
-    #[pyo3(signature = (ids, *, table = armillary_registry::FILE_RECORDS))]
+    #[pyo3(signature = (ids, *, table = "file_datastore_records"))]
     fn records(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, table: &str) -> PyResult<Vec<PyFileRecord>> {
         let ids = datastore::ids(&ids)?;
         let found = enter(py, || self.registry.file_records(table, &ids))?;
@@ -394,13 +394,13 @@ impl PyRegistry {
         enter(py, || self.registry.trash(datastore_name, &ids, purge))
     }
 
-    #[pyo3(signature = (datastore_name, *, table = armillary_registry::FILE_RECORDS))]
+    #[pyo3(signature = (datastore_name, *, table = "file_datastore_records"))]
     fn trashed(&self, py: Python<'_>, datastore_name: &str, table: &str) -> PyResult<Vec<PyFileRecord>> {
         let found = enter(py, || self.registry.trashed(datastore_name, table))?;
         Ok(found.into_iter().map(PyFileRecord::from).collect())
     }
 
-    #[pyo3(signature = (datastore_name, ids, *, table = armillary_registry::FILE_RECORDS))]
+    #[pyo3(signature = (datastore_name, ids, *, table = "file_datastore_records"))]
     fn empty_trash(
         &self,
         py: Python<'_>,
