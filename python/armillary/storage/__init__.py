@@ -1,96 +1,61 @@
-"""Where datasets are kept: storage classes, formatters, file names and datastores."""
+"""Where datasets are kept: storage classes, formatters, file names and datastores.
+
+Nothing heavy is imported here: each name below loads its module when it is first asked for.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from armillary import _core
 
-if TYPE_CHECKING:
-    from armillary.storage.delegate import StorageClassDelegate
-    from armillary.storage.file_dataset import FileDataset
-    from armillary.storage.file_datastore import FileDatastore
-    from armillary.storage.formatter import FormatterV2
-    from armillary.storage.in_memory_datastore import InMemoryDatastore
-    from armillary.storage.masked_image import Box, MaskedImage
-    from armillary.storage.storage_class import StorageClass, StorageClassFactory
-
-_MODULE_OF = {
+_PLACES = {
     "Box": "masked_image",
+    "ButlerLogRecord": "log_records",
+    "ButlerLogRecords": "log_records",
+    "DatasetComponent": "delegate",
+    "DatasetProvenance": "provenance",
     "FileDataset": "file_dataset",
     "FileDatastore": "file_datastore",
+    "FileDescriptor": "location",
+    "FileRecord": "file_record",
+    "FileTemplate": "file_template",
+    "FileTemplates": "file_template",
+    "Formatter": "formatter",
+    "FormatterV1inV2": "formatter",
     "FormatterV2": "formatter",
+    "Image": "masked_image",
     "InMemoryDatastore": "in_memory_datastore",
+    "Location": "location",
     "MaskedImage": "masked_image",
+    "Measurement": "metrics",
+    "MetricMeasurementBundle": "metrics",
     "StorageClass": "storage_class",
     "StorageClassDelegate": "delegate",
     "StorageClassFactory": "storage_class",
+    "find_storage_class": "storage_class",
+    "trust_module": "named_objects",
 }
-
-__all__ = [
-    "Box",
-    "FileDataset",
-    "FileDatastore",
-    "FormatterV2",
-    "InMemoryDatastore",
-    "MaskedImage",
-    "StorageClass",
-    "StorageClassDelegate",
-    "StorageClassFactory",
-    "make_datastore",
-    "storage_class_factory",
-]
+__all__ = sorted(_PLACES)
 
 
 def __getattr__(name: str) -> Any:
-    module = _MODULE_OF.get(name)
-    if module is None:
+    place = _PLACES.get(name)
+    if place is None:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+    return getattr(importlib.import_module(f"{__name__}.{place}"), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*globals(), *__all__]
 
 
-def storage_class_factory() -> StorageClassFactory:
-    """All storage classes that the process knows.
-
-    >>> storage_class_factory().getStorageClass("StructuredDataDict").pytype
-    <class 'dict'>
-    """
-    from armillary.storage.storage_class import process_storage_classes
-
-    return process_storage_classes()
-
-
-def _resolve(name: str) -> StorageClass:
+def _find_storage_class(name: str) -> Any:
     from armillary.storage.storage_class import find_storage_class
 
     return find_storage_class(name)
 
 
-def make_datastore(config: Any, butler_root: str | None, *, universe: Any, writeable: bool) -> FileDatastore:
-    """Make the datastore that a repository's configuration describes.
-
-    Raises
-    ------
-    ConfigurationError
-        If its class is not one that can be made.
-    """
-    from armillary.errors import ConfigurationError
-    from armillary.storage.file_datastore import FileDatastore
-    from armillary.storage.storage_class import process_storage_classes
-
-    process_storage_classes([config["storageClasses"]] if "storageClasses" in config else [])
-    name = str(config[".datastore.cls"])
-    if not name.endswith(".FileDatastore"):
-        raise ConfigurationError(f"a datastore of class `{name}` cannot be made; only FileDatastore can")
-    return FileDatastore(config, butler_root, universe=universe, writeable=writeable)
-
-
-# Dataset types find their storage classes here.
-_core.set_storage_class_resolver(_resolve)
+# Dataset types know their storage class by name; this is how they get the object.
+_core.set_storage_class_resolver(_find_storage_class)
