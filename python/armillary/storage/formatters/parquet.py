@@ -178,6 +178,8 @@ class ParquetFormatter(FormatterV2):
         if isinstance(found, pa.Schema):
             pq.write_metadata(found, sink)
         else:
+            if not found.schema.metadata:  # the peer cannot read a table without any
+                found = found.replace_schema_metadata({ROW_COUNT_KEY: str(found.num_rows)})
             pq.write_table(found, sink, row_group_size=compute_row_group_size(found.schema))
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
