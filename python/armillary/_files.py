@@ -7,9 +7,21 @@ import errno
 import os
 import secrets
 import threading
+import zlib
 from collections.abc import Callable, Iterable
 
-__all__ = ["TEMPORARY_PREFIX", "file_checksum", "publish", "sync_directory", "temporary_path", "write_temporary"]
+__all__ = [
+    "TEMPORARY_PREFIX",
+    "abandoned_files",
+    "file_checksum",
+    "finish_temporary",
+    "make_folder",
+    "publish",
+    "sync_directory",
+    "temporary_path",
+    "unlink_all",
+    "write_temporary",
+]
 
 TEMPORARY_PREFIX = ".armillary-"
 _lock = threading.Lock()
@@ -33,7 +45,37 @@ def temporary_path(target: str, extension: str = "") -> str:
     'a/.armillary-'
     """
     folder = os.path.dirname(target)
-    return os.path.join(folder, f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{extension}")
+    return os.path.join(folder, f"{TEMPORARY_PREFIX}{_host_mark()}-{os.getpid()}-{secrets.token_hex(6)}{extension}")
+
+
+def _host_mark() -> str:
+    """Something short that differs between machines which share a disk."""
+    return f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+
+
+def abandoned_files(folder: str) -> list[str]:
+    """Temporary files in a folder whose writer on this machine is dead."""
+    found = []
+    beginning = f"{TEMPORARY_PREFIX}{_host_mark()}-"
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    for name in names:
+        process = name.removeprefix(beginning).partition("-")[0]
+        if name.startswith(beginning) and process.isdigit() and not _is_alive(int(process)):
+            found.append(os.path.join(folder, name))
+    return found
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def make_folder(folder: str) -> None:

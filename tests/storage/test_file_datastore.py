@@ -1,4 +1,5 @@
 import stat
+import subprocess
 import time
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from astropy.table import Table
 import armillary._files as files
 from armillary.config import ButlerConfig
 from armillary.errors import (
+    ConfigurationError,
     DatasetTypeNotSupportedError,
     FileIntegrityError,
     UnknownParameterError,
@@ -19,7 +21,7 @@ from armillary.errors import (
 from armillary.storage.file_dataset import FileDataset
 from armillary.storage.file_datastore import FileDatastore
 from armillary.storage.file_record import FileRecord
-from armillary.storage.storage_class import process_storage_classes
+from armillary.storage.storage_class import storage_class_factory
 
 YAML = "lsst.daf.butler.formatters.yaml.YamlFormatter"
 
@@ -247,16 +249,8 @@ def test_constraints_decide_what_is_taken(make_datastore, make_ref):
 
 @pytest.fixture
 def composite():
-    process_storage_classes(
-        [
-            {
-                "PairOfDicts": {
-                    "pytype": "dict",
-                    "components": {"left": "StructuredDataDict", "right": "StructuredDataDict"},
-                }
-            }
-        ]
-    )
+    parts = {"left": "StructuredDataDict", "right": "StructuredDataDict"}
+    storage_class_factory().addFromConfig({"PairOfDicts": {"pytype": "dict", "components": parts}})
     return "PairOfDicts"
 
 
@@ -284,8 +278,7 @@ class TestIngest:
         return path
 
     def take(self, datastore, path, ref, transfer, **options):
-        prepared = datastore.prepare_ingest([FileDataset(path, [ref])], transfer, **options)
-        return datastore.ingest(prepared)
+        return datastore.write_many(datastore.prepare_ingest([FileDataset(path, [ref])], transfer, **options))
 
     @pytest.mark.parametrize("transfer", ["copy", "move", "link", "hardlink", "symlink", "relsymlink", "auto"])
     def test_transferred(self, datastore, make_ref, source, transfer):
@@ -359,14 +352,14 @@ class TestIngest:
         )
         other.unlink()
         with pytest.raises(OSError, match="other"):
-            datastore.ingest(prepared)
+            datastore.write_many(prepared)
         assert source.exists()
         assert files_below(datastore.root) == []
 
     def test_several_datasets_in_one_file(self, datastore, make_ref, source):
         refs = [make_ref("StructuredDataDict"), make_ref("StructuredDataDict", name="second")]
         prepared = datastore.prepare_ingest([FileDataset(source, refs)], "copy", record_validation_info=False)
-        records = datastore.ingest(prepared)
+        records = datastore.write_many(prepared)
         assert {record.path for record in records} == {"run/thing/thing_run.yaml"}
         assert [record.file_size for record in records] == [-1, -1]
 
@@ -403,3 +396,106 @@ def test_small_datasets_cost_little(make_datastore, make_ref, monkeypatch):
     print(f"put {(written - begin) / 200 * 1e3:.3f} ms, get {(read - written) / 200 * 1e3:.3f} ms of CPU")
     assert (written - begin) / 200 < 1.5e-3
     assert (read - written) / 200 < 0.6e-3
+
+
+def test_predicted_records_are_those_of_a_write(datastore, make_ref):
+    ref = make_ref("StructuredDataDict")
+    (predicted,) = datastore.predict_records(ref)
+    assert str(datastore.predict_uri(ref)) == f"file://{datastore.root}/run/thing/thing_run.yaml#predicted"
+    (record,) = put(datastore, {"a": 1}, ref)
+    assert (predicted.path, predicted.formatter, predicted.file_size) == (record.path, record.formatter, -1)
+    assert datastore.get(ref, [predicted]) == {"a": 1}
+
+
+def test_a_predicted_file_is_replaced_on_request(datastore, make_ref):
+    ref = make_ref("StructuredDataDict")
+    put(datastore, {"a": 1}, ref)
+    (record,) = datastore.write(datastore.prepare({"a": 2}, ref, overwrite=True))
+    assert record.path == "run/thing/thing_run.yaml"
+    assert datastore.get(ref, [record]) == {"a": 2}
+    assert len(files_below(datastore.root)) == 1
+
+
+def test_what_a_killed_writer_left_is_removed(datastore, make_ref):
+    (kept,) = put(datastore, 1, make_ref("int", name="kept"))
+    (orphan,) = put(datastore, 1, make_ref("int", name="orphan"))
+    folder = Path(datastore.root, orphan.path).parent
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    mark = Path(files.temporary_path("x")).name.rsplit("-", 2)[0]
+    half = folder / f"{mark}-{dead.pid}-0123456789ab.json"
+    live = folder / Path(files.temporary_path("x")).name
+    half.write_text("{")
+    live.write_text("{")
+    datastore.recover([orphan.path, "never/was.json"])
+    assert files_below(datastore.root) == sorted([kept.path, str(live.relative_to(datastore.root))])
+    with pytest.raises(UnsafePathError):
+        datastore.recover(["../x"])
+
+
+class TestCopies:
+    @pytest.fixture
+    def stored(self, datastore, make_ref):
+        refs = [make_ref("StructuredDataDict", name=name) for name in ("a", "b")]
+        return refs, [record for ref in refs for record in put(datastore, {"n": ref.datasetType.name}, ref)]
+
+    def test_retrieved_with_and_without_folders(self, datastore, stored, tmp_path):
+        _, records = stored
+        copies = datastore.retrieve(records, str(tmp_path / "new/out"))
+        assert [Path(one).read_text() for one in copies] == ["n: a\n", "n: b\n"]
+        assert files_below(tmp_path / "new/out") == ["run/a/a_run.yaml", "run/b/b_run.yaml"]
+        datastore.retrieve(records, str(tmp_path / "flat"), preserve_path=False, transfer="symlink")
+        assert files_below(tmp_path / "flat") == ["a_run.yaml", "b_run.yaml"]
+        with pytest.raises(FileExistsError, match="already exists"):
+            datastore.retrieve(records, str(tmp_path / "flat"), preserve_path=False)
+        datastore.retrieve(records, str(tmp_path / "flat"), preserve_path=False, overwrite=True)
+        with pytest.raises(ValueError, match="`teleport`"):
+            datastore.retrieve(records, str(tmp_path / "x"), transfer="teleport")
+        datastore.remove([records[0].path])
+        with pytest.raises(FileNotFoundError, match="a_run"):
+            datastore.retrieve(records, str(tmp_path / "y"))
+
+    def test_exported(self, datastore, stored, tmp_path, make_ref):
+        refs, records = stored
+        described = datastore.export([*refs, make_ref("int", name="none")], records, None, None)
+        assert [(ref, one.path) for ref, one in described] == list(
+            zip(refs, ["run/a/a_run.yaml", "run/b/b_run.yaml"], strict=True)
+        )
+        assert described[0][1].formatter == YAML
+        assert datastore.export(refs, records, str(tmp_path), "direct")[0][1].path.startswith("file:///")
+        assert datastore.export(refs, records, str(tmp_path / "out"), "copy")[1][1].path == "run/b/b_run.yaml"
+        assert files_below(tmp_path / "out") == ["run/a/a_run.yaml", "run/b/b_run.yaml"]
+
+    def test_a_split_dataset_is_not_exported(self, make_datastore, make_ref, composite):
+        datastore = make_datastore({"composites": {"disassembled": {composite: True}}})
+        ref = make_ref(composite)
+        records = put(datastore, {"left": {}, "right": {}}, ref)
+        with pytest.raises(NotImplementedError, match="several files"):
+            datastore.export([ref], records, None, None)
+
+
+def test_the_configured_kind_of_datastore_is_made(tmp_path, universe, shared_path):
+    from armillary.storage.datastore import make_datastore
+
+    chain = ButlerConfig(
+        {
+            "datastore": {
+                "cls": "lsst.daf.butler.datastores.chainedDatastore.ChainedDatastore",
+                "datastores": [
+                    {"cls": "lsst.daf.butler.datastores.inMemoryDatastore.InMemoryDatastore"},
+                    {"cls": "lsst.daf.butler.datastores.fileDatastore.FileDatastore", "root": "<butlerRoot>/files_1"},
+                ],
+            }
+        }
+    )
+    assert (
+        make_datastore(chain, str(tmp_path), universe=universe, writeable=True).name
+        == "FileDatastore@<butlerRoot>/files_1"
+    )
+    own = ButlerConfig({"storageClasses": {"MadeUpForThisTest": {"pytype": "dict"}}})
+    assert make_datastore(own, str(tmp_path), universe=universe, writeable=True).root == str(tmp_path / "datastore")
+    assert "MadeUpForThisTest" in storage_class_factory()
+    chain[".datastore.datastores.0"] = chain[".datastore.datastores.1"]
+    for bad in (chain, ButlerConfig({"datastore": {"cls": "some.OtherDatastore"}})):
+        with pytest.raises(ConfigurationError, match="can"):
+            make_datastore(bad, str(tmp_path), universe=universe, writeable=True)

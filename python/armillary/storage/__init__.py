@@ -35,6 +35,8 @@ _PLACES = {
     "StorageClassDelegate": "delegate",
     "StorageClassFactory": "storage_class",
     "find_storage_class": "storage_class",
+    "make_datastore": "datastore",
+    "storage_class_factory": "storage_class",
     "trust_module": "named_objects",
 }
 __all__ = sorted(_PLACES)

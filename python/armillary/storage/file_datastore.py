@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from armillary._files import (
+    abandoned_files,
     file_checksum,
     finish_temporary,
     publish,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from lsst.resources import ResourcePath
 
     from armillary.storage.file_dataset import FileDataset
-    from armillary.storage.file_ingest import PreparedIngest
+    from armillary.storage.file_ingest import PreparedFile
 
 __all__ = ["DURABILITY_VARIABLE", "FileDatastore", "PreparedWrite"]
 
@@ -61,6 +62,7 @@ class PreparedWrite:
 
     ref: Any
     parts: list[_Part]
+    overwrite: bool = False
     written: list[str] = field(default_factory=list)
 
     @property
@@ -140,14 +142,34 @@ class FileDatastore:
         )
         return self._path(ref, component, formatter)
 
+    def predict_records(self, ref: Any) -> list[FileRecord]:
+        """The records a dataset would get if it were written now; sizes are not known (-1)."""
+        storage_class = find_storage_class(str(ref.datasetType.storageClass_name))
+        names: list[str | None] = [None]
+        if storage_class.isComposite() and self.composites.splits(ref.datasetType, ref.dataId.get("instrument")):
+            names = list(storage_class.components)
+        records = []
+        for name in names:
+            own = storage_class if name is None else storage_class.component(name)
+            entry = self.formatterFactory.find(ref, name, own.name)
+            records.append(FileRecord(ref.id, self.path_for(ref, name), entry.name, own.name, name, None, -1))
+        return records
+
+    def predict_uri(self, ref: Any) -> ResourcePath:
+        """The URI the file of a dataset would get; it ends in `#predicted`."""
+        return resource_path(str(self.uri(self.path_for(ref))) + "#predicted")
+
     def _path(self, ref: Any, component: str | None, formatter: FormatterV2) -> str:
         template = self.templates.getTemplate(ref, component)
         return template.format(ref, component) + formatter.get_write_extension()
 
     # Writing
 
-    def prepare(self, obj: Any, ref: Any, *, provenance: Any = None) -> PreparedWrite:
+    def prepare(self, obj: Any, ref: Any, *, provenance: Any = None, overwrite: bool = False) -> PreparedWrite:
         """Check and convert an object and choose formatters and paths; nothing is written.
+
+        With `overwrite` a file of the same name is replaced: for writers whose paths were predicted, where an earlier
+        attempt may have left one. Otherwise a name that is taken is never used again.
 
         Raises `TypeError` if the object is not of the dataset's storage class and cannot be converted,
         `DatasetTypeNotSupportedError` if this datastore does not take it.
@@ -161,13 +183,24 @@ class FileDatastore:
         if storage_class.isComposite() and self.composites.splits(dataset_type, ref.dataId.get("instrument")):
             whole = storage_class.coerce_type(obj)
             pieces = storage_class.delegate().disassemble(whole)
-            parts = [self._part(one.component, ref, one.storageClass, name, provenance) for name, one in pieces.items()]
+            parts = [
+                self._part(one.component, ref, one.storageClass, name, provenance, overwrite)
+                for name, one in pieces.items()
+            ]
             if not parts:
                 raise DatasetTypeNotSupportedError(f"the object for {ref} has no components to store")
-            return PreparedWrite(ref, parts)
-        return PreparedWrite(ref, [self._part(obj, ref, storage_class, None, provenance)])
+            return PreparedWrite(ref, parts, overwrite)
+        return PreparedWrite(ref, [self._part(obj, ref, storage_class, None, provenance, overwrite)], overwrite)
 
-    def _part(self, obj: Any, ref: Any, storage_class: StorageClass, component: str | None, provenance: Any) -> _Part:
+    def _part(
+        self,
+        obj: Any,
+        ref: Any,
+        storage_class: StorageClass,
+        component: str | None,
+        provenance: Any,
+        overwrite: bool,
+    ) -> _Part:
         entry = self.formatterFactory.find(ref, component, storage_class.name)
         descriptor = FileDescriptor(Location(self.root, ""), storage_class, component=component)
         formatter = make_formatter(
@@ -176,7 +209,7 @@ class FileDatastore:
         if not formatter.can_accept(obj):
             obj = storage_class.coerce_type(obj)
         path = self._path(ref, component, formatter)
-        if os.path.lexists(os.path.join(self.root, path)):
+        if not overwrite and os.path.lexists(os.path.join(self.root, path)):
             # Two data IDs can have one file name once their values are made fit for it; the second gets its id.
             extension = formatter.get_write_extension()
             stem = path[: len(path) - len(extension)]
@@ -185,25 +218,28 @@ class FileDatastore:
         value = formatter.add_provenance(obj, provenance=provenance)
         return _Part(value, component, storage_class.name, formatter, entry.name, path)
 
-    def write(self, prepared: PreparedWrite) -> list[FileRecord]:
-        """Write the files of one dataset; they are whole and will stay when this returns.
+    def write(self, prepared: PreparedWrite | PreparedFile) -> list[FileRecord]:
+        """Write the files of one dataset, or transfer an ingested one; they are whole and will stay on return.
 
         Raises `RuntimeError` naming dataset and formatter if the object cannot be written; nothing is left then.
         """
         return self.write_many([prepared])
 
-    def write_many(self, batch: Sequence[PreparedWrite]) -> list[FileRecord]:
+    def write_many(self, batch: Sequence[PreparedWrite | PreparedFile]) -> list[FileRecord]:
         """Write the files of several datasets; folders are made to stay once for all of them."""
+        from armillary.storage.file_ingest import write_file
+
         self._check_writeable()
-        records = []
-        folders: dict[str, None] = {}
+        records: list[FileRecord] = []
         try:
             for prepared in batch:
-                for part in prepared.parts:
-                    records.append(self._write_part(part, prepared))
-                    folders[os.path.dirname(prepared.written[-1])] = None
+                if isinstance(prepared, PreparedWrite):
+                    records.extend([self._write_part(part, prepared) for part in prepared.parts])
+                else:
+                    records.extend(write_file(self, prepared))
             if self.durable:
-                for folder in folders:
+                written = (os.path.join(self.root, path) for prepared in batch for path in prepared.paths)
+                for folder in dict.fromkeys(map(os.path.dirname, written)):
                     sync_directory(folder)
         except BaseException:
             for prepared in batch:
@@ -217,7 +253,7 @@ class FileDatastore:
         try:
             size = self._write_temporary(part, temporary)
             checksum = file_checksum(temporary) if self.checksums else None
-            publish(temporary, target)
+            publish(temporary, target, overwrite=prepared.overwrite)
         except (OSError, MemoryError):
             unlink_all([temporary])
             raise
@@ -253,10 +289,15 @@ class FileDatastore:
         formatter.write_path(part.value, temporary)
         return finish_temporary(temporary, durable=self.durable)
 
-    def undo(self, prepared: PreparedWrite) -> None:
-        """Remove what `write` made."""
-        unlink_all(prepared.written)
-        prepared.written.clear()
+    def undo(self, prepared: PreparedWrite | PreparedFile) -> None:
+        """Remove what `write` made; a moved file goes back."""
+        if isinstance(prepared, PreparedWrite):
+            unlink_all(prepared.written)
+            prepared.written.clear()
+            return
+        from armillary.storage.file_ingest import undo_file
+
+        undo_file(prepared)
 
     def _check_writeable(self) -> None:
         if not self.writeable:
@@ -421,6 +462,10 @@ class FileDatastore:
 
     # Files
 
+    def local_path(self, record: FileRecord) -> str:
+        """Where a file is: its path on this machine, otherwise its URI."""
+        return self._local_path(record.path) or str(self.uri(record))
+
     def _local_path(self, record_path: str) -> str | None:
         """The operating system path of a stored path, without a zip member; None on another machine."""
         location = self._location(record_path.partition(_ZIP_MARK)[0])
@@ -453,23 +498,49 @@ class FileDatastore:
             if "://" not in path:
                 unlink_all([os.path.join(self.root, safe_relative_path(path))])
 
-    # Ingest
+    def recover(self, orphans: Iterable[str]) -> None:
+        """Remove what a killed writer left: files without rows, by stored path, and half-written ones beside them."""
+        self._check_writeable()
+        paths = [os.path.join(self.root, safe_relative_path(path)) for path in orphans if "://" not in path]
+        unlink_all(paths)
+        for folder in dict.fromkeys(map(os.path.dirname, paths)):
+            unlink_all(abandoned_files(folder))
+
+    # Ingest, export and copies
 
     def prepare_ingest(
-        self, files: Iterable[FileDataset], transfer: str | None = "auto", *, record_validation_info: bool = True
-    ) -> PreparedIngest:
-        """Check files and choose where they go; nothing is moved. See `armillary.storage.file_ingest`."""
+        self, files: Iterable[FileDataset], transfer: str | None = "auto", record_validation_info: bool = True
+    ) -> list[PreparedFile]:
+        """Check files and choose where they go; nothing is moved. `write` and `undo` take each item of the list.
+
+        See `armillary.storage.file_ingest.prepare_ingest` for the transfer modes and errors.
+        """
         from armillary.storage.file_ingest import prepare_ingest
 
         self._check_writeable()
         return prepare_ingest(self, files, transfer, record_validation_info=record_validation_info)
 
-    def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
-        """Transfer prepared files and return their records; on failure, what was made is removed."""
-        from armillary.storage.file_ingest import ingest
+    def retrieve(
+        self,
+        records: Iterable[FileRecord],
+        destination: str,
+        *,
+        transfer: str = "auto",
+        preserve_path: bool = True,
+        overwrite: bool = False,
+    ) -> list[str]:
+        """Copy files of datasets to a directory; returns the paths of the copies."""
+        from armillary.storage.file_artifacts import retrieve
 
-        self._check_writeable()
-        return ingest(self, prepared)
+        return retrieve(self, records, destination, transfer=transfer, preserve_path=preserve_path, overwrite=overwrite)
+
+    def export(
+        self, refs: Iterable[Any], records: Iterable[FileRecord], directory: str | None, transfer: str | None
+    ) -> list[tuple[Any, FileDataset]]:
+        """Describe the files of datasets for an export, copying them if a directory and a transfer mode are given."""
+        from armillary.storage.file_artifacts import export
+
+        return export(self, refs, records, directory, transfer)
 
 
 def _handled_by_parts(parameter: str, composite: StorageClass, parts: Mapping[str, Any]) -> bool:

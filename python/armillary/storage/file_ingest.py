@@ -14,7 +14,6 @@ from armillary._files import (
     finish_temporary,
     make_folder,
     publish,
-    sync_directory,
     temporary_path,
     unlink_all,
 )
@@ -29,27 +28,23 @@ if TYPE_CHECKING:
     from armillary.storage.file_dataset import FileDataset
     from armillary.storage.file_datastore import FileDatastore
 
-__all__ = ["TRANSFER_MODES", "PreparedIngest", "ingest", "prepare_ingest"]
+__all__ = ["TRANSFER_MODES", "PreparedFile", "prepare_ingest", "undo_file", "write_file"]
 
 TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct", "split")
 
 
 @dataclass(slots=True)
-class _Item:
-    """One file: where it is, where it goes (None: it stays), what records say."""
+class PreparedFile:
+    """One file that is checked and has its new name, but was not touched yet.
 
-    source: str  # local path or URI
+    `source` is a local path or a URI, `stored` what records will say, `mode` how it gets there (None: it stays).
+    """
+
+    source: str
     stored: str
     mode: str | None
     formatter: str
     refs: list[Any]
-
-
-@dataclass(slots=True)
-class PreparedIngest:
-    """Files that are checked and have their new names, but were not touched yet."""
-
-    items: list[_Item]
     with_size: bool
     made: list[str] = field(default_factory=list)
     moved: list[tuple[str, str]] = field(default_factory=list)
@@ -57,12 +52,7 @@ class PreparedIngest:
     @property
     def paths(self) -> list[str]:
         """Paths of the files that will be made below the root."""
-        return [item.stored for item in self.items if item.mode is not None]
-
-    @property
-    def refs(self) -> list[Any]:
-        """All datasets, in the order of the records."""
-        return [ref for item in self.items for ref in item.refs]
+        return [] if self.mode is None else [self.stored]
 
 
 def _inside(root: str, path: str) -> str | None:
@@ -80,7 +70,7 @@ def _inside(root: str, path: str) -> str | None:
 
 def prepare_ingest(
     datastore: FileDatastore, files: Iterable[FileDataset], transfer: str | None, *, record_validation_info: bool = True
-) -> PreparedIngest:
+) -> list[PreparedFile]:
     """Check files and choose their new names.
 
     Relative paths are below the root of the datastore. `transfer` is None (files are below the root already), or
@@ -99,14 +89,14 @@ def prepare_ingest(
     if transfer == "auto":
         transfer = _automatic(inside)
     items = [
-        _prepare(datastore, source, one, within, transfer)
+        _prepare(datastore, source, one, within, transfer, record_validation_info)
         for (source, one), within in zip(sources, inside, strict=True)
     ]
     taken: dict[str, str] = {}
     for item in items:
         if item.mode is not None and taken.setdefault(item.stored, item.source) != item.source:
             item.stored = _with_id(item.stored, item.refs[0])
-    return PreparedIngest(items, record_validation_info)
+    return items
 
 
 def _automatic(inside: list[str | None]) -> str | None:
@@ -128,8 +118,13 @@ def _source(datastore: FileDatastore, path: Any) -> str:
 
 
 def _prepare(
-    datastore: FileDatastore, source: str, one: FileDataset, within: str | None, transfer: str | None
-) -> _Item:
+    datastore: FileDatastore,
+    source: str,
+    one: FileDataset,
+    within: str | None,
+    transfer: str | None,
+    with_size: bool,
+) -> PreparedFile:
     ref = one.refs[0]
     if not one.refs:
         raise ValueError(f"`{source}` comes without datasets")
@@ -148,20 +143,20 @@ def _prepare(
     check(Location(None, source))
     if transfer == "direct" or (transfer == "split" and within is None):
         stored = source if "://" in source else "file://" + quote(source)
-        return _Item(source, stored, None, formatter, one.refs)
+        return PreparedFile(source, stored, None, formatter, one.refs, with_size)
     if transfer in (None, "split"):
         if within is None:
             raise RuntimeError(
                 f"`{source}` is not inside `{datastore.root}`; give a transfer mode such as `copy` or `direct`"
             )
-        return _Item(source, within, None, formatter, one.refs)
+        return PreparedFile(source, within, None, formatter, one.refs, with_size)
     stored = datastore.templates.getTemplate(ref).format(ref) + path_extension(source)
     target = os.path.join(datastore.root, stored)
     if os.path.lexists(target):
         if within == stored:
-            return _Item(source, stored, None, formatter, one.refs)
+            return PreparedFile(source, stored, None, formatter, one.refs, with_size)
         stored = _with_id(stored, ref)
-    return _Item(source, stored, transfer, formatter, one.refs)
+    return PreparedFile(source, stored, transfer, formatter, one.refs, with_size)
 
 
 def _with_id(stored: str, ref: Any) -> str:
@@ -170,37 +165,26 @@ def _with_id(stored: str, ref: Any) -> str:
     return f"{stored[: len(stored) - len(extension)]}_{ref.id}{extension}"
 
 
-def ingest(datastore: FileDatastore, prepared: PreparedIngest) -> list[FileRecord]:
-    """Transfer prepared files; their records come back. On failure, what was made is removed and moves are undone."""
-    records = []
-    folders: dict[str, None] = {}
-    try:
-        for item in prepared.items:
-            local = item.source if "://" not in item.source else None
-            if item.mode is not None:
-                local = os.path.join(datastore.root, item.stored)
-                _transfer(item, local, prepared, datastore.durable)
-                folders[os.path.dirname(local)] = None
-            size, checksum = _facts(datastore, local, prepared.with_size)
-            for ref in item.refs:
-                storage_class = str(ref.datasetType.storageClass_name)
-                records.append(FileRecord(ref.id, item.stored, item.formatter, storage_class, None, checksum, size))
-        if datastore.durable:
-            for folder in folders:
-                sync_directory(folder)
-    except BaseException:
-        undo_ingest(prepared)
-        raise
-    return records
+def write_file(datastore: FileDatastore, item: PreparedFile) -> list[FileRecord]:
+    """Transfer a prepared file; a record for each of its datasets comes back."""
+    local = item.source if "://" not in item.source else None
+    if item.mode is not None:
+        local = os.path.join(datastore.root, item.stored)
+        _transfer(item, local, datastore.durable)
+    size, checksum = _facts(datastore, local, item.with_size)
+    return [
+        FileRecord(ref.id, item.stored, item.formatter, str(ref.datasetType.storageClass_name), None, checksum, size)
+        for ref in item.refs
+    ]
 
 
-def undo_ingest(prepared: PreparedIngest) -> None:
-    """Remove the files `ingest` made and put moved ones back."""
-    for source, target in reversed(prepared.moved):
+def undo_file(item: PreparedFile) -> None:
+    """Remove the file `write_file` made, or put it back where it was."""
+    for source, target in reversed(item.moved):
         os.replace(target, source)
-    unlink_all(prepared.made)
-    prepared.moved.clear()
-    prepared.made.clear()
+    unlink_all(item.made)
+    item.moved.clear()
+    item.made.clear()
 
 
 def _facts(datastore: FileDatastore, local: str | None, wanted: bool) -> tuple[int, str | None]:
@@ -209,7 +193,7 @@ def _facts(datastore: FileDatastore, local: str | None, wanted: bool) -> tuple[i
     return os.stat(local).st_size, file_checksum(local) if datastore.checksums else None
 
 
-def _transfer(item: _Item, target: str, prepared: PreparedIngest, durable: bool) -> None:
+def _transfer(item: PreparedFile, target: str, durable: bool) -> None:
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         make_folder(folder)
@@ -230,24 +214,23 @@ def _transfer(item: _Item, target: str, prepared: PreparedIngest, durable: bool)
     elif mode == "relsymlink":
         os.symlink(os.path.relpath(item.source, os.path.realpath(folder)), target)
     elif mode == "move" and "://" not in item.source:
-        _move(item.source, target, prepared, durable)
+        _move(item, target, durable)
         return
     else:
         _copy(item.source, target, durable)
-    prepared.made.append(target)
+    item.made.append(target)
 
 
-def _move(source: str, target: str, prepared: PreparedIngest, durable: bool) -> None:
+def _move(item: PreparedFile, target: str, durable: bool) -> None:
     """Rename where the file system allows; else copy, and remove the original when the copy is safe."""
     try:
-        publish(source, target)
-        prepared.moved.append((source, target))
+        publish(item.source, target)
     except FileExistsError:
         raise
     except OSError:
-        _copy(source, target, durable)
-        os.unlink(source)
-        prepared.moved.append((source, target))
+        _copy(item.source, target, durable)
+        os.unlink(item.source)
+    item.moved.append((item.source, target))
 
 
 def _copy(source: str, target: str, durable: bool) -> None:

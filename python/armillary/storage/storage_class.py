@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from armillary.storage.delegate import StorageClassDelegate
 from armillary.storage.named_objects import dotted_name, import_object
 from armillary.storage.peer_names import to_own_name, to_peer_name
 
-__all__ = ["StorageClass", "StorageClassFactory", "find_storage_class"]
+__all__ = ["StorageClass", "StorageClassFactory", "find_storage_class", "storage_class_factory"]
 
 _DEFAULT_DELEGATE = "lsst.daf.butler.StorageClassDelegate"
 
@@ -475,7 +475,12 @@ class StorageClassFactory:
 
 
 @cache
-def _process_factory() -> StorageClassFactory:
+def storage_class_factory() -> StorageClassFactory:
+    """The storage classes known to the whole process; repositories add theirs to it.
+
+    >>> "int" in storage_class_factory()
+    True
+    """
     return StorageClassFactory()
 
 
@@ -485,12 +490,4 @@ def find_storage_class(name: str) -> StorageClass:
     >>> find_storage_class("int").pytype
     <class 'int'>
     """
-    return _process_factory().getStorageClass(name)
-
-
-def process_storage_classes(additions: Iterable[Mapping[str, Any]] = ()) -> StorageClassFactory:
-    """The factory the whole process shares, with definitions of repositories added."""
-    factory = _process_factory()
-    for content in additions:
-        factory.addFromConfig(content)
-    return factory
+    return storage_class_factory().getStorageClass(name)

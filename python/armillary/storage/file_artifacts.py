@@ -1,0 +1,134 @@
+"""Copies of a datastore's files: for people, and for exports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from armillary._files import publish, temporary_path, unlink_all
+from armillary.storage.file_dataset import FileDataset
+from armillary.storage.file_record import FileRecord
+from armillary.storage.location import path_extension
+
+if TYPE_CHECKING:
+    from armillary.storage.file_datastore import FileDatastore
+
+__all__ = ["export", "retrieve"]
+
+_ZIP_MARK = "#zip-path="
+
+
+def retrieve(
+    datastore: FileDatastore,
+    records: Iterable[FileRecord],
+    destination: str,
+    *,
+    transfer: str = "auto",
+    preserve_path: bool = True,
+    overwrite: bool = False,
+) -> list[str]:
+    """Copy files to a directory, which is made if it is missing; returns the paths of the copies.
+
+    `transfer` is `copy` (also meant by `auto`), `hardlink`, `link`, `symlink` or `relsymlink`. With `preserve_path`
+    the folders of the datastore are kept. A file of several datasets, or a zip file, is copied once. Raises
+    `FileExistsError` if a copy would replace a file and `overwrite` is false.
+    """
+    os.makedirs(destination, exist_ok=True)
+    if not os.path.isdir(destination):
+        raise NotADirectoryError(f"`{destination}` is not a directory")
+    copies: dict[str, str] = {}
+    for record in records:
+        stored = record.path.partition(_ZIP_MARK)[0]
+        if stored in copies:
+            continue
+        inside = stored if preserve_path and "://" not in stored else stored.rpartition("/")[2]
+        target = os.path.join(destination, inside)
+        if target in copies.values():
+            raise FileExistsError(f"two of the files are called `{inside}`; keep their folders with `preserve_path`")
+        place_file(datastore, stored, target, transfer, overwrite=overwrite)
+        copies[stored] = target
+    return list(copies.values())
+
+
+def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str, *, overwrite: bool) -> None:
+    """Put a copy of, or a link to, one file of a datastore somewhere else."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    source = datastore._local_path(stored)
+    if source is None:
+        transfer = "copy"
+    elif not os.path.exists(source):
+        raise FileNotFoundError(f"`{stored}` is not in datastore `{datastore.name}`")
+    if os.path.lexists(target) and not overwrite:
+        raise FileExistsError(f"`{target}` already exists")
+    temporary = temporary_path(target, path_extension(target))
+    try:
+        _make(datastore, stored, source, temporary, transfer)
+        publish(temporary, target, overwrite=True)
+    finally:
+        unlink_all([temporary])
+
+
+def _make(datastore: FileDatastore, stored: str, source: str | None, temporary: str, transfer: str) -> None:
+    if source is None:
+        with datastore.uri(stored).as_local() as local:
+            shutil.copyfile(local.ospath, temporary)
+    elif transfer in ("auto", "copy"):
+        shutil.copyfile(source, temporary)
+    elif transfer in ("hardlink", "link"):
+        try:
+            os.link(os.path.realpath(source), temporary)
+        except OSError:
+            if transfer == "hardlink":
+                raise
+            os.symlink(source, temporary)
+    elif transfer == "symlink":
+        os.symlink(source, temporary)
+    elif transfer == "relsymlink":
+        os.symlink(os.path.relpath(source, os.path.dirname(temporary)), temporary)
+    else:
+        raise ValueError(f"files are not taken out of a datastore by `{transfer}`; use `copy` or a kind of link")
+
+
+def export(
+    datastore: FileDatastore,
+    refs: Iterable[Any],
+    records: Iterable[FileRecord],
+    directory: str | None,
+    transfer: str | None,
+) -> list[tuple[Any, FileDataset]]:
+    """Describe the files of datasets for an export.
+
+    With a directory and a transfer mode other than `direct`, files are copied below the directory under their stored
+    paths; otherwise paths stay as records have them. Datasets without a file are left out. Raises
+    `NotImplementedError` for a dataset in several files or in a zip file.
+    """
+    by_id: dict[Any, list[FileRecord]] = {}
+    for record in records:
+        by_id.setdefault(record.dataset_id, []).append(record)
+    placed: dict[str, str] = {}
+    exported = []
+    for ref in refs:
+        own = by_id.get(ref.id)
+        if not own:
+            continue
+        if len(own) > 1 or own[0].component or _ZIP_MARK in own[0].path:
+            raise NotImplementedError(f"{ref} is in several files or in a zip file, which an export cannot describe")
+        stored = own[0].path
+        if stored not in placed:
+            placed[stored] = _export_file(datastore, ref, stored, directory, transfer)
+        exported.append((ref, FileDataset(placed[stored], [ref], formatter=own[0].formatter)))
+    return exported
+
+
+def _export_file(datastore: FileDatastore, ref: Any, stored: str, directory: str | None, transfer: str | None) -> str:
+    if directory is None or transfer is None:
+        return stored
+    if transfer == "direct":
+        return str(datastore.uri(stored))
+    inside = stored
+    if "://" in stored:  # a file outside the datastore gets the path it would have in it
+        inside = datastore.templates.getTemplate(ref).format(ref) + path_extension(stored)
+    place_file(datastore, stored, os.path.join(directory, inside), transfer, overwrite=False)
+    return inside
