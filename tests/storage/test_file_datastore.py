@@ -18,6 +18,7 @@ from armillary.errors import (
     UnsafePathError,
     UntrustedContentError,
 )
+from armillary.storage.artifacts import export_files, retrieve
 from armillary.storage.file_dataset import FileDataset
 from armillary.storage.file_datastore import FileDatastore
 from armillary.storage.file_record import FileRecord
@@ -441,29 +442,29 @@ class TestCopies:
 
     def test_retrieved_with_and_without_folders(self, datastore, stored, tmp_path):
         _, records = stored
-        copies = datastore.retrieve(records, str(tmp_path / "new/out"))
-        assert [Path(one).read_text() for one in copies] == ["n: a\n", "n: b\n"]
+        copies = retrieve(datastore, records, str(tmp_path / "new/out"))
+        assert [one.read().decode() for one in copies] == ["n: a\n", "n: b\n"]
         assert files_below(tmp_path / "new/out") == ["run/a/a_run.yaml", "run/b/b_run.yaml"]
-        datastore.retrieve(records, str(tmp_path / "flat"), preserve_path=False, transfer="symlink")
+        retrieve(datastore, records, str(tmp_path / "flat"), preserve_path=False, transfer="symlink")
         assert files_below(tmp_path / "flat") == ["a_run.yaml", "b_run.yaml"]
         with pytest.raises(FileExistsError, match="already exists"):
-            datastore.retrieve(records, str(tmp_path / "flat"), preserve_path=False)
-        datastore.retrieve(records, str(tmp_path / "flat"), preserve_path=False, overwrite=True)
+            retrieve(datastore, records, str(tmp_path / "flat"), preserve_path=False)
+        retrieve(datastore, records, str(tmp_path / "flat"), preserve_path=False, overwrite=True)
         with pytest.raises(ValueError, match="`teleport`"):
-            datastore.retrieve(records, str(tmp_path / "x"), transfer="teleport")
+            retrieve(datastore, records, str(tmp_path / "x"), transfer="teleport")
         datastore.remove([records[0].path])
         with pytest.raises(FileNotFoundError, match="a_run"):
-            datastore.retrieve(records, str(tmp_path / "y"))
+            retrieve(datastore, records, str(tmp_path / "y"))
 
     def test_exported(self, datastore, stored, tmp_path, make_ref):
         refs, records = stored
-        described = datastore.export([*refs, make_ref("int", name="none")], records, None, None)
+        described = export_files(datastore, [*refs, make_ref("int", name="none")], records, None, None)
         assert [(ref, one.path) for ref, one in described] == list(
             zip(refs, ["run/a/a_run.yaml", "run/b/b_run.yaml"], strict=True)
         )
         assert described[0][1].formatter == YAML
-        assert datastore.export(refs, records, str(tmp_path), "direct")[0][1].path.startswith("file:///")
-        assert datastore.export(refs, records, str(tmp_path / "out"), "copy")[1][1].path == "run/b/b_run.yaml"
+        assert export_files(datastore, refs, records, str(tmp_path), "direct")[0][1].path.startswith("file:///")
+        assert export_files(datastore, refs, records, str(tmp_path / "out"), "copy")[1][1].path == "run/b/b_run.yaml"
         assert files_below(tmp_path / "out") == ["run/a/a_run.yaml", "run/b/b_run.yaml"]
 
     def test_a_split_dataset_is_not_exported(self, make_datastore, make_ref, composite):
@@ -471,7 +472,7 @@ class TestCopies:
         ref = make_ref(composite)
         records = put(datastore, {"left": {}, "right": {}}, ref)
         with pytest.raises(NotImplementedError, match="several files"):
-            datastore.export([ref], records, None, None)
+            export_files(datastore, [ref], records, None, None)
 
 
 def test_the_configured_kind_of_datastore_is_made(tmp_path, universe, shared_path):

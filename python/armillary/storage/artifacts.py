@@ -1,91 +1,141 @@
-"""Files of datasets that are known already: where they are or will be, and copies of them elsewhere."""
+"""Copies of a datastore's files: for people, and for exports."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
+from armillary._files import publish, temporary_path, unlink_all
 from armillary.storage.file_dataset import FileDataset
-from armillary.storage.file_datastore import FileDatastore
 from armillary.storage.file_record import FileRecord
+from armillary.storage.location import path_extension, resource_path
+
+if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
+
+    from armillary.storage.file_datastore import FileDatastore
 
 __all__ = ["export_files", "predict_records", "retrieve"]
 
-
-def predict_records(datastore: FileDatastore, ref: Any) -> list[FileRecord]:
-    """Give the records that a dataset will have when it is written; sizes are not known yet (-1)."""
-    formatter = datastore.formatterFactory.find(ref).name
-    name = str(ref.datasetType.storageClass_name)
-    return [FileRecord(ref.id, datastore.path_for(ref), formatter, name, None, None, -1)]
+_ZIP_MARK = "#zip-path="
 
 
 def retrieve(
     datastore: FileDatastore,
-    records: Sequence[FileRecord],
+    records: Iterable[FileRecord],
     destination: str,
     *,
     transfer: str = "auto",
     preserve_path: bool = True,
     overwrite: bool = False,
-) -> list[Any]:
-    """Copy files to a directory; those that several datasets share once.
+) -> list[ResourcePath]:
+    """Copy files to a directory, which is made if it is missing; returns where the copies are.
 
-    Raises
-    ------
-    FileExistsError
-        If a file is there already and `overwrite` is not set.
-    ValueError
-        If a transfer mode other than copying is asked for.
+    `transfer` is `copy` (also meant by `auto`), `hardlink`, `link`, `symlink` or `relsymlink`. With `preserve_path`
+    the folders of the datastore are kept. A file of several datasets, or a zip file, is copied once. Raises
+    `FileExistsError` if a copy would replace a file and `overwrite` is false.
     """
-    from lsst.resources import ResourcePath
+    os.makedirs(destination, exist_ok=True)
+    if not os.path.isdir(destination):
+        raise NotADirectoryError(f"`{destination}` is not a directory")
+    copies: dict[str, str] = {}
+    for record in records:
+        stored = record.path.partition(_ZIP_MARK)[0]
+        if stored in copies:
+            continue
+        inside = stored if preserve_path and "://" not in stored else stored.rpartition("/")[2]
+        target = os.path.join(destination, inside)
+        if target in copies.values():
+            raise FileExistsError(f"two of the files are called `{inside}`; keep their folders with `preserve_path`")
+        place_file(datastore, stored, target, transfer, overwrite=overwrite)
+        copies[stored] = target
+    return [resource_path(os.path.abspath(target)) for target in copies.values()]
 
-    if transfer not in ("auto", "copy"):
-        raise ValueError(f"`{transfer}` is not a way to retrieve files; use `copy` or `auto`")
-    made = []
-    for path in dict.fromkeys(record.path for record in records):
-        source = datastore.uri(path)
-        name = path if preserve_path and "://" not in path else os.path.basename(source.path)
-        target = os.path.normpath(os.path.join(destination, name))
-        if os.path.exists(target) and not overwrite:
-            raise FileExistsError(f"`{target}` exists already; use `overwrite` to replace it")
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        local = datastore._local_path(path)
-        if local is None:
-            ResourcePath(target).transfer_from(source, transfer="copy", overwrite=overwrite)
-        else:
-            shutil.copyfile(local, target)
-        made.append(ResourcePath(target))
-    return made
+
+def predict_records(datastore: FileDatastore, ref: Any) -> list[FileRecord]:
+    """Give the records that a dataset will have when it is written; sizes are not known yet (-1)."""
+    return datastore.predict_records(ref)
+
+
+def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str, *, overwrite: bool) -> None:
+    """Put a copy of, or a link to, one file of a datastore somewhere else."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    source = datastore._local_path(stored)
+    if source is None:
+        transfer = "copy"
+    elif not os.path.exists(source):
+        raise FileNotFoundError(f"`{stored}` is not in datastore `{datastore.name}`")
+    if os.path.lexists(target) and not overwrite:
+        raise FileExistsError(f"`{target}` already exists")
+    temporary = temporary_path(target, path_extension(target))
+    try:
+        _make(datastore, stored, source, temporary, transfer)
+        publish(temporary, target, overwrite=True)
+    finally:
+        unlink_all([temporary])
+
+
+def _make(datastore: FileDatastore, stored: str, source: str | None, temporary: str, transfer: str) -> None:
+    if source is None:
+        with datastore.uri(stored).as_local() as local:
+            shutil.copyfile(local.ospath, temporary)
+    elif transfer in ("auto", "copy"):
+        shutil.copyfile(source, temporary)
+    elif transfer in ("hardlink", "link"):
+        try:
+            os.link(os.path.realpath(source), temporary)
+        except OSError:
+            if transfer == "hardlink":
+                raise
+            os.symlink(source, temporary)
+    elif transfer == "symlink":
+        os.symlink(source, temporary)
+    elif transfer == "relsymlink":
+        os.symlink(os.path.relpath(source, os.path.dirname(temporary)), temporary)
+    else:
+        raise ValueError(f"files are not taken out of a datastore by `{transfer}`; use `copy` or a kind of link")
 
 
 def export_files(
     datastore: FileDatastore,
-    refs: Sequence[Any],
+    refs: Iterable[Any],
     records: Iterable[FileRecord],
     directory: str | None,
     transfer: str | None,
 ) -> list[tuple[Any, FileDataset]]:
-    """Copy the files of datasets to an export's directory; give each with its path there.
+    """Describe the files of datasets for an export.
 
-    Raises
-    ------
-    NotImplementedError
-        If a dataset is stored in components, which the format of exports cannot say.
+    With a directory and a transfer mode other than `direct`, files are copied below the directory under their stored
+    paths; otherwise paths stay as records have them. Datasets without a file are left out. Raises
+    `NotImplementedError` for a dataset in several files or in a zip file.
     """
     by_id: dict[Any, list[FileRecord]] = {}
     for record in records:
         by_id.setdefault(record.dataset_id, []).append(record)
-    result = []
+    placed: dict[str, str] = {}
+    exported = []
     for ref in refs:
-        found = by_id.get(ref.id, [])
-        if not found:
+        own = by_id.get(ref.id)
+        if not own:
             continue
-        if found[0].component is not None:
-            raise NotImplementedError(f"the dataset {ref} is stored in components, which an export cannot describe")
-        path = found[0].path
-        if directory is not None and transfer is not None and "://" not in path:
-            retrieve(datastore, found, directory, transfer="copy", overwrite=True)
-        result.append((ref, FileDataset(path, [ref], formatter=found[0].formatter)))
-    return result
+        if len(own) > 1 or own[0].component or _ZIP_MARK in own[0].path:
+            raise NotImplementedError(f"{ref} is in several files or in a zip file, which an export cannot describe")
+        stored = own[0].path
+        if stored not in placed:
+            placed[stored] = _export_file(datastore, ref, stored, directory, transfer)
+        exported.append((ref, FileDataset(placed[stored], [ref], formatter=own[0].formatter)))
+    return exported
+
+
+def _export_file(datastore: FileDatastore, ref: Any, stored: str, directory: str | None, transfer: str | None) -> str:
+    if directory is None or transfer is None:
+        return stored
+    if transfer == "direct":
+        return str(datastore.uri(stored))
+    inside = stored
+    if "://" in stored:  # a file outside the datastore gets the path it would have in it
+        inside = datastore.templates.getTemplate(ref).format(ref) + path_extension(stored)
+    place_file(datastore, stored, os.path.join(directory, inside), transfer, overwrite=False)
+    return inside

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lsst.resources import ResourcePath
 
     from armillary.storage.file_dataset import FileDataset
-    from armillary.storage.file_ingest import PreparedFile
+    from armillary.storage.file_ingest import PreparedFile, PreparedIngest
 
 __all__ = ["DURABILITY_VARIABLE", "FileDatastore", "PreparedWrite"]
 
@@ -506,11 +506,11 @@ class FileDatastore:
         for folder in dict.fromkeys(map(os.path.dirname, paths)):
             unlink_all(abandoned_files(folder))
 
-    # Ingest, export and copies
+    # Ingest
 
     def prepare_ingest(
         self, files: Iterable[FileDataset], transfer: str | None = "auto", record_validation_info: bool = True
-    ) -> list[PreparedFile]:
+    ) -> PreparedIngest:
         """Check files and choose where they go; nothing is moved. `write` and `undo` take each item of the list.
 
         See `armillary.storage.file_ingest.prepare_ingest` for the transfer modes and errors.
@@ -520,27 +520,9 @@ class FileDatastore:
         self._check_writeable()
         return prepare_ingest(self, files, transfer, record_validation_info=record_validation_info)
 
-    def retrieve(
-        self,
-        records: Iterable[FileRecord],
-        destination: str,
-        *,
-        transfer: str = "auto",
-        preserve_path: bool = True,
-        overwrite: bool = False,
-    ) -> list[str]:
-        """Copy files of datasets to a directory; returns the paths of the copies."""
-        from armillary.storage.file_artifacts import retrieve
-
-        return retrieve(self, records, destination, transfer=transfer, preserve_path=preserve_path, overwrite=overwrite)
-
-    def export(
-        self, refs: Iterable[Any], records: Iterable[FileRecord], directory: str | None, transfer: str | None
-    ) -> list[tuple[Any, FileDataset]]:
-        """Describe the files of datasets for an export, copying them if a directory and a transfer mode are given."""
-        from armillary.storage.file_artifacts import export
-
-        return export(self, refs, records, directory, transfer)
+    def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
+        """Transfer prepared files and return their records; on failure, what was made is removed."""
+        return self.write_many(prepared)
 
 
 def _handled_by_parts(parameter: str, composite: StorageClass, parts: Mapping[str, Any]) -> bool:

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from armillary.storage.file_dataset import FileDataset
     from armillary.storage.file_datastore import FileDatastore
 
-__all__ = ["TRANSFER_MODES", "PreparedFile", "prepare_ingest", "undo_file", "write_file"]
+__all__ = [
+    "TRANSFER_MODES",
+    "PreparedFile",
+    "PreparedIngest",
+    "prepare_ingest",
+    "undo_file",
+    "undo_ingest",
+    "write_file",
+]
 
 TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct", "split")
 
@@ -55,6 +63,20 @@ class PreparedFile:
         return [] if self.mode is None else [self.stored]
 
 
+class PreparedIngest(list[PreparedFile]):
+    """All files of one call."""
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the files that will be made below the root."""
+        return [path for item in self for path in item.paths]
+
+    @property
+    def refs(self) -> list[Any]:
+        """All datasets, in the order of the records."""
+        return [ref for item in self for ref in item.refs]
+
+
 def _inside(root: str, path: str) -> str | None:
     """The path below the root, or None if it is elsewhere. Links are followed, so that a name cannot lead out."""
     real, real_root = os.path.realpath(path), os.path.realpath(root)
@@ -70,7 +92,7 @@ def _inside(root: str, path: str) -> str | None:
 
 def prepare_ingest(
     datastore: FileDatastore, files: Iterable[FileDataset], transfer: str | None, *, record_validation_info: bool = True
-) -> list[PreparedFile]:
+) -> PreparedIngest:
     """Check files and choose their new names.
 
     Relative paths are below the root of the datastore. `transfer` is None (files are below the root already), or
@@ -96,7 +118,7 @@ def prepare_ingest(
     for item in items:
         if item.mode is not None and taken.setdefault(item.stored, item.source) != item.source:
             item.stored = _with_id(item.stored, item.refs[0])
-    return items
+    return PreparedIngest(items)
 
 
 def _automatic(inside: list[str | None]) -> str | None:
@@ -185,6 +207,12 @@ def undo_file(item: PreparedFile) -> None:
     unlink_all(item.made)
     item.moved.clear()
     item.made.clear()
+
+
+def undo_ingest(prepared: PreparedIngest) -> None:
+    """Undo all files of one call, the last first."""
+    for item in reversed(prepared):
+        undo_file(item)
 
 
 def _facts(datastore: FileDatastore, local: str | None, wanted: bool) -> tuple[int, str | None]:
