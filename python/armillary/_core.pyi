@@ -1340,3 +1340,140 @@ class Registry:
         self, datastore_name: str, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records"
     ) -> None:
         """Forget the records of trashed datasets whose files are gone."""
+@final
+class QueryEngine:
+    """Answers queries of one repository; safe to use from many threads.
+
+    Every request takes the same keyword arguments beside its own:
+
+    `data_id`
+        A data ID or mapping with values that dimensions must have.
+    `defaults`
+        Values of governors (`instrument`, `skymap`) that hold where nothing else is said about them.
+    `where`
+        An expression, or several that must all hold.
+    `bind`
+        Values of the `:names` in the expressions: numbers, text, bytes, UUIDs, astropy times, `Timespan`, sphgeom
+        regions, directions (`LonLat`, a scalar `SkyCoord`), and lists of those for `IN`.
+    `joins`
+        Pairs of a dataset type and collections; a row needs a dataset of each.
+    `uploads`
+        Pairs of dimension names and rows of values; a row must match one of each.
+    `dimensions_joined`
+        Dimensions that take part besides those that the answer and the conditions need.
+    `order_by`
+        Columns to sort by, such as `visit.exposure_time`; `-visit` sorts downwards.
+    `limit`, `offset`
+        How many rows at most, and how many to leave out first.
+    `with_records`
+        Whether the records of all elements come with the data IDs.
+
+    Errors: `InvalidQueryError` with the place in the text, `UnimplementedQueryError`, `MissingCollectionError`,
+    `MissingDatasetTypeError`, `CalibrationLookupError`, `DimensionNameError`.
+
+    Examples
+    --------
+    >>> from armillary._core import QueryEngine, Registry  # doctest: +SKIP
+    >>> engine = QueryEngine(Registry.open("repo/gen3.sqlite3", writeable=False))  # doctest: +SKIP
+    >>> engine.data_ids(["visit"], where="instrument = 'HSC' AND band = 'i'", limit=1)[0]  # doctest: +SKIP
+    {instrument: 'HSC', visit: 1228, band: 'i', day_obs: 20141117, physical_filter: 'HSC-I'}
+    """
+
+    def __new__(cls, registry: Registry) -> QueryEngine: ...
+    def data_ids(self, dimensions: Any, **common: Any) -> DataCoordinates:
+        """Find data IDs of these dimensions."""
+
+    def count_data_ids(self, dimensions: Any, **common: Any) -> int: ...
+    def any_data_ids(self, dimensions: Any, **common: Any) -> bool: ...
+    def explain_data_ids(self, dimensions: Any, **common: Any) -> list[str]:
+        """Say why there are no rows: first what is clear without looking, then the conditions one by one."""
+
+    def datasets(
+        self, dataset_type: str, collections: Sequence[str], *, find_first: bool = True, **common: Any
+    ) -> DatasetRefs:
+        """Find datasets; with `find_first` only those of the first collection that has one of a data ID."""
+
+    def count_datasets(
+        self, dataset_type: str, collections: Sequence[str], *, find_first: bool = True, **common: Any
+    ) -> int: ...
+    def any_datasets(
+        self, dataset_type: str, collections: Sequence[str], *, find_first: bool = True, **common: Any
+    ) -> bool: ...
+    def explain_datasets(
+        self, dataset_type: str, collections: Sequence[str], *, find_first: bool = True, **common: Any
+    ) -> list[str]: ...
+    def records(self, element: str, **common: Any) -> DimensionRecords:
+        """Find records of an element."""
+
+    def count_records(self, element: str, **common: Any) -> int: ...
+    def any_records(self, element: str, **common: Any) -> bool: ...
+    def explain_records(self, element: str, **common: Any) -> list[str]: ...
+    def general(
+        self, dimensions: Any, columns: Sequence[str], *, find_first: str | None = None, **common: Any
+    ) -> Rows:
+        """Find data IDs with chosen columns beside them: `visit.exposure_time`, `calexp.run`, `bias.timespan`.
+
+        `find_first` names the joined dataset type of which only the first collection with a data ID counts.
+        """
+
+    def count_general(
+        self, dimensions: Any, columns: Sequence[str], *, find_first: str | None = None, **common: Any
+    ) -> int: ...
+    def sql(self, dimensions: Any, **common: Any) -> str:
+        """The SELECT of a search for data IDs, values left as parameters."""
+
+@final
+class DataCoordinates(Sequence[DataCoordinate]):
+    """Data IDs that a query found, in columns; each becomes an object when it is touched."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[DataCoordinate]: ...
+    def columns(self) -> dict[str, list[Any]]:
+        """Each column as a list, by name."""
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why there are no rows, if that was clear before looking."""
+
+@final
+class DatasetRefs(Sequence[DatasetRef]):
+    """Datasets that a query found, in columns; each becomes an object when it is touched."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[DatasetRef]: ...
+    def columns(self) -> dict[str, list[Any]]:
+        """Each column as a list, by name; `dataset_id` and `run` among them."""
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why there are no rows, if that was clear before looking."""
+
+@final
+class DimensionRecords(Sequence[DimensionRecord]):
+    """Records that a query found, in columns; each becomes an object when it is touched."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[DimensionRecord]: ...
+    def columns(self) -> dict[str, list[Any]]:
+        """The keys of the records as lists, by name."""
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why there are no rows, if that was clear before looking."""
+
+@final
+class Rows(Sequence[dict[str, Any]]):
+    """Rows of chosen columns that a query found; each becomes a dictionary when it is touched."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[dict[str, Any]]: ...
+    def columns(self) -> dict[str, list[Any]]:
+        """Each column as a list, by name."""
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why there are no rows, if that was clear before looking."""

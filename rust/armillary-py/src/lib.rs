@@ -21,6 +21,8 @@ mod group;
 mod json;
 mod names;
 mod pipeline_graph;
+mod query;
+mod query_results;
 mod record;
 mod registry;
 mod registry_errors;
@@ -58,5 +60,6 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     views::register(module)?;
     simple::register(module)?;
     registry::register(module)?;
+    query::register(module)?;
     Ok(())
 }

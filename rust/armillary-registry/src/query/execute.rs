@@ -10,7 +10,7 @@ use super::{
     rows::Distinct,
     statement::{Statement, key_type},
 };
-use crate::{Catalog, CollectionKind, Registry, RegistryError, Store};
+use crate::{Catalog, Registry, RegistryError, Store};
 use armillary_dimensions::{
     Column, ColumnType, DataCoordinate, ElementIndex, FieldRole, Key, StrColumn, Universe, Value,
 };
@@ -23,12 +23,20 @@ pub(crate) struct Query<'a> {
     plan: &'a Plan,
     statement: Statement<'a>,
     keys: Vec<usize>,
-    /// Id, run and, where collections compete, collection of the dataset.
+    /// Id and run of the dataset.
     dataset: Option<(usize, usize)>,
-    rank: Option<usize>,
-    rank_id: Option<usize>,
+    /// Where collections compete: what tells data IDs apart, and the collection and id of the dataset.
+    ranked: Option<Ranked>,
     columns: Vec<usize>,
     records: Vec<RecordColumns>,
+}
+
+/// The columns that decide which collection comes first.
+struct Ranked {
+    search: usize,
+    identity: Vec<usize>,
+    collection: usize,
+    id: usize,
 }
 
 /// How the records of an element are found.
@@ -55,15 +63,24 @@ impl<'a> Query<'a> {
         let dataset = plan
             .gives_datasets
             .then(|| (statement.select_dataset(0, DatasetField::Id), statement.select_dataset(0, DatasetField::Run)));
-        let ranked = plan.find_first.filter(|search| !plan.searches[*search].is_single());
-        let rank = ranked.map(|search| statement.select_dataset(search, DatasetField::Collection));
-        let rank_id = ranked.map(|search| statement.select_dataset(search, DatasetField::Id));
+        let ranked = plan.find_first.filter(|search| !plan.searches[*search].is_single()).map(|search| {
+            let found = plan.universe.info(plan.searches[search].dataset_type.group);
+            let mut identity: Vec<ElementIndex> = info.required.iter().chain(&found.required).copied().collect();
+            identity.sort_unstable();
+            identity.dedup();
+            Ranked {
+                search,
+                identity: identity.into_iter().map(|index| statement.select_key(index)).collect(),
+                collection: statement.select_dataset(search, DatasetField::Collection),
+                id: statement.select_dataset(search, DatasetField::Id),
+            }
+        });
         let columns = plan
             .columns
             .iter()
             .map(|(_, reference, sort)| statement.select_reference(*reference, column_type(*sort)))
             .collect();
-        let mut query = Self { registry, plan, statement, keys, dataset, rank, rank_id, columns, records: Vec::new() };
+        let mut query = Self { registry, plan, statement, keys, dataset, ranked, columns, records: Vec::new() };
         match request.result {
             ResultKind::Records(element) if with_records => query.add_result_record(element),
             // Records that do not exist do not count.
@@ -128,7 +145,7 @@ impl<'a> Query<'a> {
 
     /// Whether rows must be looked at before they can be counted.
     fn needs_rust(&self) -> bool {
-        !self.statement.checks.is_empty() || self.rank.is_some()
+        !self.statement.checks.is_empty() || self.ranked.is_some()
     }
 
     /// How many rows there are.
@@ -181,8 +198,12 @@ impl<'a> Query<'a> {
     fn choose(&self, columns: &[Column]) -> Result<Vec<usize>, RegistryError> {
         let plan = self.plan;
         let rows = refine(self.registry.store(), &plan.universe, &self.statement.checks, columns)?;
-        if let (Some(search), Some(rank), Some(id)) = (plan.find_first, self.rank, self.rank_id) {
-            return self.first(columns, &rows, search, rank, id);
+        let rows = match &self.ranked {
+            Some(ranked) => self.first(columns, &rows, ranked)?,
+            None => rows,
+        };
+        if self.ranked.is_some() && self.plan.gives_datasets {
+            return Ok(rows);
         }
         if self.is_unique() {
             return Ok(rows);
@@ -196,22 +217,14 @@ impl<'a> Query<'a> {
     }
 
     /// For each data ID the row from the first collection that has one.
-    fn first(
-        &self,
-        columns: &[Column],
-        rows: &[usize],
-        search: usize,
-        rank: usize,
-        id: usize,
-    ) -> Result<Vec<usize>, RegistryError> {
-        let places = &self.plan.searches[search].collections;
+    fn first(&self, columns: &[Column], rows: &[usize], ranked: &Ranked) -> Result<Vec<usize>, RegistryError> {
+        let places = &self.plan.searches[ranked.search].collections;
         let ranks: HashMap<i64, usize> = places.iter().enumerate().map(|(rank, place)| (place.id, rank)).collect();
-        let rank_of = |row: usize| match columns[rank].get(row) {
+        let rank_of = |row: usize| match columns[ranked.collection].get(row) {
             Value::Int(collection) => ranks.get(&collection).copied().unwrap_or(usize::MAX),
             _ => usize::MAX,
         };
-        let required = self.plan.universe.info(self.plan.output).required.len();
-        let identity: Vec<&Column> = self.keys[..required].iter().map(|position| &columns[*position]).collect();
+        let identity: Vec<&Column> = ranked.identity.iter().map(|position| &columns[*position]).collect();
         let mut seen = Distinct::new(&identity, rows.len());
         let mut best: Vec<(usize, usize, Option<usize>)> = Vec::new();
         for row in rows {
@@ -220,14 +233,14 @@ impl<'a> Query<'a> {
             match best.get_mut(position) {
                 None => best.push((*row, rank, None)),
                 Some(known) if rank < known.1 => *known = (*row, rank, None),
-                Some(known) if rank == known.1 && columns[id].get(known.0) != columns[id].get(*row) => {
+                Some(known) if rank == known.1 && columns[ranked.id].get(known.0) != columns[ranked.id].get(*row) => {
                     known.2 = Some(*row);
                 }
                 Some(_) => {}
             }
         }
         if let Some((row, rank, Some(_))) = best.iter().find(|(_, _, rival)| rival.is_some()) {
-            return Err(self.ambiguous(columns, *row, search, *rank).into());
+            return Err(self.ambiguous(columns, *row, ranked.search, *rank).into());
         }
         // The order of the rows is that of the statement, so that sorting is kept.
         let mut chosen: Vec<usize> = best.into_iter().map(|(row, _, _)| row).collect();
@@ -244,10 +257,7 @@ impl<'a> Query<'a> {
             .map(|position| columns[*position].get(row).to_key().unwrap_or(Key::Int(0)))
             .collect();
         let data_id = DataCoordinate::from_values(plan.universe.clone(), info, values);
-        let collection = search.collections.get(rank).and_then(|place| {
-            debug_assert!(place.kind == CollectionKind::Calibration, "only calibrations repeat a data ID");
-            plan.catalog.collection_by_id(place.id)
-        });
+        let collection = search.collections.get(rank).and_then(|place| plan.catalog.collection_by_id(place.id));
         QueryProblem::AmbiguousCalibration {
             dataset_type: search.dataset_type.name.to_string(),
             data_id: data_id.to_string(),

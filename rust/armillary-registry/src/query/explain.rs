@@ -3,6 +3,7 @@
 use super::{
     plan::Plan,
     request::{Clause, QueryRequest},
+    resolve::outermost_terms,
 };
 use crate::{Registry, RegistryError};
 use armillary_dimensions::ElementKind;
@@ -130,11 +131,7 @@ fn terms(request: &QueryRequest) -> Vec<Term> {
     }
     for (position, clause) in request.clauses.iter().enumerate() {
         let Ok(Some(tree)) = parse(&clause.text) else { continue };
-        let parts = match &tree.kind {
-            Kind::And(parts) => parts.as_slice(),
-            _ => std::slice::from_ref(&tree),
-        };
-        for part in parts {
+        for part in outermost_terms(&tree) {
             let compared = match &part.kind {
                 Kind::Compare { left, .. } => Some(left),
                 Kind::In { value, .. } => Some(value),

@@ -60,11 +60,20 @@ pub(crate) fn resolve_clause(scope: &Scope<'_>, clause: &Clause) -> Result<Vec<P
         return Ok(Vec::new());
     };
     let resolver = Resolver { scope, text: &clause.text, binds: &clause.binds, colon_names: colon_names(&tree) };
-    let terms = match &tree.kind {
-        Kind::And(terms) => terms.as_slice(),
-        _ => std::slice::from_ref(&tree),
-    };
-    resolver.predicates(terms)
+    outermost_terms(&tree).into_iter().map(|term| resolver.predicate(term)).collect()
+}
+
+/// The terms of the outermost `AND`, those in brackets inside it included.
+pub(crate) fn outermost_terms(tree: &Node) -> Vec<&Node> {
+    let mut terms = Vec::new();
+    let mut open = vec![tree];
+    while let Some(node) = open.pop() {
+        match &node.kind {
+            Kind::And(parts) => open.extend(parts.iter().rev()),
+            _ => terms.push(node),
+        }
+    }
+    terms
 }
 
 /// The column that a term of `order_by`, or a wanted column, names.

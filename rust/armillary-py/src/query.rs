@@ -1,0 +1,478 @@
+//! `QueryEngine`: a whole request in, a lazy sequence over columns out.
+
+use crate::{
+    call::enter,
+    data_coordinate::PyDataCoordinate,
+    datasets::wrap_type,
+    errors::{ErrorClass, raise},
+    group::group_from_python,
+    query_results::{PyDataCoordinates, PyDatasetRefs, PyDimensionRecords, PyRows},
+    registry::PyRegistry,
+    timespan::{PyTimespan, time_to_nanoseconds},
+    values::{key_from_python, region_from_python, shown, uuid_from_python},
+};
+use armillary_dimensions::{DimensionGroup, ElementIndex, Value};
+use armillary_registry::{
+    Registry,
+    query::{Bind, Clause, DatasetSearch, QueryRequest, ResultKind, Upload},
+};
+use indexmap::IndexMap;
+use pyo3::{
+    exceptions::PyTypeError,
+    prelude::*,
+    types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PySet, PyString, PyTuple},
+};
+use std::sync::Arc;
+
+/// Answers queries of one repository; safe to use from many threads.
+#[pyclass(name = "QueryEngine", frozen, module = "armillary._core")]
+pub(crate) struct PyQueryEngine {
+    registry: Py<PyRegistry>,
+}
+
+impl PyQueryEngine {
+    fn registry(&self) -> Arc<Registry> {
+        self.registry.get().registry.clone()
+    }
+
+    fn request(&self, py: Python<'_>, result: ResultKind, common: &Bound<'_, PyDict>) -> PyResult<QueryRequest> {
+        let mut request = QueryRequest::new(result);
+        let registry = self.registry();
+        for (name, value) in common {
+            let name: String = name.extract()?;
+            if value.is_none() {
+                continue;
+            }
+            match name.as_str() {
+                "dimensions_joined" => {
+                    request.dimensions = group_from_python(py, Some(registry.universe()), &value)?.1;
+                }
+                "data_id" => request.data_id = data_id(&value)?,
+                "defaults" => request.defaults = data_id(&value)?,
+                "where" => {
+                    let texts: Vec<String> =
+                        if value.is_instance_of::<PyString>() { vec![value.extract()?] } else { value.extract()? };
+                    let known = common.get_item("bind")?.filter(|bind| !bind.is_none());
+                    let binds = known.as_ref().map(binds).transpose()?.unwrap_or_default();
+                    request.clauses = texts.into_iter().map(|text| Clause { text, binds: binds.clone() }).collect();
+                }
+                "bind" => {}
+                "joins" => {
+                    let joins: Vec<(String, Vec<String>)> = value.extract()?;
+                    request.joins = joins
+                        .into_iter()
+                        .map(|(dataset_type, collections)| DatasetSearch { dataset_type, collections })
+                        .collect();
+                }
+                "uploads" => request.uploads = uploads(&registry, &value)?,
+                "order_by" => request.order_by = value.extract()?,
+                "limit" => request.limit = Some(value.extract()?),
+                "offset" => request.offset = value.extract()?,
+                "with_records" => request.with_records = value.extract()?,
+                _ => {
+                    return Err(PyTypeError::new_err(format!("a query has no argument `{name}`")));
+                }
+            }
+        }
+        Ok(request)
+    }
+
+    fn data_id_request(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<QueryRequest> {
+        let group = group_from_python(py, Some(self.registry().universe()), dimensions)?.1;
+        self.request(py, ResultKind::DataIds(group), &given(py, common))
+    }
+
+    fn dataset_request(
+        &self,
+        py: Python<'_>,
+        dataset_type: String,
+        collections: Vec<String>,
+        find_first: bool,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<QueryRequest> {
+        let search = DatasetSearch { dataset_type, collections };
+        self.request(py, ResultKind::Datasets { search, find_first }, &given(py, common))
+    }
+
+    fn record_request(
+        &self,
+        py: Python<'_>,
+        element: &str,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<QueryRequest> {
+        let registry = self.registry();
+        let index: ElementIndex = enter(py, || registry.universe().element(element).map(|element| element.index))?;
+        self.request(py, ResultKind::Records(index), &given(py, common))
+    }
+}
+
+fn given<'py>(py: Python<'py>, common: Option<&Bound<'py, PyDict>>) -> Bound<'py, PyDict> {
+    common.cloned().unwrap_or_else(|| PyDict::new(py))
+}
+
+#[pymethods]
+impl PyQueryEngine {
+    #[new]
+    fn new(registry: Py<PyRegistry>) -> Self {
+        Self { registry }
+    }
+
+    #[pyo3(signature = (dimensions, **common))]
+    fn data_ids(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyDataCoordinates> {
+        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
+        enter(py, || registry.query(&request)).map(PyDataCoordinates::new)
+    }
+
+    #[pyo3(signature = (dimensions, **common))]
+    fn count_data_ids(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<usize> {
+        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
+        enter(py, || registry.query_count(&request))
+    }
+
+    #[pyo3(signature = (dimensions, **common))]
+    fn any_data_ids(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<bool> {
+        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
+        enter(py, || registry.query_any(&request))
+    }
+
+    #[pyo3(signature = (dimensions, **common))]
+    fn explain_data_ids(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Vec<String>> {
+        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
+        enter(py, || registry.query_explain(&request))
+    }
+
+    #[pyo3(signature = (dataset_type, collections, *, find_first = true, **common))]
+    fn datasets(
+        &self,
+        py: Python<'_>,
+        dataset_type: String,
+        collections: Vec<String>,
+        find_first: bool,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyDatasetRefs> {
+        let registry = self.registry();
+        let request = self.dataset_request(py, dataset_type, collections, find_first, common)?;
+        let answer = enter(py, || registry.query(&request))?;
+        let record = answer.datasets.as_ref().map(|datasets| datasets.dataset_type.clone());
+        match record {
+            Some(record) => Ok(PyDatasetRefs::new(answer, wrap_type(self.registry.get(), py, &record)?)),
+            None => Err(PyTypeError::new_err("the answer has no datasets")),
+        }
+    }
+
+    #[pyo3(signature = (dataset_type, collections, *, find_first = true, **common))]
+    fn count_datasets(
+        &self,
+        py: Python<'_>,
+        dataset_type: String,
+        collections: Vec<String>,
+        find_first: bool,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<usize> {
+        let registry = self.registry();
+        let request = self.dataset_request(py, dataset_type, collections, find_first, common)?;
+        enter(py, || registry.query_count(&request))
+    }
+
+    #[pyo3(signature = (dataset_type, collections, *, find_first = true, **common))]
+    fn any_datasets(
+        &self,
+        py: Python<'_>,
+        dataset_type: String,
+        collections: Vec<String>,
+        find_first: bool,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<bool> {
+        let registry = self.registry();
+        let request = self.dataset_request(py, dataset_type, collections, find_first, common)?;
+        enter(py, || registry.query_any(&request))
+    }
+
+    #[pyo3(signature = (dataset_type, collections, *, find_first = true, **common))]
+    fn explain_datasets(
+        &self,
+        py: Python<'_>,
+        dataset_type: String,
+        collections: Vec<String>,
+        find_first: bool,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Vec<String>> {
+        let registry = self.registry();
+        let request = self.dataset_request(py, dataset_type, collections, find_first, common)?;
+        enter(py, || registry.query_explain(&request))
+    }
+
+    #[pyo3(signature = (element, **common))]
+    fn records(
+        &self,
+        py: Python<'_>,
+        element: &str,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyDimensionRecords> {
+        let (registry, request) = (self.registry(), self.record_request(py, element, common)?);
+        enter(py, || registry.query(&request)).map(PyDimensionRecords::new)
+    }
+
+    #[pyo3(signature = (element, **common))]
+    fn count_records(&self, py: Python<'_>, element: &str, common: Option<&Bound<'_, PyDict>>) -> PyResult<usize> {
+        let (registry, request) = (self.registry(), self.record_request(py, element, common)?);
+        enter(py, || registry.query_count(&request))
+    }
+
+    #[pyo3(signature = (element, **common))]
+    fn any_records(&self, py: Python<'_>, element: &str, common: Option<&Bound<'_, PyDict>>) -> PyResult<bool> {
+        let (registry, request) = (self.registry(), self.record_request(py, element, common)?);
+        enter(py, || registry.query_any(&request))
+    }
+
+    #[pyo3(signature = (element, **common))]
+    fn explain_records(
+        &self,
+        py: Python<'_>,
+        element: &str,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Vec<String>> {
+        let (registry, request) = (self.registry(), self.record_request(py, element, common)?);
+        enter(py, || registry.query_explain(&request))
+    }
+
+    #[pyo3(signature = (dimensions, columns, *, find_first = None, **common))]
+    fn general(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        columns: Vec<String>,
+        find_first: Option<String>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyRows> {
+        let registry = self.registry();
+        let group: DimensionGroup = group_from_python(py, Some(registry.universe()), dimensions)?.1;
+        let kind = ResultKind::General { dimensions: group, columns, find_first };
+        let request = self.request(py, kind, &given(py, common))?;
+        enter(py, || registry.query(&request)).map(PyRows::new)
+    }
+
+    #[pyo3(signature = (dimensions, columns, *, find_first = None, **common))]
+    fn count_general(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        columns: Vec<String>,
+        find_first: Option<String>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<usize> {
+        let registry = self.registry();
+        let group: DimensionGroup = group_from_python(py, Some(registry.universe()), dimensions)?.1;
+        let kind = ResultKind::General { dimensions: group, columns, find_first };
+        let request = self.request(py, kind, &given(py, common))?;
+        enter(py, || registry.query_count(&request))
+    }
+
+    #[pyo3(signature = (dimensions, **common))]
+    fn sql(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<String> {
+        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
+        enter(py, || registry.query_sql(&request))
+    }
+}
+
+/// Constraints from a data ID or a mapping.
+fn data_id(object: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
+    if let Ok(coordinate) = object.cast::<PyDataCoordinate>() {
+        let id = &coordinate.get().id;
+        let name = |index: ElementIndex| id.universe().get(index).name.clone();
+        return Ok(id.iter().map(|(index, key)| (name(index), key.clone().into())).collect());
+    }
+    let mapping = object.cast::<PyMapping>().map_err(|_| {
+        PyTypeError::new_err(format!("`{}` is neither a data ID nor a mapping of dimension names", shown(object)))
+    })?;
+    let mut values = Vec::new();
+    for item in mapping.items()? {
+        let (name, value): (String, Bound<'_, PyAny>) = item.extract()?;
+        let key = key_from_python(&name, &value)?;
+        values.push((name, key.into()));
+    }
+    Ok(values)
+}
+
+fn binds(object: &Bound<'_, PyAny>) -> PyResult<IndexMap<String, Bind>> {
+    let mapping = object.cast::<PyMapping>().map_err(|_| {
+        PyTypeError::new_err(format!("`bind` takes a mapping of names to values, not `{}`", shown(object)))
+    })?;
+    let mut binds = IndexMap::new();
+    for item in mapping.items()? {
+        let (name, value): (String, Bound<'_, PyAny>) = item.extract()?;
+        let bind = bind(&name, &value, true)?;
+        binds.insert(name, bind);
+    }
+    Ok(binds)
+}
+
+/// What a bound value is to a query.
+fn bind(name: &str, object: &Bound<'_, PyAny>, lists: bool) -> PyResult<Bind> {
+    let py = object.py();
+    if object.is_none() {
+        return Ok(Bind::Value(Value::Null));
+    }
+    if let Ok(value) = object.cast::<PyBool>() {
+        return Ok(Bind::Value(Value::Bool(value.is_true())));
+    }
+    if object.is_instance_of::<PyInt>() {
+        return Ok(Bind::Value(Value::Int(object.extract()?)));
+    }
+    if let Ok(value) = object.cast::<PyFloat>() {
+        return Ok(Bind::Value(Value::Float(value.value())));
+    }
+    if let Ok(text) = object.cast::<PyString>() {
+        return Ok(Bind::Value(Value::Str(text.to_str()?.into())));
+    }
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        return Ok(Bind::Value(Value::Bytes(bytes.as_bytes().into())));
+    }
+    if let Ok(timespan) = object.cast::<PyTimespan>() {
+        return Ok(Bind::Value(Value::Timespan(timespan.get().0)));
+    }
+    let sequence = object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyTuple>()
+        || object.is_instance_of::<PySet>()
+        || object.is_instance_of::<pyo3::types::PyFrozenSet>()
+        || object.is_instance_of::<pyo3::types::PyRange>()
+        || (object.hasattr("ndim")?
+            && object.getattr("ndim")?.extract::<usize>().unwrap_or(0) == 1
+            && object.hasattr("tolist")?);
+    if lists && sequence {
+        let items: PyResult<Vec<Bind>> = object.try_iter()?.map(|item| bind(name, &item?, false)).collect();
+        return items.map(Bind::List);
+    }
+    if let Some(bind) = special_bind(object)? {
+        return Ok(bind);
+    }
+    let message = format!(
+        "the value of `:{name}`, `{}`, is none of what an expression can hold: a number, text, bytes, a UUID, a time, \
+         a `Timespan`, a region, a direction, or a list of those",
+        shown(object)
+    );
+    Err(raise(py, ErrorClass::InvalidQueryError, &message))
+}
+
+/// Objects of other packages, known by what they can do.
+fn special_bind(object: &Bound<'_, PyAny>) -> PyResult<Option<Bind>> {
+    if object.hasattr("hex")? && object.hasattr("bytes_le")? {
+        return Ok(Some(Bind::Value(Value::Uuid(uuid_from_python(object)?))));
+    }
+    // A scalar of numpy.
+    if object.hasattr("dtype")? && object.hasattr("item")? && !object.hasattr("frame")? {
+        if let Ok(plain) = object.call_method0("item")
+            && (plain.is_instance_of::<PyInt>()
+                || plain.is_instance_of::<PyFloat>()
+                || plain.is_instance_of::<PyString>())
+        {
+            return bind("", &plain, false).map(Some);
+        }
+        return Ok(None);
+    }
+    if let Some(nanoseconds) = time_to_nanoseconds(object)? {
+        return Ok(Some(Bind::Time(nanoseconds)));
+    }
+    // `lsst.sphgeom.LonLat`.
+    if object.hasattr("getLon")? && object.hasattr("getLat")? {
+        let degrees = |name: &str| object.call_method0(name)?.call_method0("asDegrees")?.extract::<f64>();
+        return Ok(Some(Bind::Point(degrees("getLon")?, degrees("getLat")?)));
+    }
+    // `astropy.coordinates.SkyCoord`, of one direction.
+    if object.hasattr("icrs")? && object.hasattr("isscalar")? {
+        if !object.getattr("isscalar")?.is_truthy()? {
+            return Ok(None);
+        }
+        let icrs = object.getattr("icrs")?;
+        let degrees = |name: &str| icrs.getattr(name)?.getattr("deg")?.extract::<f64>();
+        return Ok(Some(Bind::Point(degrees("ra")?, degrees("dec")?)));
+    }
+    // A `datetime.datetime` is UTC unless it says otherwise.
+    if object.hasattr("timestamp")? && object.hasattr("tzinfo")? {
+        return datetime_bind(object).map(Some);
+    }
+    if object.hasattr("getBoundingCircle")? {
+        return Ok(region_from_python(object)?.map(|bytes| Bind::Region(bytes.into())));
+    }
+    Ok(None)
+}
+
+fn datetime_bind(object: &Bound<'_, PyAny>) -> PyResult<Bind> {
+    let offset = object.call_method0("utcoffset")?;
+    let object = if offset.is_none() { object.clone() } else { object.sub(offset)? };
+    let naive = object.call_method(
+        "replace",
+        (),
+        Some(&{
+            let keywords = PyDict::new(object.py());
+            keywords.set_item("tzinfo", object.py().None())?;
+            keywords
+        }),
+    )?;
+    let text: String = naive.call_method0("isoformat")?.extract()?;
+    let span = armillary_expression::Span::default();
+    let text = if text.contains('.') { text } else { format!("{text}.0") };
+    armillary_expression::time::parse_time(&text, span)
+        .map(Bind::Time)
+        .map_err(|error| raise(object.py(), ErrorClass::InvalidQueryError, &error.to_string()))
+}
+
+fn uploads(registry: &Registry, object: &Bound<'_, PyAny>) -> PyResult<Vec<Upload>> {
+    let py = object.py();
+    let mut uploads = Vec::new();
+    for item in object.try_iter()? {
+        let (names, rows): (Vec<String>, Bound<'_, PyAny>) = item?.extract()?;
+        let mut dimensions = Vec::new();
+        for name in &names {
+            dimensions.push(enter(py, || registry.universe().dimension(name).map(|element| element.index))?);
+        }
+        let mut values = Vec::new();
+        for row in rows.try_iter()? {
+            let row: Vec<Bound<'_, PyAny>> = row?.extract()?;
+            if row.len() != names.len() {
+                let message = format!("a row has {} values for {} dimensions", row.len(), names.len());
+                return Err(raise(py, ErrorClass::InvalidQueryError, &message));
+            }
+            let keys: PyResult<Vec<Value>> =
+                names.iter().zip(&row).map(|(name, value)| key_from_python(name, value).map(Value::from)).collect();
+            values.push(keys?);
+        }
+        uploads.push(Upload { dimensions, rows: values });
+    }
+    Ok(uploads)
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyQueryEngine>()?;
+    crate::query_results::register(module)
+}
