@@ -1039,7 +1039,7 @@ class FileRecord:
     checksum
         BLAKE2b-512 of its bytes in hexadecimal digits, if that was recorded.
     file_size
-        Bytes; −1 if not known.
+        Bytes; −1 or None if not known.
 
     Examples
     --------
@@ -1056,7 +1056,7 @@ class FileRecord:
         storage_class: str,
         component: str | None = None,
         checksum: str | None = None,
-        file_size: int = -1,
+        file_size: int | None = None,
     ) -> FileRecord: ...
     @property
     def dataset_id(self) -> uuid.UUID: ...

@@ -35,7 +35,7 @@ type Arguments<'py> = (Bound<'py, PyAny>, String, String, String, Option<String>
 #[pymethods]
 impl PyFileRecord {
     #[new]
-    #[pyo3(signature = (dataset_id, path, formatter, storage_class, component = None, checksum = None, file_size = -1))]
+    #[pyo3(signature = (dataset_id, path, formatter, storage_class, component = None, checksum = None, file_size = None))]
     fn new(
         dataset_id: &Bound<'_, PyAny>,
         path: String,
@@ -43,9 +43,10 @@ impl PyFileRecord {
         storage_class: String,
         component: Option<String>,
         checksum: Option<String>,
-        file_size: i64,
+        file_size: Option<i64>,
     ) -> PyResult<Self> {
         let dataset_id = uuid_from_python(dataset_id)?;
+        let file_size = file_size.unwrap_or(-1);
         Ok(FileRecord { dataset_id, path, formatter, storage_class, component, checksum, file_size }.into())
     }
 

@@ -12,6 +12,7 @@ use rusqlite::{Connection, Row, params};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::Path,
+    sync::OnceLock,
 };
 
 /// The table of file records that repositories have unless their configuration says otherwise.
@@ -325,6 +326,13 @@ impl Registry {
                 records.execute([id, datastore_name])?;
                 trash.execute([id, datastore_name])?;
             }
+            // What was trashed without ever having had a file waits for nothing.
+            let sql = format!(
+                "DELETE FROM dataset_location_trash WHERE datastore_name = ? \
+                 AND dataset_id NOT IN (SELECT dataset_id FROM {})",
+                self.quoted(records_table)
+            );
+            connection.prepare_cached(&sql)?.execute([datastore_name])?;
             Ok(())
         })
     }
@@ -438,7 +446,12 @@ fn refuse_held(connection: &Connection, ids: &[[u8; 16]]) -> Result<(), Registry
 }
 
 /// The name of this machine, as the kernel has it.
-fn host() -> String {
+fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(read_host)
+}
+
+fn read_host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
         .or_else(|_| std::env::var("HOSTNAME"))
