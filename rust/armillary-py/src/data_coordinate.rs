@@ -26,7 +26,7 @@ use std::{
 };
 
 /// Values for the dimensions of a group, and the records that go with them when they are known.
-#[pyclass(name = "DataCoordinate", frozen, skip_from_py_object, module = "armillary._core")]
+#[pyclass(name = "DataCoordinate", frozen, mapping, skip_from_py_object, module = "armillary._core")]
 #[derive(Clone)]
 pub(crate) struct PyDataCoordinate {
     pub(crate) id: DataCoordinate,

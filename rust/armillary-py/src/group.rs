@@ -301,27 +301,17 @@ fn the_one<'a>(universe: &'a Universe, elements: &[ElementIndex]) -> Option<&'a 
     }
 }
 
-/// Elements of a group, each after the dimensions whose values its key needs.
+/// Elements of a group, each after the dimensions whose values its key needs: a required dimension, then at once what its
+/// record tells, and the joins last.
 pub(crate) fn lookup_order(universe: &Universe, info: &GroupInfo) -> Vec<ElementIndex> {
-    let mut done = DimensionGroup::EMPTY;
-    let mut known = info.required.iter().fold(DimensionGroup::EMPTY, |sum, i| sum.union(DimensionGroup::single(*i)));
-    let mut order = Vec::with_capacity(info.elements.len());
-    // Dimensions first: those whose records the data ID's own keys find, then those that these imply.
-    loop {
-        let ready = info.elements.iter().find(|index| {
-            let element = universe.get(**index);
-            element.is_dimension()
-                && !done.contains(**index)
-                && known.contains(**index)
-                && element.required.is_subset(known)
-        });
-        let Some(index) = ready else { break };
-        done = done.union(DimensionGroup::single(*index));
-        order.push(*index);
-        if !info.required.iter().any(|required| !done.contains(*required)) {
-            known = order.iter().fold(known, |sum, i| sum.union(universe.get(*i).implied));
+    fn add(universe: &Universe, index: ElementIndex, order: &mut Vec<ElementIndex>) {
+        if !order.contains(&index) {
+            order.push(index);
+            universe.get(index).implied.iter().for_each(|implied| add(universe, implied, order));
         }
     }
+    let mut order = Vec::with_capacity(info.elements.len());
+    info.required.iter().for_each(|index| add(universe, *index, &mut order));
     order.extend(info.elements.iter().filter(|index| !universe.get(**index).is_dimension()));
     order
 }

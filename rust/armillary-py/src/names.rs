@@ -137,7 +137,7 @@ impl PyNames {
 }
 
 /// Elements of one universe, each once, found by name too.
-#[pyclass(name = "DimensionElementSet", frozen, skip_from_py_object, module = "armillary._core")]
+#[pyclass(name = "DimensionElementSet", frozen, mapping, skip_from_py_object, module = "armillary._core")]
 #[derive(Clone)]
 pub(crate) struct PyElementSet {
     universe: Arc<Universe>,

@@ -10,7 +10,7 @@ use pyo3::{
 use serde_json::{Map, Value as Json};
 
 /// What `to_simple` returns: a value object as plain data, with the methods of the peer's models.
-#[pyclass(name = "Simple", frozen, module = "armillary._core")]
+#[pyclass(name = "Simple", frozen, mapping, module = "armillary._core")]
 pub(crate) struct PySimple {
     pub(crate) kind: &'static str,
     pub(crate) body: Json,

@@ -17,7 +17,7 @@ use pyo3::{
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// All dimension elements of a repository, in order.
-#[pyclass(name = "DimensionUniverse", frozen, module = "armillary._core")]
+#[pyclass(name = "DimensionUniverse", frozen, mapping, module = "armillary._core")]
 pub(crate) struct PyDimensionUniverse {
     pub(crate) universe: Arc<Universe>,
     elements: PyOnceLock<Vec<Py<PyDimensionElement>>>,

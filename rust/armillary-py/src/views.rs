@@ -14,14 +14,14 @@ use pyo3::{
 use std::sync::Arc;
 
 /// The values of a data ID as a mapping: the required ones, or all that are known.
-#[pyclass(name = "DataIdMapping", frozen, module = "armillary._core")]
+#[pyclass(name = "DataIdMapping", frozen, mapping, module = "armillary._core")]
 pub(crate) struct PyDataIdView {
     id: DataCoordinate,
     length: usize,
 }
 
 /// The records of a data ID by the name of their element.
-#[pyclass(name = "RecordMapping", frozen, module = "armillary._core")]
+#[pyclass(name = "RecordMapping", frozen, mapping, module = "armillary._core")]
 pub(crate) struct PyRecordsView {
     id: DataCoordinate,
     records: Arc<Records>,
