@@ -8,7 +8,7 @@ import os
 import secrets
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 __all__ = [
     "TEMPORARY_PREFIX",
@@ -78,8 +78,8 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def make_folder(folder: str) -> None:
-    """Make a folder and its parents; each new one is made to stay."""
+def make_folder(folder: str, *, durable: bool) -> None:
+    """Make a folder and its parents; if `durable`, each new one is made to stay."""
     missing = []
     current = folder
     while current and not os.path.isdir(current):
@@ -88,7 +88,8 @@ def make_folder(folder: str) -> None:
     for one in reversed(missing):
         with contextlib.suppress(FileExistsError):  # another writer was faster
             os.mkdir(one)
-            sync_directory(os.path.dirname(one) or ".")
+            if durable:
+                sync_directory(os.path.dirname(one) or ".")
 
 
 def sync_directory(folder: str) -> None:
@@ -103,19 +104,14 @@ def sync_directory(folder: str) -> None:
         os.close(descriptor)
 
 
-def _in_folder(path: str, action: Callable[[], int]) -> int:
-    """Do it; if the folder is missing, make it and do it again."""
-    try:
-        return action()
-    except FileNotFoundError:
-        make_folder(os.path.dirname(path))
-        return action()
-
-
 def write_temporary(path: str, content: bytes, *, durable: bool) -> None:
     """Write bytes to a new file, which only its owner can read until it is published."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = _in_folder(path, lambda: os.open(path, flags, 0o600))
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        make_folder(os.path.dirname(path), durable=durable)
+        descriptor = os.open(path, flags, 0o600)
     try:
         view = memoryview(content)
         while view:

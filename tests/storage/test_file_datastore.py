@@ -500,3 +500,42 @@ def test_the_configured_kind_of_datastore_is_made(tmp_path, universe, shared_pat
     for bad in (chain, ButlerConfig({"datastore": {"cls": "some.OtherDatastore"}})):
         with pytest.raises(ConfigurationError, match="can"):
             make_datastore(bad, str(tmp_path), universe=universe, writeable=True)
+
+
+WRITER = """
+import sys
+from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse
+from armillary.config import ButlerConfig
+from armillary.storage.file_datastore import FileDatastore
+
+universe = DimensionUniverse()
+config = ButlerConfig({})
+config[".datastore.root"] = "<butlerRoot>"
+datastore = FileDatastore(config, sys.argv[1], universe=universe, writeable=True)
+data_id = DataCoordinate.make_empty(universe)
+value = {"numbers": list(range(2000)), "end": True}
+print("ready", flush=True)
+for number in range(100_000):
+    ref = DatasetRef(DatasetType(f"t{number}", [], "StructuredDataDict", universe=universe), data_id, run="run")
+    datastore.write(datastore.prepare(value, ref))
+"""
+
+
+def test_a_killed_writer_leaves_whole_files_only(tmp_path):
+    import sys
+
+    import yaml
+
+    for attempt in range(3):
+        root = tmp_path / str(attempt)
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout.readline() == "ready\n"
+        time.sleep(0.15 + 0.1 * attempt)
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+        written = [name for name in files_below(root) if not Path(name).name.startswith(files.TEMPORARY_PREFIX)]
+        assert written
+        for name in written:
+            assert yaml.load((root / name).read_bytes(), yaml.CSafeLoader)["end"] is True
+        assert len(files_below(root)) - len(written) <= 1

@@ -285,7 +285,7 @@ class FileDatastore:
 
         folder = os.path.dirname(temporary)
         if not os.path.isdir(folder):
-            make_folder(folder)
+            make_folder(folder, durable=self.durable)
         formatter.write_path(part.value, temporary)
         return finish_temporary(temporary, durable=self.durable)
 

@@ -224,7 +224,7 @@ def _facts(datastore: FileDatastore, local: str | None, wanted: bool) -> tuple[i
 def _transfer(item: PreparedFile, target: str, durable: bool) -> None:
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
-        make_folder(folder)
+        make_folder(folder, durable=durable)
     mode = item.mode
     if "://" in item.source and mode not in ("copy", "auto", "move"):
         raise ValueError(

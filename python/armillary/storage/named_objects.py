@@ -91,10 +91,11 @@ def import_object(name: str, purpose: str) -> Any:
         raise ImportError(f"{purpose} names `{name}`, which is not a plain Python type and has no module")
     own = to_own_name(name)
     if not _may_import(name):
-        module = name.rpartition(".")[0]
+        module, package = name.rpartition(".")[0], name.partition(".")[0]
+        first = "" if package in sys.stdlib_module_names or package in _LIBRARIES else f"`import {module}` first or "
         raise UntrustedContentError(
-            f"{purpose} names `{name}`, and importing it would run a module nobody asked for; if you trust it, "
-            f"`import {module}` first or add `{module}` to {TRUSTED_MODULES_VARIABLE}"
+            f"{purpose} names `{name}`, and a repository may not have just any code run; if you trust it, "
+            f"{first}add `{module}` to {TRUSTED_MODULES_VARIABLE}"
         )
     return _resolve(own, purpose)
 
