@@ -188,6 +188,30 @@ class TestTrust:
             import_object(name, "storage class `X`")
         assert "evil_module" not in sys.modules
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "armillary.config.os.system",
+            "armillary.storage.artifacts.shutil.rmtree",
+            "armillary.storage.formatters.pickle.pickle.loads",
+            "armillary.config.json.loads",
+            "lsst.pex.config.config.os.system",
+            "lsst.daf.butler.formatters.parquet.np.load",
+        ],
+    )
+    def test_a_trusted_module_is_no_bridge_to_another(self, name):
+        with pytest.raises(UntrustedContentError, match="leads out of"):
+            import_object(name, "a converter")
+
+    def test_what_the_defaults_name_is_found(self, factory):
+        found = 0
+        for made in factory.values():
+            for converter in made.converters.values():
+                if converter.startswith(("lsst.daf.butler", "lsst.pipe.base", "astropy")):
+                    assert callable(import_object(converter, "a converter"))
+                    found += 1
+        assert found > 25
+
     @pytest.mark.parametrize("name", ["eval", "exec", "print", "nope"])
     def test_builtins_that_are_not_plain_types(self, name):
         with pytest.raises(ImportError):

@@ -10,6 +10,7 @@ import builtins
 import importlib
 import os
 import sys
+import types
 from functools import cache
 from typing import Any
 
@@ -97,10 +98,16 @@ def import_object(name: str, purpose: str) -> Any:
             f"{purpose} names `{name}`, and a repository may not have just any code run; if you trust it, "
             f"{first}add `{module}` to {TRUSTED_MODULES_VARIABLE}"
         )
-    return _resolve(own, purpose)
+    return _resolve(own, purpose, stay_inside=name not in _names_in_defaults())
 
 
-def _resolve(name: str, purpose: str) -> Any:
+def _stays_inside(found: Any, package: str) -> bool:
+    """Whether an object belongs to the package its name begins with: `armillary.config.os.system` does not."""
+    home = found.__name__ if isinstance(found, types.ModuleType) else getattr(found, "__module__", None)
+    return not isinstance(home, str) or home.partition(".")[0].lstrip("_") == package.lstrip("_")
+
+
+def _resolve(name: str, purpose: str, *, stay_inside: bool) -> Any:
     """Import the longest beginning that is a module; the rest are attributes."""
     parts = name.split(".")
     reason: Exception | None = None
@@ -116,6 +123,10 @@ def _resolve(name: str, purpose: str) -> Any:
         try:
             for part in parts[split:]:
                 found = getattr(found, part)
+                if stay_inside and not _stays_inside(found, parts[0]):
+                    raise UntrustedContentError(
+                        f"{purpose} names `{name}`, which leads out of `{parts[0]}` to code a repository may not name"
+                    )
         except AttributeError as error:
             reason = error
             continue
