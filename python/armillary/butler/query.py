@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DatasetType,
         DimensionElement,
         DimensionGroup,
+        DimensionRecord,
         DimensionUniverse,
         QueryEngine,
         Registry,
