@@ -112,9 +112,18 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
         self._metrics = metrics or ButlerMetrics()
         self._session: WriteSession | None = None
         self._closed = False
+        if writeable and not without_datastore:
+            self._recover()
         if writeable and run is not None:
             self._core_registry.register_collection(run, int(CollectionType.RUN), None)
         self._defaults = self._make_defaults(collections, run, inferDefaults, dataId)
+
+    def _recover(self) -> None:
+        """Undo what killed writers left: files that have no rows."""
+        for intent, name, paths in self._core_registry.stale_intents():
+            if name == self._datastore.name:
+                self._datastore.recover(paths)
+                self._core_registry.abandon_write(intent)
 
     @classmethod
     def from_config(cls, config: Any = None, **kwargs: Any) -> Butler:
@@ -321,7 +330,7 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
                 self._defaults.data_id,
             )
             self.__dict__["_query_context_cache"] = context
-        return context  # type: ignore[no-any-return]
+        return context
 
     def isWriteable(self) -> bool:
         """Whether anything can be changed."""
@@ -676,7 +685,7 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
         with self._metrics.instrument_put():
             ref = self._new_ref(datasetRefOrType, dataId, run, kwargs)
             self._core_registry.collection(ref.run)
-            prepared = self._datastore.prepare(obj, self._with_records(ref))
+            prepared = self._datastore.prepare(obj, self._with_records(ref), provenance=provenance)
             self._write([ref], prepared)
             return ref
 

@@ -9,7 +9,7 @@ from armillary._words import did_you_mean
 from armillary.errors import DataIdValueError, DimensionValueError
 
 if TYPE_CHECKING:
-    from armillary._core import DatasetType, DimensionElement
+    from armillary._core import DatasetType, Dimension
     from armillary.butler.butler import Butler
 
 __all__ = ["rewrite_data_id"]
@@ -35,12 +35,8 @@ def rewrite_data_id(
     fields: dict[str, dict[str, Any]] = {}
     for key, value in given.items():
         if key in butler.dimensions.dimensions.names:
-            element = butler.dimensions[key]
-            if (
-                isinstance(value, str)
-                and element.primaryKey.type == "int"
-                and not value.strip().lstrip("+-").isdigit()
-            ):
+            element = butler.dimensions.dimensions[key]
+            if isinstance(value, str) and element.primaryKey.type == "int" and not value.strip().lstrip("+-").isdigit():
                 fields.setdefault(key, {})[_alternate_name(element, value)] = value
             else:
                 plain[key] = value
@@ -52,7 +48,7 @@ def rewrite_data_id(
     return plain
 
 
-def _alternate_name(element: DimensionElement, value: str) -> str:
+def _alternate_name(element: Dimension, value: str) -> str:
     names = [key.name for key in element.alternate_keys]
     if not names:
         raise DimensionValueError(f"`{value}` cannot be a value of dimension `{element.name}`, which takes an integer")

@@ -71,7 +71,8 @@ class MovingMixin:
 
     def _ingest(self, datasets: list[Any], transfer: str | None, validate: bool, skip_existing: bool) -> None:
         if skip_existing:
-            known = {ref.id for ref in self._core_registry.get_datasets([r.id for d in datasets for r in d.refs])}
+            every = [ref.id for dataset in datasets for ref in dataset.refs]
+            known = {ref.id for ref in self._core_registry.get_datasets(every) if ref is not None}
             datasets = [d for d in datasets if not all(ref.id in known for ref in d.refs)]
         for run in dict.fromkeys(ref.run for dataset in datasets for ref in dataset.refs):
             self._core_registry.register_collection(run, int(CollectionType.RUN), None)

@@ -129,7 +129,9 @@ class QuantumBackedButler(LimitedButler):
         if ref.id in self.written:
             raise ConflictingDefinitionError(f"the dataset {ref} is already written")
         with self._metrics.instrument_put():
-            records = list(self._datastore.write(self._datastore.prepare(obj, ref, provenance=provenance)))
+            records = list(
+                self._datastore.write(self._datastore.prepare(obj, ref, provenance=provenance, overwrite=True))
+            )
         self._records[ref.id] = records
         self.written[ref.id] = (ref, records)
         return ref  # type: ignore[no-any-return]
