@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from armillary.pipeline.metadata import TaskMetadata
+
 __all__ = ["log_resources", "resource_usage", "timeMethod"]
 
 # macOS counts the peak memory in bytes, every other system in units of 1024 bytes.
@@ -58,9 +60,19 @@ def log_resources(metadata: Any, prefix: str) -> None:
     1
     """
     metadata["__version__"] = 1
-    metadata["nodeName"] = os.uname().nodename
-    for name, value in resource_usage().items():
+    metadata["nodeName"] = _node_name()
+    usage = resource_usage()
+    if isinstance(metadata, TaskMetadata):  # several of these for every quantum: past all the checks of `add`
+        for name, value in usage.items():
+            metadata.arrays.setdefault(prefix + name, []).append(value)
+        return
+    for name, value in usage.items():
         metadata.add(prefix + name, [value])
+
+
+@functools.cache
+def _node_name() -> str:
+    return os.uname().nodename
 
 
 def note_timing(task: Any, prefix: str, level: int) -> None:

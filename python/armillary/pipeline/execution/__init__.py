@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from armillary.pipeline.execution.initialise import check_dataset_types, initialise_run
     from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
     from armillary.pipeline.execution.report import RunReport
-    from armillary.pipeline.execution.run_graph import run_graph
     from armillary.pipeline.execution.single_quantum_executor import SingleQuantumExecutor
+    from armillary.pipeline.execution.with_registry import run_graph
     from armillary.pipeline.execution.without_registry import (
         initialise_without_registry,
         run_without_registry,
@@ -25,7 +25,7 @@ _HOME = {
     "check_dataset_types": "initialise",
     "initialise_run": "initialise",
     "initialise_without_registry": "without_registry",
-    "run_graph": "run_graph",
+    "run_graph": "with_registry",
     "run_without_registry": "without_registry",
     "transfer_from_graph": "without_registry",
 }

@@ -34,7 +34,8 @@ def check_dataset_types(graph: Any, butler: Butler, *, register: bool) -> None:
     """
     pipeline = graph.pipeline_graph
     if register:
-        pipeline.register_dataset_types(butler)
+        with butler.transaction():
+            pipeline.register_dataset_types(butler)
     else:
         check_registrations(butler, pipeline._types(True, True, True, True))
 
@@ -79,10 +80,14 @@ def initialise_run(
 
 
 def write_init_datasets(graph: Any, butler: LimitedButler, *, may_exist: bool, versions: bool) -> None:
-    """Make all tasks and write their init-outputs and configs, and the software versions."""
+    """Make all tasks and write their init-outputs and configs, and the software versions.
+
+    Everything is made and compared first, then written together.
+    """
     pipeline = graph.pipeline_graph
     labels = [label for label in pipeline.tasks if graph.get_init_outputs(label)]
     pipeline.import_and_configure(TaskImportMode.ASSUME_CONSISTENT_EDGES, labels)
+    writes = _Writes(graph, butler, labels)
     made: dict[str, Any] = {}
     for label in labels:
         node = pipeline.tasks[label]
@@ -93,38 +98,70 @@ def write_init_datasets(graph: Any, butler: LimitedButler, *, may_exist: bool, v
             values[name] = butler.get(inputs[name]) if known is None else known
         task = node.task_class(config=node.config, initInputs=values, name=label)
         outputs: dict[str, DatasetRef] = dict(graph.get_init_outputs(label))
-        config_ref = outputs.pop("_config")
+        writes.add_config(node, outputs.pop("_config"), may_exist)
         for name, ref in outputs.items():
-            value = made[ref.datasetType.name] = getattr(task, name)
-            if not butler.stored(ref):
-                butler.put(value, ref)
-        _write_config(butler, node, config_ref, may_exist)
+            made[ref.datasetType.name] = getattr(task, name)
+            writes.add(made[ref.datasetType.name], ref)
     packages_ref = graph.get_init_outputs("").get("packages")
     if versions and packages_ref is not None:
-        _write_versions(butler, packages_ref, may_exist)
+        writes.add_versions(packages_ref, may_exist)
+    writes.write()
 
 
-def _write_config(butler: LimitedButler, node: Any, ref: DatasetRef, may_exist: bool) -> None:
-    if not butler.stored(ref):
-        butler.put(node.config, ref)
-        return
-    if not may_exist:
-        raise ConflictingDefinitionError(
-            f"the config `{ref.datasetType.name}` is in run `{ref.run}` already; `--extend-run` goes on with that run"
-        )
-    compare_config(ref.datasetType.name, node.config, butler.get(ref), ref.run)
+class _Writes:
+    """Datasets that are to be written, less those that are there already."""
 
+    def __init__(self, graph: Any, butler: LimitedButler, labels: list[str]) -> None:
+        self._butler = butler
+        refs = [ref for label in ["", *labels] for ref in graph.get_init_outputs(label).values()]
+        self._stored = {ref.id for ref, there in butler.stored_many(refs).items() if there}
+        self._replaced: list[DatasetRef] = []
+        self._new: list[tuple[Any, DatasetRef]] = []
 
-def _write_versions(butler: LimitedButler, ref: DatasetRef, may_exist: bool) -> None:
-    present = Packages.fromSystem()
-    if not butler.stored(ref):
-        butler.put(present, ref)
-        return
-    if not may_exist:
-        raise ConflictingDefinitionError(
-            f"the software versions are in run `{ref.run}` already; `--extend-run` goes on with that run"
-        )
-    merged = merge_packages(butler.get(ref), present)
-    if merged is not None:
-        butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
-        butler.put(merged, ref)
+    def add(self, value: Any, ref: DatasetRef) -> None:
+        """Write a dataset unless it is there."""
+        if ref.id not in self._stored:
+            self._new.append((value, ref))
+
+    def add_config(self, node: Any, ref: DatasetRef, may_exist: bool) -> None:
+        """Write a config, or compare it with the one there."""
+        if ref.id not in self._stored:
+            self._new.append((node.config, ref))
+            return
+        self._refuse_existing("the config", ref, may_exist)
+        compare_config(ref.datasetType.name, node.config, self._butler.get(ref), ref.run)
+
+    def add_versions(self, ref: DatasetRef, may_exist: bool) -> None:
+        """Write the software versions, or compare them with those there and add what is new."""
+        present = Packages.fromSystem()
+        if ref.id not in self._stored:
+            self._new.append((present, ref))
+            return
+        self._refuse_existing("the dataset of software versions", ref, may_exist)
+        merged = merge_packages(self._butler.get(ref), present)
+        if merged is not None:
+            self._replaced.append(ref)
+            self._new.append((merged, ref))
+
+    @staticmethod
+    def _refuse_existing(what: str, ref: DatasetRef, may_exist: bool) -> None:
+        if not may_exist:
+            raise ConflictingDefinitionError(
+                f"{what} `{ref.datasetType.name}` is in run `{ref.run}` already; `--extend-run` goes on with that run"
+            )
+
+    def write(self) -> None:
+        """Write everything, in one transaction where there is a registry."""
+        butler: Any = self._butler
+        if self._replaced:
+            butler.pruneDatasets(self._replaced, disassociate=True, unstore=True, purge=True)
+        if hasattr(butler, "_core_registry"):
+            from armillary.butler.writing import WriteSession
+
+            datastore = butler._datastore
+            refs = [ref for _, ref in self._new]
+            prepared = [datastore.prepare(value, ref) for value, ref in self._new]
+            WriteSession(butler._core_registry, datastore).write(refs, prepared)
+            return
+        for value, ref in self._new:
+            butler.put(value, ref)
