@@ -894,6 +894,91 @@ def _dimension_names(universe: DimensionUniverse, names: Sequence[str]) -> Dimen
 def _dimension_record(universe: DimensionUniverse, element: str, values: Sequence[Any]) -> DimensionRecord: ...
 
 @final
+@final
+class QuantumGraphReader:
+    """An open graph file. Nothing that it names is imported or run; what is read adds up.
+
+    Raises `InvalidQuantumGraphFileError` for a damaged file, `TypeError` for a graph of another type.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None: ...
+    @property
+    def header(self) -> dict[str, Any]: ...
+    @property
+    def pipeline(self) -> PipelineGraph: ...
+    def read_thin(self) -> QuantumGraph:
+        """Quanta and edges without datasets."""
+
+    def read_init(self) -> QuantumGraph:
+        """Init datasets and dimension records, without quanta."""
+
+    def read(self, ids: Sequence[uuid.UUID] | None = None) -> QuantumGraph:
+        """Everything, or these quanta and those read before; an unknown id raises `LookupError`."""
+
+@final
+class QuantumGraph:
+    """Quanta and datasets in columns; see `armillary.pipeline.quantum_graph.PredictedQuantumGraph`."""
+
+    @property
+    def header(self) -> dict[str, Any]: ...
+    @property
+    def pipeline(self) -> PipelineGraph: ...
+    def __len__(self) -> int: ...
+    @property
+    def n_datasets(self) -> int: ...
+    @property
+    def n_task_quanta(self) -> list[tuple[str, int]]: ...
+    def quanta(self) -> list[tuple[uuid.UUID, str]]:
+        """Return (id, label) of all quanta: tasks in order, then by data ID."""
+
+    def edge_indices(self) -> list[tuple[int, int]]:
+        """Pairs of positions in `quanta()` of which the second quantum reads what the first writes."""
+
+    def label(self, quantum_id: uuid.UUID) -> str: ...
+    def data_id(self, quantum_id: uuid.UUID) -> DataCoordinate: ...
+    def data_ids(self, label: str | None = None) -> list[tuple[str, uuid.UUID, DataCoordinate]]: ...
+    def datasets(self, quantum_id: uuid.UUID) -> tuple[dict[str, list[DatasetRef]], dict[str, list[DatasetRef]]]:
+        """Inputs and outputs by connection; each reference in the storage class of its connection."""
+
+    def datastore_records(self, quantum_id: uuid.UUID) -> dict[uuid.UUID, list[FileRecord]]: ...
+    def init_datastore_records(self, label: str) -> dict[uuid.UUID, list[FileRecord]]: ...
+    def init_inputs(self, label: str) -> dict[str, DatasetRef]: ...
+    def init_outputs(self, label: str) -> dict[str, DatasetRef]: ...
+    def init_quanta(self) -> list[tuple[str, uuid.UUID]]: ...
+    def dimension_records(self) -> dict[str, list[DimensionRecord]]: ...
+    def refs(self, dataset_type: str) -> list[DatasetRef]: ...
+    def write(
+        self,
+        path: str | PathLike[str],
+        *,
+        level: int = 10,
+        dictionary_size: int = 32768,
+        dictionary_samples: int = 512,
+    ) -> None:
+        """Write a file that appears under its name when it is complete; a graph read in part is refused."""
+
+@final
+class Scheduler:
+    """Hands out quanta as those before them finish: by label, then in the order in which they were given."""
+
+    def __init__(self, quanta: Sequence[tuple[object, str]], edges: Sequence[tuple[int, int]]) -> None: ...
+    def take(self, count: int) -> list[int]:
+        """At most `count` quanta that can run now; they count as running."""
+
+    def finish(self, index: int) -> None: ...
+    def fail(self, index: int) -> list[int]:
+        """Return the quanta that can never run now."""
+
+    def retry(self, index: int) -> None: ...
+    def state(self, index: int) -> str: ...
+    def __len__(self) -> int: ...
+    @property
+    def pending(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+
 class PipelineGraph:
     """The tasks of a pipeline and the dataset types between them; see `armillary.pipeline.PipelineGraph`.
 
@@ -1340,6 +1425,7 @@ class Registry:
         self, datastore_name: str, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records"
     ) -> None:
         """Forget the records of trashed datasets whose files are gone."""
+
 @final
 class QueryEngine:
     """Answers queries of one repository; safe to use from many threads.
@@ -1408,9 +1494,7 @@ class QueryEngine:
     def count_records(self, element: str, **common: Any) -> int: ...
     def any_records(self, element: str, **common: Any) -> bool: ...
     def explain_records(self, element: str, **common: Any) -> list[str]: ...
-    def general(
-        self, dimensions: Any, columns: Sequence[str], *, find_first: str | None = None, **common: Any
-    ) -> Rows:
+    def general(self, dimensions: Any, columns: Sequence[str], *, find_first: str | None = None, **common: Any) -> Rows:
         """Find data IDs with chosen columns beside them: `visit.exposure_time`, `calexp.run`, `bias.timespan`.
 
         `find_first` names the joined dataset type of which only the first collection with a data ID counts.

@@ -3,7 +3,7 @@
 use crate::errors::{self, Classify, ErrorClass};
 use armillary_graph::GraphError;
 use pyo3::{
-    exceptions::{PyKeyError, PyValueError},
+    exceptions::{PyFileNotFoundError, PyKeyError, PyLookupError, PyOSError, PyTypeError, PyValueError},
     prelude::*,
 };
 
@@ -13,6 +13,11 @@ pub(crate) fn to_python(py: Python<'_>, error: &GraphError) -> PyErr {
         Class::Ours(class) => errors::raise(py, class, &error.to_string()),
         Class::Key => PyKeyError::new_err(error.to_string()),
         Class::Value => PyValueError::new_err(error.to_string()),
+        Class::Type => PyTypeError::new_err(error.to_string()),
+        Class::Lookup => PyLookupError::new_err(error.to_string()),
+        Class::NotFound => PyFileNotFoundError::new_err(error.to_string()),
+        Class::Os => PyOSError::new_err(error.to_string()),
+        Class::Scalar => in_python(py, "ScalarError", error),
     }
 }
 
@@ -27,10 +32,23 @@ where
     outcome.map_err(|error| to_python(py, &error))
 }
 
+/// An exception of `armillary.errors` that only graphs raise.
+fn in_python(py: Python<'_>, name: &str, error: &GraphError) -> PyErr {
+    match py.import("armillary.errors").and_then(|module| module.getattr(name)?.call1((error.to_string(),))) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(problem) => problem,
+    }
+}
+
 enum Class {
     Ours(ErrorClass),
     Key,
     Value,
+    Type,
+    Lookup,
+    NotFound,
+    Os,
+    Scalar,
 }
 
 fn class(error: &GraphError) -> Class {
@@ -39,7 +57,10 @@ fn class(error: &GraphError) -> Class {
         GraphError::UnknownTask { .. } | GraphError::UnknownDatasetType { .. } | GraphError::UnknownSubset { .. } => {
             return Class::Key;
         }
-        GraphError::DuplicateTask { .. } | GraphError::BadSubset { .. } => return Class::Value,
+        GraphError::DuplicateTask { .. }
+        | GraphError::BadSubset { .. }
+        | GraphError::NotRunning { .. }
+        | GraphError::NotInGraph { .. } => return Class::Value,
         GraphError::StillInSubsets { .. } => ErrorClass::PipelineGraphError,
         GraphError::DuplicateOutput { .. } => ErrorClass::DuplicateOutputError,
         GraphError::Cycle { .. } => ErrorClass::PipelineDataCycleError,
@@ -49,6 +70,20 @@ fn class(error: &GraphError) -> Class {
         GraphError::InvalidSteps { .. } => ErrorClass::InvalidStepsError,
         GraphError::InvalidExpression { .. } => ErrorClass::InvalidExpressionError,
         GraphError::UnreadablePipeline { .. } => ErrorClass::PipelineGraphReadError,
+        GraphError::InvalidFile { .. } => ErrorClass::InvalidQuantumGraphFileError,
+        GraphError::WrongGraphType { .. } => return Class::Type,
+        GraphError::Io { kind: std::io::ErrorKind::NotFound, .. } | GraphError::MissingPrerequisite { .. } => {
+            return Class::NotFound;
+        }
+        GraphError::Io { .. } => return Class::Os,
+        GraphError::NoSuchQuantum { .. } => return Class::Lookup,
+        GraphError::Incomplete { .. } => ErrorClass::IncompleteQuantumGraphError,
+        GraphError::DuplicateDataset { .. } | GraphError::Build { .. } => ErrorClass::QuantumGraphBuilderError,
+        GraphError::OutputExists { .. } => ErrorClass::OutputExistsError,
+        GraphError::MissingInitInput { .. } => ErrorClass::InitInputMissingError,
+        GraphError::NotOne { .. } => return Class::Scalar,
+        GraphError::AmbiguousCalibration { .. } => ErrorClass::CalibrationLookupError,
+        GraphError::Registry(error) => error.class(),
         GraphError::Unresolved { .. } => ErrorClass::UnresolvedGraphError,
     })
 }

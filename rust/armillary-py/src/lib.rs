@@ -23,9 +23,11 @@ mod names;
 mod pipeline_graph;
 mod query;
 mod query_results;
+mod quantum_graph;
 mod record;
 mod registry;
 mod registry_errors;
+mod scheduler;
 mod schema;
 mod simple;
 mod sphere;
@@ -46,6 +48,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
 fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     pipeline_graph::register(module)?;
+    quantum_graph::register(module)?;
+    scheduler::register(module)?;
     sphere::register(module)?;
     universe::register(module)?;
     group::register(module)?;

@@ -1,0 +1,356 @@
+//! From the state of the builder to a quantum graph.
+
+use super::{Builder, Part, adjust::Member, adjust::connections};
+use crate::{
+    DatasetIndex, GraphError, Header, PipelineGraph, QuantumGraph, Task,
+    fetch::FoundDataset,
+    ids::id_text,
+    keys::{Row, small},
+    quantum_graph::{DatasetInterner, InitQuantum, PACKAGES},
+};
+use armillary_dimensions::{DimensionGroup, ElementIndex, ElementKind, Key};
+use armillary_registry::query::DatasetSearch;
+use std::collections::{HashMap, HashSet};
+
+/// Not mapped yet.
+const UNKNOWN: u32 = u32::MAX;
+
+/// From the numbers of one part to those of the graph.
+struct Mapping<'p> {
+    part: &'p Part,
+    codes: HashMap<ElementIndex, Vec<u32>>,
+    rows: HashMap<DimensionGroup, Vec<Row>>,
+    datasets: HashMap<String, Vec<u32>>,
+}
+
+impl<'p> Mapping<'p> {
+    fn new(part: &'p Part) -> Self {
+        Self { part, codes: HashMap::new(), rows: HashMap::new(), datasets: HashMap::new() }
+    }
+
+    fn row(&mut self, graph: &mut QuantumGraph, group: DimensionGroup, row: Row) -> Row {
+        let skeleton = &self.part.skeleton;
+        let ids = skeleton.ids(group);
+        let rows = self.rows.entry(group).or_insert_with(|| vec![UNKNOWN; ids.len()]);
+        if rows[row as usize] != UNKNOWN {
+            return rows[row as usize];
+        }
+        let mut codes = Vec::with_capacity(ids.codes(row).len());
+        for (dimension, code) in ids.info().keys().zip(ids.codes(row)) {
+            let known = self.codes.entry(dimension).or_insert_with(|| vec![UNKNOWN; skeleton.keys.len(dimension)]);
+            if known[*code as usize] == UNKNOWN {
+                known[*code as usize] = graph.ids.keys.code(dimension, skeleton.keys.key(dimension, *code).clone());
+            }
+            codes.push(known[*code as usize]);
+        }
+        let table = graph.ids.table(&graph.universe.clone(), group);
+        rows[row as usize] = graph.ids.row(table, &codes);
+        rows[row as usize]
+    }
+}
+
+impl Builder<'_> {
+    /// The graph of everything that is left to run.
+    pub fn finish(mut self, header: Header) -> Result<QuantumGraph, GraphError> {
+        if self.request.prune_unanchored {
+            self.prune_unanchored()?;
+        }
+        let mut graph = QuantumGraph::new(self.pipeline.clone(), header)?;
+        let mut interner = DatasetInterner::default();
+        let parts = std::mem::take(&mut self.parts);
+        let mut mappings: Vec<Mapping<'_>> = parts.iter().map(Mapping::new).collect();
+        let tasks: Vec<Task> = self.pipeline.tasks().values().cloned().collect();
+        for (index, task) in tasks.iter().enumerate() {
+            let mapping = &mut mappings[self.part_of[index]];
+            self.add_quanta(&mut graph, &mut interner, mapping, index, task)?;
+        }
+        graph.producers()?;
+        self.add_init(&mut graph, &mut interner, &parts)?;
+        self.add_records(&mut graph)?;
+        graph.count();
+        if graph.header.provenance_dataset_id.is_empty() {
+            graph.header.provenance_dataset_id = id_text(&self.ids.next_id());
+        }
+        Ok(graph)
+    }
+
+    fn add_quanta(
+        &mut self,
+        graph: &mut QuantumGraph,
+        interner: &mut DatasetInterner,
+        mapping: &mut Mapping<'_>,
+        index: usize,
+        task: &Task,
+    ) -> Result<(), GraphError> {
+        let part = mapping.part;
+        let state = &part.tasks[task.label.as_str()];
+        let (edges, _) = connections(task);
+        let names: Vec<String> = edges.iter().map(|edge| edge.parent().to_owned()).collect();
+        let mut lists: Vec<Vec<DatasetIndex>> = vec![Vec::new(); edges.len()];
+        for row in (0..small(state.alive.len())).filter(|row| state.alive[*row as usize]) {
+            for (connection, list) in lists.iter_mut().enumerate() {
+                list.clear();
+                for member in self.members(part, task, connection, row) {
+                    list.push(self.dataset(graph, interner, mapping, &names[connection], member)?);
+                }
+            }
+            let graph_row = mapping.row(graph, state.group, row);
+            let id = self.ids.next_id();
+            graph.tasks[index].push(id, graph_row, lists.iter().map(Vec::as_slice));
+        }
+        Ok(())
+    }
+
+    fn dataset(
+        &self,
+        graph: &mut QuantumGraph,
+        interner: &mut DatasetInterner,
+        mapping: &mut Mapping<'_>,
+        name: &str,
+        member: Member,
+    ) -> Result<DatasetIndex, GraphError> {
+        let slot = member.slot();
+        let run = self.runs[slot.run as usize].clone();
+        match member {
+            Member::Join(row, _) => {
+                let of_type = &mapping.part.types[name];
+                if !mapping.datasets.contains_key(name) {
+                    mapping.datasets.insert(name.to_owned(), vec![UNKNOWN; of_type.slots.len()]);
+                }
+                let known = mapping.datasets[name][row as usize];
+                if known != UNKNOWN {
+                    return Ok(DatasetIndex(known));
+                }
+                let graph_row = mapping.row(graph, of_type.group, row);
+                let type_index = interner.dataset_type(graph, name)?;
+                let index = interner.dataset(graph, slot.id, type_index, graph_row, &run)?;
+                if let Some(known) = mapping.datasets.get_mut(name) {
+                    known[row as usize] = index.0;
+                }
+                Ok(index)
+            }
+            Member::External(index, _) => {
+                if let Some(known) = interner.find(&slot.id) {
+                    return Ok(known);
+                }
+                let external = &self.externals[index as usize];
+                let type_index = interner.dataset_type(graph, &external.dataset_type)?;
+                let table = graph.datasets.types[type_index as usize].table;
+                let row = graph.ids.row_of(table, external.values.iter().cloned());
+                interner.dataset(graph, slot.id, type_index, row, &run)
+            }
+        }
+    }
+
+    /// The dataset without dimensions of one type, if it exists in some collections.
+    fn single(&self, name: &str, collections: &[String]) -> Result<Option<FoundDataset>, GraphError> {
+        let search = DatasetSearch { dataset_type: name.to_owned(), collections: collections.to_vec() };
+        Ok(self.fetch.datasets(&search, &[], &[Box::new([])])?.into_iter().next())
+    }
+
+    /// The making of the run and of every task that has quanta.
+    fn add_init(
+        &mut self,
+        graph: &mut QuantumGraph,
+        interner: &mut DatasetInterner,
+        parts: &[Part],
+    ) -> Result<(), GraphError> {
+        let output_run = self.request.output_run.clone();
+        let has_run = self.fetch.has_collection(&output_run)?;
+        let in_run = if has_run { vec![output_run.clone()] } else { Vec::new() };
+        let mut made: HashMap<String, DatasetIndex> = HashMap::new();
+        let output = |this: &mut Self, graph: &mut QuantumGraph, interner: &mut DatasetInterner, name: &str| {
+            let existing = if in_run.is_empty() { None } else { this.single(name, &in_run)? };
+            let id = existing.map_or_else(|| this.ids.next_id(), |found| found.id);
+            let type_index = interner.dataset_type(graph, name)?;
+            let row = graph.ids.row(graph.datasets.types[type_index as usize].table, &[]);
+            interner.dataset(graph, id, type_index, row, &output_run)
+        };
+        if !graph.is_empty() {
+            let packages = output(self, graph, interner, PACKAGES)?;
+            let (id, outputs) = (self.ids.next_id(), vec![(PACKAGES.to_owned(), packages)]);
+            graph.init.push(InitQuantum { id, label: String::new(), inputs: Vec::new(), outputs });
+        }
+        for (index, task) in self.pipeline.clone().tasks().values().enumerate() {
+            if graph.tasks[index].is_empty() {
+                if parts[self.part_of[index]].tasks[task.label.as_str()].count.skipped > 0 {
+                    self.skipped_init(graph, interner, task, &mut made)?;
+                }
+                continue;
+            }
+            let mut inputs = Vec::with_capacity(task.init_inputs.len());
+            for edge in &task.init_inputs {
+                let dataset = match made.get(edge.parent()) {
+                    Some(dataset) => *dataset,
+                    None => self.init_input(graph, interner, task, edge)?,
+                };
+                inputs.push((edge.connection.clone(), dataset));
+            }
+            let mut outputs = Vec::with_capacity(task.init_outputs.len() + 1);
+            for edge in task.init_outputs.iter().chain([&task.config_output]) {
+                let dataset = output(self, graph, interner, edge.parent())?;
+                made.insert(edge.parent().to_owned(), dataset);
+                outputs.push((edge.connection.clone(), dataset));
+            }
+            graph.init.push(InitQuantum { id: self.ids.next_id(), label: task.label.clone(), inputs, outputs });
+        }
+        Ok(())
+    }
+
+    fn existing_init(
+        graph: &mut QuantumGraph,
+        interner: &mut DatasetInterner,
+        name: &str,
+        found: &FoundDataset,
+    ) -> Result<DatasetIndex, GraphError> {
+        let type_index = interner.dataset_type(graph, name)?;
+        let row = graph.ids.row(graph.datasets.types[type_index as usize].table, &[]);
+        interner.dataset(graph, found.id, type_index, row, &found.run)
+    }
+
+    fn init_input(
+        &self,
+        graph: &mut QuantumGraph,
+        interner: &mut DatasetInterner,
+        task: &Task,
+        edge: &crate::Edge,
+    ) -> Result<DatasetIndex, GraphError> {
+        let found = self.single(edge.parent(), &self.request.input_collections)?;
+        let found = found.ok_or_else(|| GraphError::MissingInitInput {
+            dataset_type: edge.parent().to_owned(),
+            task: task.label.clone(),
+            collections: self.request.input_collections.clone(),
+        })?;
+        Self::existing_init(graph, interner, edge.parent(), &found)
+    }
+
+    /// A task of which every quantum is done has made its init-outputs where the quanta are.
+    fn skipped_init(
+        &self,
+        graph: &mut QuantumGraph,
+        interner: &mut DatasetInterner,
+        task: &Task,
+        made: &mut HashMap<String, DatasetIndex>,
+    ) -> Result<(), GraphError> {
+        for edge in &task.init_outputs {
+            // Only what other tasks read has to be there.
+            let mut readers = self.pipeline.consumers_of(edge.parent());
+            if !readers.any(|reader| graph.tasks.iter().any(|task| task.label == reader.task.label && !task.is_empty()))
+            {
+                continue;
+            }
+            let found = self.single(edge.parent(), &self.request.skip_existing_in)?;
+            let found = found.ok_or_else(|| GraphError::MissingInitInput {
+                dataset_type: edge.parent().to_owned(),
+                task: task.label.clone(),
+                collections: self.request.skip_existing_in.clone(),
+            })?;
+            made.insert(edge.parent().to_owned(), Self::existing_init(graph, interner, edge.parent(), &found)?);
+        }
+        Ok(())
+    }
+
+    /// Records of every element of all data IDs, those of prerequisites not counted.
+    fn add_records(&mut self, graph: &mut QuantumGraph) -> Result<(), GraphError> {
+        let universe = self.universe.clone();
+        for (element, wanted) in wanted_records(graph, &self.pipeline) {
+            let mut order: Vec<Box<[Key]>> = wanted.iter().cloned().collect();
+            order.sort_unstable();
+            self.need_records(element, wanted)?;
+            let known = self.records.get(&element);
+            let rows: Vec<_> = order.iter().filter_map(|key| known?.get(key).cloned()).collect();
+            let is_dimension = universe.get(element).is_dimension();
+            if is_dimension && rows.len() < order.len() {
+                let lost = order.iter().find(|key| known.is_none_or(|known| !known.contains_key(*key)));
+                let values = lost.into_iter().flat_map(|key| key.iter().map(ToString::to_string)).collect::<Vec<_>>();
+                let name = &universe.get(element).name;
+                return Err(GraphError::Build {
+                    reason: format!("the repository has no record of `{name}` {}", values.join(", ")),
+                });
+            }
+            graph.records.insert(element, rows);
+        }
+        Ok(())
+    }
+
+    /// Removes quanta none of whose outputs anyone reads, and that read nothing that exists.
+    fn prune_unanchored(&mut self) -> Result<(), GraphError> {
+        // Work backwards, so that a reader that goes takes its makers with it.
+        for label in self.labels().into_iter().rev() {
+            let part = self.part_of(&label)?;
+            let task = self.pipeline.task(&label)?.clone();
+            let made: HashSet<&str> =
+                self.pipeline.connections().filter(|c| c.kind.is_output()).map(|c| c.edge.parent()).collect();
+            let anchored = task.inputs.iter().any(|edge| !made.contains(edge.parent()))
+                || task.outputs.iter().any(|edge| self.pipeline.consumers_of(edge.parent()).next().is_some());
+            let state = &self.parts[part].tasks[label.as_str()];
+            if !anchored && state.alive.iter().any(|alive| *alive) {
+                let rows: Vec<Row> = (0..small(state.alive.len())).filter(|row| state.alive[*row as usize]).collect();
+                let removed = rows.into_iter().map(|row| (row, super::Adjustment::Removed)).collect();
+                self.apply(&label, removed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Required values of the records of one element.
+type WantedKeys = HashSet<Box<[Key]>>;
+
+/// For every element the required values of all data IDs that have it.
+fn wanted_records(graph: &QuantumGraph, pipeline: &PipelineGraph) -> Vec<(ElementIndex, WantedKeys)> {
+    let universe = &graph.universe;
+    let mut uses: Vec<(usize, HashSet<Row>)> = Vec::new();
+    for task in &graph.tasks {
+        uses.push((task.table, task.row.iter().copied().collect()));
+    }
+    let mut by_type: Vec<HashSet<Row>> = vec![HashSet::new(); graph.datasets.types.len()];
+    for (of_type, row) in graph.datasets.type_of.iter().zip(&graph.datasets.row) {
+        by_type[*of_type as usize].insert(*row);
+    }
+    for (of_type, rows) in graph.datasets.types.iter().zip(by_type) {
+        let is_prerequisite =
+            of_type.name != PACKAGES && pipeline.resolved(&of_type.name).is_ok_and(|node| node.is_prerequisite);
+        if !is_prerequisite {
+            uses.push((of_type.table, rows));
+        }
+    }
+    let mut by_table: HashMap<usize, HashSet<Row>> = HashMap::new();
+    for (table, rows) in uses {
+        by_table.entry(table).or_default().extend(rows);
+    }
+    let mut wanted: HashMap<ElementIndex, HashSet<Vec<u32>>> = HashMap::new();
+    for (table, rows) in &by_table {
+        let ids = graph.ids.get(*table);
+        for element in &ids.info().elements {
+            let element = universe.get(*element);
+            if matches!(element.kind, ElementKind::SkyPix { .. }) {
+                continue;
+            }
+            let positions: Option<Vec<usize>> =
+                element.required.iter().map(|dimension| ids.position(dimension)).collect();
+            let Some(positions) = positions else { continue };
+            let into = wanted.entry(element.index).or_default();
+            for row in rows {
+                let codes = ids.codes(*row);
+                into.insert(positions.iter().map(|position| codes[*position]).collect());
+            }
+        }
+    }
+    let mut wanted: Vec<_> = wanted.into_iter().collect();
+    wanted.sort_by_key(|(element, _)| *element);
+    wanted
+        .into_iter()
+        .map(|(element, rows)| {
+            let dimensions: Vec<ElementIndex> = universe.get(element).required.iter().collect();
+            let decode = |codes: Vec<u32>| {
+                dimensions
+                    .iter()
+                    .zip(codes)
+                    .map(|(dimension, code)| graph.ids.keys.key(*dimension, code).clone())
+                    .collect()
+            };
+            (element, rows.into_iter().map(decode).collect())
+        })
+        .collect()
+}

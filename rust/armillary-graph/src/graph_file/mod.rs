@@ -1,0 +1,14 @@
+//! Quantum graph files (`.qg`): a zip of zstd frames of JSON, with tables of addresses.
+//!
+//! Everything in a file is data and may be wrong: sizes and offsets are checked before they are used, and nothing that a
+//! file names is imported or run.
+
+mod addresses;
+mod archive;
+mod json_out;
+mod model;
+mod reader;
+mod writer;
+
+pub use reader::{GraphReader, ThinGraph};
+pub use writer::{WriteOptions, write};

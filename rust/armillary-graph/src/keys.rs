@@ -1,0 +1,196 @@
+//! Data IDs as rows of small integers: each value of a dimension has a code.
+
+use armillary_dimensions::{DataCoordinate, DimensionGroup, ElementIndex, GroupInfo, Key, Universe};
+use indexmap::IndexSet;
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// A row of a [`DataIds`].
+pub type Row = u32;
+
+/// The values of every dimension, each with its code.
+#[derive(Clone, Debug, Default)]
+pub struct Dictionary {
+    values: BTreeMap<ElementIndex, IndexSet<Key>>,
+}
+
+impl Dictionary {
+    /// The code of a value, which gets one if it has none.
+    pub fn code(&mut self, dimension: ElementIndex, key: Key) -> u32 {
+        small(self.values.entry(dimension).or_default().insert_full(key).0)
+    }
+
+    /// The code of a value, if it has one.
+    #[must_use]
+    pub fn find(&self, dimension: ElementIndex, key: &Key) -> Option<u32> {
+        self.values.get(&dimension)?.get_index_of(key).map(small)
+    }
+
+    /// The value with this code.
+    #[must_use]
+    pub fn key(&self, dimension: ElementIndex, code: u32) -> &Key {
+        &self.values[&dimension][code as usize]
+    }
+
+    /// All values of a dimension, by code.
+    #[must_use]
+    pub fn keys(&self, dimension: ElementIndex) -> impl ExactSizeIterator<Item = &Key> {
+        static NONE: std::sync::LazyLock<IndexSet<Key>> = std::sync::LazyLock::new(IndexSet::new);
+        self.values.get(&dimension).unwrap_or(&NONE).iter()
+    }
+
+    /// Number of values of a dimension.
+    #[must_use]
+    pub fn len(&self, dimension: ElementIndex) -> usize {
+        self.values.get(&dimension).map_or(0, IndexSet::len)
+    }
+}
+
+/// Graphs have fewer than 2³² of anything; more would not fit in memory.
+#[allow(clippy::cast_possible_truncation, reason = "see above; the assertion stands guard")]
+pub(crate) fn small(index: usize) -> u32 {
+    assert!(u32::try_from(index).is_ok(), "a graph with more than 2³² rows");
+    index as u32
+}
+
+/// Distinct data IDs of one group, one row of codes each: required dimensions, then implied ones.
+#[derive(Clone, Debug)]
+pub struct DataIds {
+    info: Arc<GroupInfo>,
+    width: usize,
+    codes: Vec<u32>,
+    rows: usize,
+}
+
+impl DataIds {
+    /// No data IDs of this group.
+    #[must_use]
+    pub fn new(info: Arc<GroupInfo>) -> Self {
+        let width = info.required.len() + info.implied.len();
+        Self { info, width, codes: Vec::new(), rows: 0 }
+    }
+
+    /// Their dimensions.
+    #[must_use]
+    pub fn info(&self) -> &Arc<GroupInfo> {
+        &self.info
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Codes of all values of one row.
+    #[must_use]
+    pub fn codes(&self, row: Row) -> &[u32] {
+        let start = row as usize * self.width;
+        &self.codes[start..start + self.width]
+    }
+
+    /// Codes of the required values of one row.
+    #[must_use]
+    pub fn required(&self, row: Row) -> &[u32] {
+        &self.codes(row)[..self.info.required.len()]
+    }
+
+    /// Appends a row, which must not be there yet.
+    pub fn push(&mut self, codes: impl IntoIterator<Item = u32>) -> Row {
+        self.codes.extend(codes);
+        self.rows += 1;
+        debug_assert_eq!(self.codes.len(), self.rows * self.width, "a row has a code for each dimension");
+        small(self.rows - 1)
+    }
+
+    /// Where the code of a dimension stands in a row.
+    #[must_use]
+    pub fn position(&self, dimension: ElementIndex) -> Option<usize> {
+        self.info.keys().position(|key| key == dimension)
+    }
+
+    /// The values of one row.
+    pub fn values<'a>(&'a self, keys: &'a Dictionary, row: Row) -> impl Iterator<Item = &'a Key> {
+        self.info.keys().zip(self.codes(row)).map(|(dimension, code)| keys.key(dimension, *code))
+    }
+
+    /// One row as a data ID.
+    #[must_use]
+    pub fn data_id(&self, universe: &Arc<Universe>, keys: &Dictionary, row: Row) -> DataCoordinate {
+        let values = self.values(keys, row).cloned().collect();
+        DataCoordinate::from_values(universe.clone(), self.info.clone(), values)
+    }
+
+    /// Compares two rows by their values.
+    #[must_use]
+    pub fn compare(&self, keys: &Dictionary, a: Row, b: Row) -> Ordering {
+        let sides = self.codes(a).iter().zip(self.codes(b));
+        self.info
+            .keys()
+            .zip(sides)
+            .map(
+                |(dimension, (a, b))| {
+                    if a == b { Ordering::Equal } else { keys.key(dimension, *a).cmp(keys.key(dimension, *b)) }
+                },
+            )
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    }
+}
+
+/// Data IDs of all groups, each only once.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// The values.
+    pub keys: Dictionary,
+    all: Vec<DataIds>,
+    by_group: HashMap<DimensionGroup, usize>,
+    known: Vec<HashMap<Box<[u32]>, Row>>,
+}
+
+impl Tables {
+    /// The table of a group.
+    pub fn table(&mut self, universe: &Universe, group: DimensionGroup) -> usize {
+        *self.by_group.entry(group).or_insert_with(|| {
+            self.all.push(DataIds::new(universe.info(group)));
+            self.known.push(HashMap::new());
+            self.all.len() - 1
+        })
+    }
+
+    /// A table.
+    #[must_use]
+    pub fn get(&self, table: usize) -> &DataIds {
+        &self.all[table]
+    }
+
+    /// The row of a data ID given by the codes of all its values; it is added if it is new.
+    ///
+    /// Only the required values identify it.
+    pub fn row(&mut self, table: usize, codes: &[u32]) -> Row {
+        let ids = &mut self.all[table];
+        let required = &codes[..ids.info.required.len()];
+        if let Some(row) = self.known[table].get(required) {
+            return *row;
+        }
+        let row = ids.push(codes.iter().copied());
+        self.known[table].insert(required.into(), row);
+        row
+    }
+
+    /// The row of a data ID given by its values, in the order of [`GroupInfo::keys`].
+    pub fn row_of(&mut self, table: usize, values: impl IntoIterator<Item = Key>) -> Row {
+        let info = self.all[table].info.clone();
+        let codes: Vec<u32> = info.keys().zip(values).map(|(dimension, key)| self.keys.code(dimension, key)).collect();
+        self.row(table, &codes)
+    }
+}

@@ -1,0 +1,74 @@
+"""Graph files, seen by the peer and by us."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import pytest
+
+from armillary._core import QuantumGraphReader
+
+FIXTURES = ["ab", "drp_small", "drp_small_records", "skip_existing", "skip_existing_retained", "empty", "hand"]
+
+
+@pytest.fixture(name="graph_path", scope="session")
+def graph_path_fixture(shared_path):
+    def find(name):
+        folder = ("hand", "out") if name == "hand" else ("peer",)
+        return shared_path("graph-fixtures", *folder, f"{name}.qg")
+
+    return find
+
+
+def blocks(view):
+    return {block["content"]["quantum_id"]: block["content"] for block in view["quantum_datasets.mb"]}
+
+
+def unpacked(run_peer, shared_path, path):
+    """The decoded view of a file, as the format's own dump gives it."""
+    code = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); import qgdump; print(json.dumps(qgdump.dump(sys.argv[2])))"
+    )
+    return json.loads(run_peer(code, str(shared_path("graph-fixtures")), str(path)))
+
+
+@pytest.mark.parametrize("name", [*FIXTURES, "drp_dict"])
+def test_a_copy_holds_the_same_as_the_original(name, graph_path, shared_path, run_peer, tmp_path):
+    copy = tmp_path / "copy.qg"
+    QuantumGraphReader(graph_path(name)).read().write(copy, dictionary_samples=400)
+    ours, theirs = (unpacked(run_peer, shared_path, path) for path in (copy, graph_path(name)))
+    with zipfile.ZipFile(copy) as archive:
+        assert all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
+        if name != "hand":  # written by hand in another order
+            with zipfile.ZipFile(graph_path(name)) as original:
+                assert archive.namelist() == original.namelist()
+    if name == "hand":  # which leaves out whatever has a default
+        assert ours["thin_graph.json.zst"]["quanta"] == theirs["thin_graph.json.zst"]["quanta"]
+        assert ours["dimension_data.json.zst"] == theirs["dimension_data.json.zst"]
+        return
+    assert ours["header.json.zst"] == theirs["header.json.zst"]
+    assert list(ours["header.json.zst"]) == list(theirs["header.json.zst"])
+    assert ours["pipeline_graph.json.zst"] == theirs["pipeline_graph.json.zst"]
+    assert ours["thin_graph.json.zst"]["quanta"] == theirs["thin_graph.json.zst"]["quanta"]
+    edges = [sorted(map(tuple, side["thin_graph.json.zst"]["edges"])) for side in (ours, theirs)]
+    assert edges[0] == edges[1]
+    assert ours["dimension_data.json.zst"] == theirs["dimension_data.json.zst"]
+    assert ours["init_quanta.json.zst"] == theirs["init_quanta.json.zst"]
+    mine, original = blocks(ours), blocks(theirs)
+    assert list(mine) == list(original)
+    for quantum_id, block in mine.items():
+        assert without_order(block) == without_order(original[quantum_id])
+    keys = [[row["key"] for row in side["quanta.addr"]["rows"]] for side in (ours, theirs)]
+    assert keys[0] == keys[1]
+    assert [row["index"] for row in ours["quanta.addr"]["rows"]] == list(range(len(keys[0])))
+
+
+def without_order(block):
+    """Records of datastores come in no order that anyone relies on."""
+    block = dict(block)
+    block["datastore_records"] = {
+        name: {"dataset_ids": sorted(records["dataset_ids"]), "records": records["records"]}
+        for name, records in block["datastore_records"].items()
+    }
+    return block
