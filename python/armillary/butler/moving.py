@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType
+from armillary.butler.zipping import ZippingMixin
 from armillary.errors import CollectionTypeError, OrphanedRecordError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MovingMixin"]
 
 
-class MovingMixin:
+class MovingMixin(ZippingMixin):
     """Methods of `Butler` that move or remove whole files."""
 
     _core_registry: CoreRegistry

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from armillary._files import (
@@ -416,15 +417,12 @@ class FileDatastore:
     ) -> Any:
         """Read one file."""
         written = wanted if wanted.name == record.storage_class else find_storage_class(record.storage_class)
-        path = record.path
-        member = None
-        if _ZIP_MARK in path:
-            path, _, member = path.partition(_ZIP_MARK)
+        path, _, member = record.path.partition(_ZIP_MARK)
         descriptor = FileDescriptor(self._location(path), written, wanted, component, parameters)
         formatter = make_formatter(record.formatter, descriptor, ref)
         try:
-            if member is not None:
-                found = self._read_member(formatter, unquote(member), component, record.file_size)
+            if member:
+                found = self._read_member(formatter, record, component)
             else:
                 found = formatter.read(component, record.file_size)
         except FileNotFoundError as error:
@@ -446,19 +444,32 @@ class FileDatastore:
             return Location(None, unquote(path[len("file://") :]))
         return Location(None, path)
 
-    @staticmethod
-    def _read_member(formatter: FormatterV2, member: str, component: str | None, size: int) -> Any:
-        """Read a file inside a zip file, by way of a temporary file."""
-        import tempfile
-        import zipfile
+    @contextmanager
+    def open_file(self, record: FileRecord) -> Iterator[BinaryIO]:
+        """Open a dataset's file for reading, also one inside a zip file."""
+        path, _, member = record.path.partition(_ZIP_MARK)
+        location = self._location(path)
+        with ExitStack() as stack:
+            local = self._local_path(path) or stack.enter_context(location.uri.as_local()).ospath
+            if not member:
+                yield stack.enter_context(open(local, "rb"))
+                return
+            import zipfile
 
-        location = formatter.file_descriptor.location
-        with zipfile.ZipFile(location.path) as archive, tempfile.TemporaryDirectory() as folder:
-            copy = os.path.join(folder, "member" + os.path.splitext(member)[1])
-            with archive.open(member) as source, open(copy, "wb") as sink:
-                while chunk := source.read(1 << 20):
-                    sink.write(chunk)
-            return formatter.read_local(copy, component, size)
+            archive = stack.enter_context(zipfile.ZipFile(local))
+            names = archive.namelist()
+            yield cast("BinaryIO", stack.enter_context(archive.open(member if member in names else unquote(member))))
+
+    def _read_member(self, formatter: FormatterV2, record: FileRecord, component: str | None) -> Any:
+        """Read a file inside a zip file, by way of a temporary file."""
+        import shutil
+        import tempfile
+
+        with self.open_file(record) as source, tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(folder, "member" + os.path.splitext(record.path)[1])
+            with open(copy, "wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+            return formatter.read_local(copy, component, record.file_size)
 
     # Files
 

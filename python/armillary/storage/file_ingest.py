@@ -46,6 +46,7 @@ class PreparedFile:
     """One file that is checked and has its new name, but was not touched yet.
 
     `source` is a local path or a URI, `stored` what records will say, `mode` how it gets there (None: it stays).
+    `known_records` are the records of a file that holds several datasets and says so itself.
     """
 
     source: str
@@ -54,6 +55,7 @@ class PreparedFile:
     formatter: str
     refs: list[Any]
     with_size: bool
+    known_records: list[FileRecord] | None = None
     made: list[str] = field(default_factory=list)
     moved: list[tuple[str, str]] = field(default_factory=list)
 
@@ -193,6 +195,8 @@ def write_file(datastore: FileDatastore, item: PreparedFile) -> list[FileRecord]
     if item.mode is not None:
         local = os.path.join(datastore.root, item.stored)
         _transfer(item, local, datastore.durable)
+    if item.known_records is not None:
+        return item.known_records
     size, checksum = _facts(datastore, local, item.with_size)
     return [
         FileRecord(ref.id, item.stored, item.formatter, str(ref.datasetType.storageClass_name), None, checksum, size)
