@@ -144,6 +144,9 @@ def test_log_of_a_failure_blocks_no_retry(survey):
     s.run()
     report = s.run(extend_run=True, skip_existing=True)
     assert report.counts == {"measure": {"skipped": 2, "failed": 1}, "sum": {"blocked": 1}}
+    (attempt,) = s.butler.get("measure_log", instrument="Cam", detector=1, collections=RUN).extra["previous_attempts"]
+    assert attempt["exception"]["message"] == "asked to fail"
+    assert any("asked to fail" in record["message"] for record in attempt["logs"])
 
 
 def test_other_config_is_refused_for_the_same_run(survey, caplog):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from armillary.storage.log_records import ButlerLogRecords
 
-__all__ = ["capture_logs"]
+__all__ = ["attempts_of", "capture_logs"]
 
 CAPTURE_LEVEL = logging.INFO
 """Least level that is kept when no logger says otherwise."""
@@ -81,3 +81,23 @@ def _silenced(root: logging.Logger, level: int) -> Iterator[None]:
     finally:
         for handler, before in changed:
             handler.setLevel(before)
+
+
+def attempts_of(log: ButlerLogRecords) -> list[dict[str, Any]]:
+    """Return the attempts that a log tells of, the earliest first, in the form in which a later log holds them.
+
+    >>> from armillary.storage.log_records import ButlerLogRecords
+    >>> log = ButlerLogRecords([], {"exception": {"type_name": "ValueError"}, "previous_attempts": [{"logs": []}]})
+    >>> [sorted(attempt) for attempt in attempts_of(log)][0]
+    ['logs']
+    >>> attempts_of(log)[1]["exception"]
+    {'type_name': 'ValueError'}
+    """
+    last = {
+        "exception": log.extra.get("exception"),
+        "metadata": log.extra.get("metadata"),
+        "previous_process_quanta": log.extra.get("previous_process_quanta", []),
+        "logs": [record.to_dict() for record in log],
+        "previous_attempts": [],
+    }
+    return [*log.extra.get("previous_attempts", []), last]

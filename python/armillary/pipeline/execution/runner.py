@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from armillary.errors import OutputExistsError
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.execution.progress import ProgressBar
 from armillary.pipeline.execution.report import RunReport, graph_summary
@@ -51,6 +52,8 @@ class Run:
         Called with each outcome and the outputs of its quantum.
     find_records
         Called with ids of inputs of which the graph does not say where they are; returns their file records.
+    earlier_attempts
+        What removed logs of earlier attempts told, by quantum id.
     """
 
     graph: Any
@@ -65,6 +68,7 @@ class Run:
     begin: Callable[[Mapping[uuid.UUID, Sequence[Any]]], None] | None = None
     ended: Callable[[QuantumOutcome, Sequence[Any]], None] | None = None
     find_records: Callable[[Sequence[uuid.UUID]], Mapping[uuid.UUID, list[Any]]] | None = None
+    earlier_attempts: Mapping[uuid.UUID, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -209,7 +213,8 @@ def run_quanta(run: Run) -> RunReport:
 def _run_here(driver: _Driver, bar: ProgressBar) -> None:
     context = WorkerContext(driver.run.graph, driver.run.datastore, driver.run.options)
     while (prepared := driver.take()) is not None:
-        outcome = context.run(prepared.quantum_id, prepared.label, prepared.quantum, prepared.records)
+        earlier = driver.run.earlier_attempts.get(prepared.quantum_id, ())
+        outcome = context.run(prepared.quantum_id, prepared.label, prepared.quantum, prepared.records, earlier)
         driver.end(prepared, outcome, bar)
 
 
@@ -229,7 +234,8 @@ def _run_in_pool(driver: _Driver, bar: ProgressBar) -> None:
         running: dict[uuid.UUID, _Prepared] = {}
         while True:
             while pool.n_free and (prepared := driver.take()) is not None:
-                pool.submit((prepared.quantum_id, prepared.label, prepared.records))
+                earlier = run.earlier_attempts.get(prepared.quantum_id, [])
+                pool.submit((prepared.quantum_id, prepared.label, prepared.records, earlier))
                 running[prepared.quantum_id] = prepared
             if not running:
                 return
@@ -291,12 +297,14 @@ class PoolContext:
         """Import a task."""
         return self._context.task(label)
 
-    def run_job(self, job: tuple[uuid.UUID, str, Mapping[uuid.UUID, list[Any]]]) -> QuantumOutcome:
+    def run_job(
+        self, job: tuple[uuid.UUID, str, Mapping[uuid.UUID, list[Any]], list[dict[str, Any]]]
+    ) -> QuantumOutcome:
         """Run a quantum that is given by its id."""
-        quantum_id, label, records = job
+        quantum_id, label, records, earlier = job
         self._reader.read_execution_quanta([quantum_id])
         quantum = self._graph.build_execution_quanta([quantum_id])[quantum_id]
-        return self._context.run(quantum_id, label, quantum, records)
+        return self._context.run(quantum_id, label, quantum, records, earlier)
 
 
 def _totals(graph: Any) -> dict[str, dict[str, Any]]:
@@ -306,7 +314,7 @@ def _totals(graph: Any) -> dict[str, dict[str, Any]]:
 
 def existing_outputs(
     butler: Butler, graph: Any, *, skip_existing: bool, clobber: bool
-) -> tuple[set[uuid.UUID], list[Any]]:
+) -> tuple[set[uuid.UUID], dict[uuid.UUID, list[Any]]]:
     """Find what an earlier attempt left in the output run.
 
     Returns
@@ -314,26 +322,22 @@ def existing_outputs(
     done
         Ids of quanta that were finished before.
     leftovers
-        References of outputs of unfinished quanta, which must go before these run again.
+        References of outputs of unfinished quanta, which must go before these run again, by quantum id.
 
     Raises
     ------
     OutputExistsError
         There are leftovers other than logs, and `clobber` is false.
     """
-    from armillary.errors import OutputExistsError
-
     quanta = graph.build_execution_quanta()
     labels = dict(graph.quanta())
     refs = {quantum_id: outputs_of(quantum) for quantum_id, quantum in quanta.items()}
-    every = [ref for group in refs.values() for ref in group]
     registry: Any = butler._core_registry
-    found = {ref.id for ref in registry.get_datasets([ref.id for ref in every]) if ref is not None}
+    every = [ref.id for group in refs.values() for ref in group]
+    found = {ref.id for ref in registry.get_datasets(every) if ref is not None}
     done: set[uuid.UUID] = set()
-    leftovers: list[Any] = []
-    if not found:
-        return done, leftovers
-    for quantum_id, group in refs.items():
+    leftovers: dict[uuid.UUID, list[Any]] = {}
+    for quantum_id, group in refs.items() if found else ():
         there = [ref for ref in group if ref.id in found]
         node = graph.pipeline_graph.tasks[labels[quantum_id]]
         names = {ref.datasetType.name for ref in there}
@@ -347,7 +351,7 @@ def existing_outputs(
                     f"outputs {listed} of task `{node.label}` for {quanta[quantum_id].dataId} are in the run already; "
                     "`--clobber-outputs` replaces them, `--skip-existing` leaves finished quanta out"
                 )
-            leftovers.extend(there)
+            leftovers[quantum_id] = there
     return done, leftovers
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from armillary.errors import OutputExistsError
 from armillary.pipeline.connections import AdjustQuantumHelper, references_of
-from armillary.pipeline.execution.log_capture import capture_logs
+from armillary.pipeline.execution.log_capture import attempts_of, capture_logs
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.metadata import TaskMetadata
 from armillary.pipeline.quantum_context import ExecutionResources, QuantumContext
@@ -47,6 +47,7 @@ class _Attempt:
         self.task: PipelineTask | None = None
         self.started = time.perf_counter()
         self.error: BaseException | None = None
+        self.earlier: list[dict[str, Any]] = []
 
 
 class SingleQuantumExecutor:
@@ -96,7 +97,13 @@ class SingleQuantumExecutor:
         self._earlier_quanta: list[str] = []
 
     def execute(
-        self, task_node: TaskNode, quantum: Any, quantum_id: uuid.UUID, butler: LimitedButler
+        self,
+        task_node: TaskNode,
+        quantum: Any,
+        quantum_id: uuid.UUID,
+        butler: LimitedButler,
+        *,
+        earlier_attempts: Iterable[dict[str, Any]] = (),
     ) -> QuantumOutcome:
         """Run a quantum.
 
@@ -110,8 +117,11 @@ class SingleQuantumExecutor:
             Identifier of the quantum.
         butler
             Reads the inputs and writes the outputs.
+        earlier_attempts
+            What the log of an earlier attempt, removed before this call, told; kept in the new log.
         """
         attempt = _Attempt(quantum_id, task_node.label)
+        attempt.earlier.extend(earlier_attempts)
         log_resources(attempt.quantum_metadata, "prep")
         run = next((ref.run for refs in quantum.outputs.values() for ref in refs), None)
         with capture_logs(task_node.label, quantum.dataId, run) as records:
@@ -151,6 +161,9 @@ class SingleQuantumExecutor:
                 f"outputs {found} of task `{task_node.label}` for {quantum.dataId} are there already; "
                 "`--clobber-outputs` replaces them"
             )
+        attempt.earlier.extend(
+            one for ref in stored if ref.datasetType.name == log_name for one in attempts_of(butler.get(ref))
+        )
         butler.pruneDatasets(stored, disassociate=True, unstore=True, purge=True)
         attempt.outcome.removed = [ref.id for ref in stored]
         return False
@@ -244,7 +257,7 @@ class SingleQuantumExecutor:
                 "metadata": full.model_dump() if failed else None,
                 "previous_process_quanta": list(self._earlier_quanta),
                 "logs": [],
-                "previous_attempts": [],
+                "previous_attempts": attempt.earlier,
             }
             (ref,) = references_of(quantum.outputs, task_node.log_output.dataset_type_name)
             butler.put(records, ref)

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from armillary.pipeline.automatic_connection_constants import LOG_OUTPUT_STORAGE_CLASS
+from armillary.pipeline.execution.log_capture import attempts_of
 from armillary.pipeline.execution.recorder import OutputRecorder
 from armillary.pipeline.execution.report import RunReport
 from armillary.pipeline.execution.runner import Run, existing_outputs, run_quanta, skipped_outcomes
@@ -65,8 +67,7 @@ def run_graph(
         How every quantum ended; nothing is raised for a failed quantum.
     """
     done, leftovers = existing_outputs(butler, graph, skip_existing=skip_existing, clobber=clobber_outputs)
-    if leftovers:
-        butler.pruneDatasets(leftovers, disassociate=True, unstore=True, purge=True)
+    earlier = _remove(butler, leftovers)
     registry: Any = butler._core_registry
     recorder = OutputRecorder(butler)
 
@@ -95,12 +96,25 @@ def run_graph(
                 recorder.begin,
                 recorder.add,
                 find_records,
+                earlier,
             )
         )
     finally:
         recorder.close()
     report.outcomes = [*skipped_outcomes(graph, done), *report.outcomes]
     return report
+
+
+def _remove(butler: Butler, leftovers: Mapping[uuid.UUID, Sequence[Any]]) -> dict[uuid.UUID, list[dict[str, Any]]]:
+    """Remove outputs of unfinished quanta; return what their logs told, by quantum id."""
+    earlier: dict[uuid.UUID, list[dict[str, Any]]] = {}
+    for quantum_id, refs in leftovers.items():
+        logs = [ref for ref in refs if ref.datasetType.storageClass_name == LOG_OUTPUT_STORAGE_CLASS]
+        earlier[quantum_id] = [attempt for ref in logs for attempt in attempts_of(butler.get(ref))]
+    if leftovers:
+        every = [ref for refs in leftovers.values() for ref in refs]
+        butler.pruneDatasets(every, disassociate=True, unstore=True, purge=True)
+    return earlier
 
 
 def datastore_recipe(butler: Any) -> tuple[Any, ...]:

@@ -62,7 +62,12 @@ class WorkerContext:
         return node
 
     def run(
-        self, quantum_id: uuid.UUID, label: str, quantum: Any, records: Mapping[uuid.UUID, list[Any]]
+        self,
+        quantum_id: uuid.UUID,
+        label: str,
+        quantum: Any,
+        records: Mapping[uuid.UUID, list[Any]],
+        earlier_attempts: Iterable[dict[str, Any]] = (),
     ) -> QuantumOutcome:
         """Run a quantum.
 
@@ -72,6 +77,8 @@ class WorkerContext:
             The quantum, with the label of its task.
         records
             Where overall inputs are, when the graph does not say.
+        earlier_attempts
+            What the log of an earlier attempt told.
         """
         from armillary.butler import QuantumBackedButler
 
@@ -83,7 +90,7 @@ class WorkerContext:
             known,
             predicted_outputs=[ref.id for refs in quantum.outputs.values() for ref in refs],
         )
-        return self._executor.execute(self.task(label), quantum, quantum_id, butler)
+        return self._executor.execute(self.task(label), quantum, quantum_id, butler, earlier_attempts=earlier_attempts)
 
 
 def outputs_of(quantum: Any) -> list[Any]:
