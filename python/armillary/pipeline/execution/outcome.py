@@ -67,6 +67,8 @@ class QuantumOutcome:
         Ids of datasets whose files were removed before.
     seconds
         Wall time.
+    error
+        The exception itself, where the quantum ran in this process.
     """
 
     quantum_id: uuid.UUID
@@ -78,3 +80,4 @@ class QuantumOutcome:
     written: dict[uuid.UUID, list[Any]] = dataclasses.field(default_factory=dict)
     removed: list[uuid.UUID] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+    error: BaseException | None = dataclasses.field(default=None, compare=False, repr=False)

@@ -304,7 +304,9 @@ class PoolContext:
         quantum_id, label, records, earlier = job
         self._reader.read_execution_quanta([quantum_id])
         quantum = self._graph.build_execution_quanta([quantum_id])[quantum_id]
-        return self._context.run(quantum_id, label, quantum, records, earlier)
+        outcome = self._context.run(quantum_id, label, quantum, records, earlier)
+        outcome.error = None  # exceptions of tasks may not survive the way to another process
+        return outcome
 
 
 def _totals(graph: Any) -> dict[str, dict[str, Any]]:
@@ -329,10 +331,12 @@ def existing_outputs(
     OutputExistsError
         There are leftovers other than logs, and `clobber` is false.
     """
+    registry: Any = butler._core_registry
+    if not _has_outputs(registry, graph):
+        return set(), {}
     quanta = graph.build_execution_quanta()
     labels = dict(graph.quanta())
     refs = {quantum_id: outputs_of(quantum) for quantum_id, quantum in quanta.items()}
-    registry: Any = butler._core_registry
     every = [ref.id for group in refs.values() for ref in group]
     found = {ref.id for ref in registry.get_datasets(every) if ref is not None}
     done: set[uuid.UUID] = set()
@@ -353,6 +357,15 @@ def existing_outputs(
                 )
             leftovers[quantum_id] = there
     return done, leftovers
+
+
+def _has_outputs(registry: Any, graph: Any) -> bool:
+    """Whether the output run holds any type of dataset that a quantum writes; asked before all quanta are made."""
+    types, _ = registry.collection_summary(graph.header.output_run)
+    written = {
+        edge.dataset_type_name for node in graph.pipeline_graph.tasks.values() for edge in node.iter_all_outputs()
+    }
+    return not written.isdisjoint(types)
 
 
 def skipped_outcomes(graph: Any, done: set[uuid.UUID]) -> list[QuantumOutcome]:

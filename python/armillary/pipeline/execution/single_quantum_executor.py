@@ -226,6 +226,7 @@ class SingleQuantumExecutor:
         outcome.state = QuantumState.FAILED
         outcome.caveats = QuantumSuccessCaveats.NO_CAVEATS
         outcome.exception = ExceptionInfo.from_exception(error)
+        outcome.error = error
         codes = error if isinstance(error, RepeatableQuantumError | InvalidQuantumError) else None
         outcome.exit_code = 1 if codes is None else codes.EXIT_CODE
         _LOG.error(
