@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         QuantizedConnection,
         iterConnections,
     )
+    from armillary.pipeline.execution.simple_pipeline_executor import SeparablePipelineExecutor, SimplePipelineExecutor
+    from armillary.pipeline.execution.single_quantum_executor import SingleQuantumExecutor
+    from armillary.pipeline.in_memory_dataset_handle import InMemoryDatasetHandle
     from armillary.pipeline.metadata import (
         GetDictMetadata,
         GetSetDictMetadata,
@@ -60,6 +63,7 @@ _HOME = {
     "ExecutionResources": "armillary.pipeline.quantum_context",
     "GetDictMetadata": "armillary.pipeline.metadata",
     "GetSetDictMetadata": "armillary.pipeline.metadata",
+    "InMemoryDatasetHandle": "armillary.pipeline.in_memory_dataset_handle",
     "IncompatibleGraphError": "armillary.errors",
     "InputQuantizedConnection": "armillary.pipeline.connections",
     "Instrument": "armillary.instrument.instrument",
@@ -79,7 +83,10 @@ _HOME = {
     "QuantumSuccessCaveats": "armillary.pipeline.status",
     "RepeatableQuantumError": "armillary.pipeline.status",
     "ScalarError": "armillary.errors",
+    "SeparablePipelineExecutor": "armillary.pipeline.execution.simple_pipeline_executor",
     "SetDictMetadata": "armillary.pipeline.metadata",
+    "SimplePipelineExecutor": "armillary.pipeline.execution.simple_pipeline_executor",
+    "SingleQuantumExecutor": "armillary.pipeline.execution.single_quantum_executor",
     "Struct": "armillary.pipeline.struct",
     "Task": "armillary.pipeline.task",
     "TaskDef": "armillary.pipeline.task_definition",
@@ -102,6 +109,7 @@ __all__ = [
     "ExecutionResources",
     "GetDictMetadata",
     "GetSetDictMetadata",
+    "InMemoryDatasetHandle",
     "IncompatibleGraphError",
     "InputQuantizedConnection",
     "Instrument",
@@ -121,7 +129,10 @@ __all__ = [
     "QuantumSuccessCaveats",
     "RepeatableQuantumError",
     "ScalarError",
+    "SeparablePipelineExecutor",
     "SetDictMetadata",
+    "SimplePipelineExecutor",
+    "SingleQuantumExecutor",
     "Struct",
     "Task",
     "TaskDef",
