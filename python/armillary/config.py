@@ -17,7 +17,17 @@ from typing import IO, Any, Self
 from armillary import _yaml
 from armillary.errors import ConfigurationError
 
-__all__ = ["ButlerConfig", "Config", "config_search_path", "default_section", "read_text", "to_local_path"]
+__all__ = [
+    "ButlerConfig",
+    "Config",
+    "ConfigSubset",
+    "RegistryConfig",
+    "StorageClassConfig",
+    "config_search_path",
+    "default_section",
+    "read_text",
+    "to_local_path",
+]
 
 CONFIG_PATH_VARIABLE = "DAF_BUTLER_CONFIG_PATH"
 INCLUDE_KEY = "includeConfigs"
@@ -478,6 +488,54 @@ def default_section(
         merge_over(merged, _default_file("additions.yaml", [str(_PACKAGED)], None)["storageClasses"])
     merge_over(merged, own)
     return merged
+
+
+class ConfigSubset(Config):
+    """One section of a configuration, with its defaults; subclasses name it in `component`.
+
+    `other` is the section, or a configuration that holds it. Raises `ConfigurationError` if one of `requiredKeys` is
+    missing and `validate` is true.
+
+    >>> RegistryConfig({"registry": {"namespace": "mine"}})["namespace"]
+    'mine'
+    """
+
+    component: str | None = None
+    requiredKeys: Sequence[str] = ()
+
+    def __init__(
+        self,
+        other: Any = None,
+        validate: bool = True,
+        mergeDefaults: bool = True,
+        searchPaths: Iterable[Any] | None = None,
+    ) -> None:
+        super().__init__(other)
+        if self.component is not None and isinstance(self._data.get(self.component), dict):
+            self._data = self._data[self.component]
+        if mergeDefaults and self.component in _SECTION_FILES:
+            self._data = default_section(str(self.component), self._data, searchPaths)
+        if validate:
+            self.validate()
+
+    def validate(self) -> None:
+        """Raise `ConfigurationError` if a required key is missing."""
+        missing = [key for key in self.requiredKeys if key not in self]
+        if missing:
+            raise ConfigurationError(f"the section `{self.component}` lacks {missing}")
+
+
+class RegistryConfig(ConfigSubset):
+    """How a registry is kept."""
+
+    component = "registry"
+    requiredKeys = ("db",)
+
+
+class StorageClassConfig(ConfigSubset):
+    """Definitions of storage classes."""
+
+    component = "storageClasses"
 
 
 class ButlerConfig(Config):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from armillary import _yaml
 from armillary._words import did_you_mean
@@ -20,8 +20,12 @@ from armillary.config import (
 )
 from armillary.errors import ConfigurationError, RepositoryNotFoundError
 
+if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
+
 __all__ = [
     "BUTLER_ROOT",
+    "ButlerRepoIndex",
     "DatabaseLocation",
     "RepositoryPlace",
     "create_repository_config",
@@ -89,6 +93,44 @@ def _index_or_reason() -> tuple[dict[str, str], str]:
     except (RuntimeError, OSError, ConfigurationError) as error:
         return {}, str(error)
     return index, ""
+
+
+class ButlerRepoIndex:
+    """The labels of known repositories, by the names other code uses."""
+
+    index_env_var = INDEX_FILE_VARIABLE
+    repositories_env_var = INDEX_TEXT_VARIABLE
+
+    @staticmethod
+    def get_known_repos() -> set[str]:
+        """Labels of the repositories known; none where there is no index."""
+        return set(_index_or_reason()[0])
+
+    @staticmethod
+    def get_failure_reason() -> str:
+        """Tell why there is no index; empty if there is one."""
+        return _index_or_reason()[1]
+
+    @staticmethod
+    def get_repo_uri(label: str, return_label: bool = False) -> ResourcePath:
+        """Find the place of a label.
+
+        With `return_label` a label that is not known comes back as it is; otherwise it raises `KeyError`, and a missing
+        index `RuntimeError` or `FileNotFoundError`.
+        """
+        from lsst.resources import ResourcePath
+
+        try:
+            index = repository_index()
+        except (RuntimeError, OSError, ConfigurationError):
+            if return_label:
+                return ResourcePath(label, forceAbsolute=False)
+            raise
+        if label not in index:
+            if return_label:
+                return ResourcePath(label, forceAbsolute=False)
+            raise KeyError(f"no repository has the label `{label}`{did_you_mean(label, index)}")
+        return ResourcePath(index[label])
 
 
 def find_repository(argument: Any) -> RepositoryPlace:

@@ -7,7 +7,15 @@ import yaml
 
 import armillary._yaml
 import armillary.config
-from armillary.config import ButlerConfig, Config, config_search_path, default_section, to_local_path
+from armillary.config import (
+    ButlerConfig,
+    Config,
+    RegistryConfig,
+    StorageClassConfig,
+    config_search_path,
+    default_section,
+    to_local_path,
+)
 from armillary.errors import ConfigurationError
 
 NESTED = {"a": {"b": [1, {"c": 3}], "x.y": 5}}
@@ -232,3 +240,12 @@ def test_the_packaged_files_are_all_read_somewhere():
         "repo_transfer_formats.yaml",
         "storageClasses.yaml",
     ]
+
+
+def test_one_section_has_its_defaults():
+    registry = RegistryConfig({"registry": {"namespace": "mine"}, "datastore": {}})
+    assert registry["db"] == "sqlite:///<butlerRoot>/gen3.sqlite3"
+    assert RegistryConfig({"namespace": "mine"}) == registry
+    with pytest.raises(ConfigurationError, match=r"lacks \['db'\]"):
+        RegistryConfig({}, mergeDefaults=False)
+    assert StorageClassConfig()[".int.pytype"] == "int"

@@ -7,6 +7,7 @@ import armillary.repository_config
 from armillary.config import ButlerConfig, Config
 from armillary.errors import ConfigurationError, RepositoryNotFoundError
 from armillary.repository_config import (
+    ButlerRepoIndex,
     create_repository_config,
     database_location,
     datastore_root,
@@ -117,6 +118,20 @@ def test_labels_come_from_the_index(tmp_path, monkeypatch):
         repository_index()
     with pytest.raises(RepositoryNotFoundError, match=r"none\.yaml"):
         find_repository("dp1")
+
+
+def test_the_index_by_its_other_names(monkeypatch):
+    assert ButlerRepoIndex.get_known_repos() == set()
+    assert "neither" in ButlerRepoIndex.get_failure_reason()
+    with pytest.raises(RuntimeError):
+        ButlerRepoIndex.get_repo_uri("a")
+    monkeypatch.setenv("DAF_BUTLER_REPOSITORIES", "{a: /x}")
+    assert ButlerRepoIndex.get_known_repos() == {"a"}
+    assert ButlerRepoIndex.get_failure_reason() == ""
+    assert str(ButlerRepoIndex.get_repo_uri("a")) == "file:///x"
+    assert str(ButlerRepoIndex.get_repo_uri("b", True)) == "b"
+    with pytest.raises(KeyError, match="`b`"):
+        ButlerRepoIndex.get_repo_uri("b")
 
 
 def test_an_empty_file_takes_all_defaults(tmp_path):

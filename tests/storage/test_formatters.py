@@ -24,7 +24,7 @@ from armillary.storage.formatter import Formatter, FormatterV2
 from armillary.storage.formatters import parquet
 from armillary.storage.formatters.pickle import restricted_loads
 from armillary.storage.location import FileDescriptor, Location
-from armillary.storage.log_records import ButlerLogRecord, ButlerLogRecords
+from armillary.storage.log_records import ButlerLogRecord, ButlerLogRecordHandler, ButlerLogRecords, ButlerMDC
 from armillary.storage.metrics import Measurement, MetricMeasurementBundle
 from armillary.storage.named_objects import trust_module
 from armillary.storage.provenance import DatasetProvenance
@@ -441,6 +441,25 @@ class TestLogRecords:
             records.append("x")
         with pytest.raises(ValueError, match="lacks"):
             ButlerLogRecord(name="x")
+
+
+def test_a_handler_keeps_records_with_their_labels():
+    handler = ButlerLogRecordHandler()
+    log = logging.getLogger("armillary.test.labels")
+    log.addHandler(handler)
+    log.propagate = False
+    with ButlerMDC.set_mdc({"LABEL": "isr"}):
+        assert ButlerMDC.MDC("EXTRA", "1") == ""
+        log.warning("inside %d", 1)
+        ButlerMDC.MDCRemove("EXTRA")
+        log.warning("inside %d", 2)
+    log.warning("outside")
+    log.removeHandler(handler)
+    assert [(one.message, one.MDC) for one in handler.records] == [
+        ("inside 1", {"LABEL": "isr", "EXTRA": "1"}),
+        ("inside 2", {"LABEL": "isr"}),
+        ("outside", {}),
+    ]
 
 
 def test_bundles_of_measurements_print_and_come_back(round_trip):

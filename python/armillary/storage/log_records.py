@@ -6,10 +6,12 @@ import datetime
 import json
 import logging
 import traceback
-from collections.abc import Iterable, Iterator, MutableSequence
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import IO, Any, Self, overload
 
-__all__ = ["ButlerLogRecord", "ButlerLogRecords"]
+__all__ = ["ButlerLogRecord", "ButlerLogRecordHandler", "ButlerLogRecords", "ButlerMDC"]
 
 _FORMAT = "{levelname} {asctime} {name} {filename}:{lineno} - {message}"
 _REQUIRED = ("name", "asctime", "message", "levelno", "levelname", "filename", "pathname", "lineno", "process")
@@ -52,7 +54,7 @@ class ButlerLogRecord:
     @classmethod
     def from_record(cls, record: logging.LogRecord) -> Self:
         """Take what is kept from a record of the `logging` module."""
-        labels = getattr(record, "MDC", None) or {}
+        labels = getattr(record, "MDC", None) or ButlerMDC.labels()
         exception = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else None
         return cls(
             name=record.name,
@@ -206,3 +208,54 @@ class ButlerLogRecords(MutableSequence[ButlerLogRecord]):
 
     def __repr__(self) -> str:
         return f"<{len(self._records)} log records>"
+
+
+_labels: ContextVar[Mapping[str, str]] = ContextVar("armillary_log_labels")
+
+
+class ButlerMDC:
+    """Labels that all log records of this thread or task carry, in `MDC`."""
+
+    @staticmethod
+    def labels() -> dict[str, str]:
+        """The labels now."""
+        return dict(_labels.get({}))
+
+    @classmethod
+    def MDC(cls, key: str, value: str) -> str:
+        """Set one label; returns the value before, or an empty string."""
+        before = cls.labels()
+        _labels.set({**before, key: str(value)})
+        return before.get(key, "")
+
+    @classmethod
+    def MDCRemove(cls, key: str) -> None:
+        """Remove one label."""
+        _labels.set({name: value for name, value in cls.labels().items() if name != key})
+
+    @classmethod
+    @contextmanager
+    def set_mdc(cls, mdc: Mapping[str, str]) -> Iterator[None]:
+        """Give a block in which records carry these labels, too.
+
+        >>> with ButlerMDC.set_mdc({"LABEL": "isr"}):
+        ...     ButlerMDC.labels()
+        {'LABEL': 'isr'}
+        """
+        token = _labels.set({**cls.labels(), **{key: str(value) for key, value in mdc.items()}})
+        try:
+            yield
+        finally:
+            _labels.reset(token)
+
+
+class ButlerLogRecordHandler(logging.StreamHandler[Any]):
+    """Keep the records it is given, in `records`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records = ButlerLogRecords()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.records.append(ButlerLogRecord.from_record(record))
