@@ -199,30 +199,23 @@ def test_our_files_in_the_records_are_the_peers(repository, run_peer):
     assert registry.get_dataset(ref.id) is None and registry.trashed(store) == []
 
 
-IMPORT = """
+IMPORT_RECORDS = """
 import sys
 from lsst.daf.butler import Butler
+from lsst.daf.butler.transfers import YamlRepoImportBackend
 Butler.makeRepo(sys.argv[1])
-Butler.from_config(sys.argv[1], writeable=True).import_(filename=sys.argv[2], transfer=None)
+butler = Butler.from_config(sys.argv[1], writeable=True)
+with open(sys.argv[2]) as stream:
+    backend = YamlRepoImportBackend(stream, butler.registry)
+for element, records in backend.dimensions.items():
+    butler.registry.insertDimensionData(element, *records, skip_existing=True)
 """
 
 
 @pytest.mark.parametrize("export", ["daf_butler_hsc-rc2-subset.yaml", "daf_butler_lsstcam-subset.yaml"])
 def test_real_records_give_the_rows_the_peer_gives(tmp_path, run_peer, export):
     theirs = tmp_path / "theirs"
-    code = IMPORT.replace(
-        "import_(filename=sys.argv[2], transfer=None)", ""
-    )  # the datasets of the export have no files
-    code = code.rstrip(".\n") + textwrap.dedent("""
-        import yaml
-        from lsst.daf.butler.transfers import YamlRepoImportBackend
-        butler = Butler.from_config(sys.argv[1], writeable=True)
-        with open(sys.argv[2]) as stream:
-            backend = YamlRepoImportBackend(stream, butler.registry)
-        for element, records in backend.dimensions.items():
-            butler.registry.insertDimensionData(element, *records, skip_existing=True)
-        """)
-    run_peer(code, str(theirs), str(shared_path("data/exports", export)))
+    run_peer(IMPORT_RECORDS, str(theirs), str(shared_path("data/exports", export)))
     ours = tmp_path / "gen3.sqlite3"
     copy_records(theirs / "gen3.sqlite3", ours)
     rows = dimension_rows(ours)

@@ -41,10 +41,11 @@ pub(crate) fn wrap_type(
     py: Python<'_>,
     record: &DatasetTypeRecord,
 ) -> PyResult<Py<PyDatasetType>> {
-    let mut known = registry.dataset_types.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(found) = known.get(&record.id).filter(|found| found.record == *record) {
+    let known = || registry.dataset_types.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = known().get(&record.id).filter(|found| found.record == *record) {
         return Ok(found.object.clone_ref(py));
     }
+    // Made without the lock: making an object may run anything, even this.
     let made = PyDatasetType::new(&DatasetTypeParts {
         name: &record.name,
         universe: registry.registry.universe(),
@@ -54,7 +55,8 @@ pub(crate) fn wrap_type(
         is_calibration: record.calibs_table.is_some(),
     });
     let object = Py::new(py, made)?;
-    known.insert(record.id, KnownType { record: record.clone(), object: object.clone_ref(py) });
+    let replaced = known().insert(record.id, KnownType { record: record.clone(), object: object.clone_ref(py) });
+    drop(replaced); // an object dies here, after the lock is gone
     Ok(object)
 }
 

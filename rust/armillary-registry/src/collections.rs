@@ -70,7 +70,12 @@ impl Registry {
         doc: Option<&str>,
     ) -> Result<bool, RegistryError> {
         check_collection_name(name)?;
-        if self.catalog()?.collection(name).is_some() {
+        // Not through the catalog: making many collections must not read all of them again for each.
+        let known = |connection: &Connection| {
+            let mut select = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM collection WHERE name = ?)")?;
+            Ok(select.query_row([name], |row| row.get(0))?)
+        };
+        if self.store().read(known)? {
             return Ok(false);
         }
         self.store().write("registering a collection", |connection| {

@@ -248,14 +248,15 @@ impl Store {
             return Err(RegistryError::ReadOnly { doing: doing.to_owned() });
         }
         self.begin()?;
+        let level = Level { store: self, open: true };
         let outcome = self.with_writer(|connection, state| {
             make_real(connection, state, doing)?;
             write(connection)
         });
         match outcome {
-            Ok(value) => self.end(true, happened).map(|()| value),
+            Ok(value) => level.keep(happened).map(|()| value),
             Err(error) => {
-                self.end(false, |_| Ok(false))?;
+                level.undo()?;
                 Err(error)
             }
         }
@@ -268,10 +269,8 @@ impl Store {
         let writer = lock(&self.writer);
         let connection = writer.as_ref().ok_or_else(closed)?;
         // Only the owner changes the state while it owns the transaction, so a copy is safe to work on.
-        let mut state = *lock(&self.transaction);
-        let result = run(connection, &mut state);
-        *lock(&self.transaction) = state;
-        result
+        let mut state = StateCopy { state: *lock(&self.transaction), home: &self.transaction };
+        run(connection, &mut state.state)
     }
 
     /// Begins a level of the calling thread's transaction; waits for another thread's transaction to end.
@@ -343,7 +342,7 @@ impl Store {
             }
             let broken = state.broken;
             undo(connection, state, outermost)?;
-            if keep && broken { Err(RegistryError::NoTransaction) } else { Ok(()) }
+            if keep && broken { Err(given_up()) } else { Ok(()) }
         })
     }
 
@@ -402,8 +401,50 @@ fn closed() -> RegistryError {
     RegistryError::BadArgument { reason: "the repository is closed".to_owned() }
 }
 
+/// The owner's copy of the state; it goes back even when a panic comes by.
+struct StateCopy<'a> {
+    state: TransactionState,
+    home: &'a Mutex<TransactionState>,
+}
+
+impl Drop for StateCopy<'_> {
+    fn drop(&mut self) {
+        *lock(self.home) = self.state;
+    }
+}
+
+/// A level of a transaction that is undone unless it is kept, also when a panic comes by.
+struct Level<'a> {
+    store: &'a Store,
+    open: bool,
+}
+
+impl Level<'_> {
+    fn keep(mut self, happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>) -> Result<(), RegistryError> {
+        self.open = false;
+        self.store.end(true, happened)
+    }
+
+    fn undo(mut self) -> Result<(), RegistryError> {
+        self.open = false;
+        self.store.end(false, |_| Ok(false))
+    }
+}
+
+impl Drop for Level<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            // Only a panic leads here; it is told, and this must not hide it.
+            self.store.end(false, |_| Ok(false)).ok();
+        }
+    }
+}
+
 /// Begins in the database what was begun only here.
 fn make_real(connection: &Connection, state: &mut TransactionState, doing: &str) -> Result<(), RegistryError> {
+    if state.broken {
+        return Err(given_up());
+    }
     while state.real < state.depth {
         let sql =
             if state.real == 0 { "BEGIN IMMEDIATE".to_owned() } else { format!("SAVEPOINT level_{}", state.real + 1) };
@@ -411,6 +452,13 @@ fn make_real(connection: &Connection, state: &mut TransactionState, doing: &str)
         state.real += 1;
     }
     Ok(())
+}
+
+fn given_up() -> RegistryError {
+    RegistryError::Database {
+        doing: "going on with a transaction".to_owned(),
+        reason: "an earlier step failed and the database undid all of it".to_owned(),
+    }
 }
 
 fn undo(connection: &Connection, state: &mut TransactionState, outermost: bool) -> Result<(), RegistryError> {
@@ -456,4 +504,98 @@ pub(crate) fn select(
         .map_err(|error| RegistryError::Database { doing: format!("preparing `{sql}`"), reason: error.to_string() })?;
     bind_values(&mut statement, values)?;
     decode_rows(&mut statement, types)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::params;
+
+    /// A database of one table whose file cannot grow.
+    fn full(name: &str) -> (PathBuf, Store) {
+        let folder = std::env::temp_dir().join(format!("armillary-store-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("gen3.sqlite3");
+        let connection = Connection::open(&path).expect("a database");
+        connection.execute_batch("DROP TABLE IF EXISTS t; CREATE TABLE t (x TEXT NOT NULL)").expect("a table");
+        drop(connection);
+        let store = Store::open(&path, true).expect("a store");
+        store.with_writer(|connection, _| Ok(connection.execute_batch("PRAGMA max_page_count=8")?)).expect("a limit");
+        (folder, store)
+    }
+
+    fn insert(store: &Store, bytes: usize) -> Result<(), RegistryError> {
+        store.write("inserting", |connection| {
+            connection.execute("INSERT INTO t VALUES (?)", params!["x".repeat(bytes)])?;
+            Ok(())
+        })
+    }
+
+    fn rows(store: &Store) -> i64 {
+        store
+            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?))
+            .expect("a count")
+    }
+
+    #[test]
+    fn a_full_disk_keeps_nothing_of_the_step_and_the_store_goes_on() {
+        let (folder, store) = full("step");
+        insert(&store, 10).expect("room for a little");
+        assert!(matches!(insert(&store, 100_000), Err(RegistryError::Database { .. })));
+        insert(&store, 10).expect("still usable");
+        assert_eq!(rows(&store), 2);
+        std::fs::remove_dir_all(folder).ok();
+    }
+
+    #[test]
+    fn a_transaction_that_the_database_gave_up_is_not_kept_in_part() {
+        let (folder, store) = full("whole");
+        store.begin().expect("begun");
+        insert(&store, 10).expect("room for a little");
+        insert(&store, 100_000).expect_err("no room");
+        // Whether the database undid all or only the step, what follows must not be kept without what came before.
+        let later = insert(&store, 10);
+        let kept = store.commit();
+        let expected = if later.is_ok() && kept.is_ok() { 2 } else { 0 };
+        assert_eq!(rows(&store), expected);
+        insert(&store, 10).expect("usable after the transaction");
+        assert_eq!(rows(&store), expected + 1);
+        std::fs::remove_dir_all(folder).ok();
+    }
+
+    #[test]
+    fn a_panic_in_a_step_ends_its_transaction() {
+        let (folder, store) = full("panic");
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            store.write("panicking", |connection| -> Result<(), RegistryError> {
+                connection.execute("INSERT INTO t VALUES ('x')", [])?;
+                panic!("on purpose");
+            })
+        }));
+        assert!(outcome.is_err());
+        assert_eq!(rows(&store), 0);
+        insert(&store, 10).expect("usable after the panic");
+        assert_eq!(rows(&store), 1);
+        std::fs::remove_dir_all(folder).ok();
+    }
+
+    #[test]
+    fn what_happened_is_asked_when_a_commit_is_not_confirmed() {
+        let (folder, store) = full("commit");
+        store.with_writer(|connection, _| {
+            connection.execute_batch("CREATE TABLE p (x INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p DEFERRABLE INITIALLY DEFERRED)")?;
+            Ok(())
+        }).expect("tables");
+        // A deferred constraint makes COMMIT itself fail.
+        let refused = store.write("inserting", |connection| {
+            connection.execute("INSERT INTO c VALUES (7)", [])?;
+            Ok(())
+        });
+        assert!(matches!(refused, Err(RegistryError::Database { .. })), "{refused:?}");
+        let count = store
+            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM c", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(count, Ok(0));
+        insert(&store, 10).expect("usable after the refusal");
+        std::fs::remove_dir_all(folder).ok();
+    }
 }
