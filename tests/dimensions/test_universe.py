@@ -5,6 +5,7 @@ import pickle
 import threading
 
 import pytest
+
 from armillary._core import (
     Dimension,
     DimensionElement,

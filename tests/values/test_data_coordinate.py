@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+
 from armillary._core import DataCoordinate, DimensionUniverse
 from armillary.errors import DimensionNameError, DimensionValueError, InconsistentDataIdError, InconsistentUniverseError
 
@@ -48,7 +49,8 @@ def test_whatever_is_an_integer_is_taken_as_one(number):
 
 
 @pytest.mark.parametrize(
-    "value", [True, np.bool_(True), None, 1.5, float("nan"), float("inf"), b"1", "x", "1.0", 2**63, 1j, [1], Decimal("1.5")]
+    "value",
+    [True, np.bool_(True), None, 1.5, float("nan"), float("inf"), b"1", "x", "1.0", 2**63, 1j, [1], Decimal("1.5")],
 )
 def test_whatever_is_no_integer_is_refused(value):
     with pytest.raises(DimensionValueError, match="`detector`"):
@@ -113,7 +115,10 @@ def test_defaults_fill_in_what_is_missing():
     assert standardize({"detector": 1}, universe=UNIVERSE, defaults=defaults) == data_id(instrument="HSC", detector=1)
     assert standardize({"detector": 1, "instrument": "X"}, universe=UNIVERSE, defaults=defaults)["instrument"] == "X"
     plain = {"skymap": "rings", "unknown": 1, "visit": 3}
-    assert standardize(tract=5, dimensions=["tract"], universe=UNIVERSE, defaults=plain) == {"skymap": "rings", "tract": 5}
+    assert standardize(tract=5, dimensions=["tract"], universe=UNIVERSE, defaults=plain) == {
+        "skymap": "rings",
+        "tract": 5,
+    }
 
 
 def test_a_replaced_dimension_takes_what_it_implies_along(full):
@@ -175,7 +180,7 @@ def test_mappings_show_the_values(full, minimal):
     assert len(full.required) == 3
     assert full.required == {"instrument": "HSC", "detector": 1, "visit": 11690}
     assert repr(minimal.mapping) == "{instrument: 'HSC', visit: 11690}"
-    assert list(full.required.items())[0] == ("instrument", "HSC")
+    assert next(iter(full.required.items())) == ("instrument", "HSC")
     with pytest.raises(KeyError, match="`tract`"):
         full.mapping["tract"]
     assert full.required_values == ("HSC", 1, 11690)
@@ -225,7 +230,9 @@ def test_json_goes_there_and_back(full, minimal, shared_path):
     assert minimal.to_simple().model_dump() == {"dataId": {"instrument": "HSC", "visit": 11690}, "records": None}
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"dataId": 3}', '{"dataId": {"visit": 1}}', '{"dataId": {"nope": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"dataId": 3}', '{"dataId": {"visit": 1}}', '{"dataId": {"nope": 1}}']
+)
 def test_bad_json_is_refused(text):
     with pytest.raises((ValueError, KeyError)):
         DataCoordinate.from_json(text, universe=UNIVERSE)
@@ -250,7 +257,9 @@ def test_frozen(full):
 
 
 def test_universes_do_not_mix(minimal):
-    other = DimensionUniverse.from_json(UNIVERSE.to_json().replace('"version":8', '"version":99', 1).replace('"version": 8', '"version": 99', 1))
+    other = DimensionUniverse.from_json(
+        UNIVERSE.to_json().replace('"version":8', '"version":99', 1).replace('"version": 8', '"version": 99', 1)
+    )
     assert other is not UNIVERSE
     stranger = standardize(instrument="HSC", visit=11690, universe=other)
     assert stranger != minimal
@@ -304,8 +313,9 @@ def test_records_of_another_data_id_are_refused():
 
 
 def test_spatial_and_temporal_come_from_the_finest_element():
-    from armillary._core import Timespan
     from lsst.sphgeom import Circle, LonLat, UnitVector3d
+
+    from armillary._core import Timespan
 
     small, large = (Circle(UnitVector3d(LonLat.fromDegrees(10, 5)), angle) for angle in _angles(0.1, 1.0))
     night = Timespan.from_day_obs(20141118)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, IntEnum
 
 import pytest
+
 from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse, _new_dataset_id
 from armillary.errors import DimensionNameError, InconsistentDataIdError
 
@@ -111,7 +112,7 @@ def test_equality_looks_at_type_data_id_and_id():
 
 def test_order_is_type_run_data_id():
     refs = [ref(BIAS, run="z"), ref(run="a", data_id={"instrument": "H", "detector": 2}), ref(run="a"), ref(run="b")]
-    keys = [(one.datasetType.name, one.run, one.dataId["detector"]) for one in sorted(reversed(refs))]
+    keys = [(one.datasetType.name, one.run, one.dataId["detector"]) for one in sorted(refs)]
     assert keys == sorted(keys)
     with pytest.raises(TypeError):
         refs[0] < 3  # noqa: B015

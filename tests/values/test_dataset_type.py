@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+
 from armillary import _core
 from armillary._core import DatasetType, DimensionUniverse
 from armillary.errors import DimensionNameError, UnknownComponentError, UnknownStorageClassError
@@ -61,7 +62,7 @@ def test_names_that_are_none_are_refused(name):
 
 
 def test_a_component_needs_its_parent_and_nothing_else_does():
-    with pytest.raises(ValueError, match="`raw.x` is a component"):
+    with pytest.raises(ValueError, match=r"`raw\.x` is a component"):
         dataset_type("raw.x")
     with pytest.raises(ValueError, match="`raw` is not a component"):
         dataset_type("raw", parentStorageClass="Whole")
@@ -108,7 +109,7 @@ def test_storage_classes_are_overridden_where_something_converts(storage_classes
     assert whole.overrideStorageClass("Whole") is whole
     assert dataset_type(storage_class="FromList").overrideStorageClass("Other").storageClass_name == "Other"
     assert dataset_type(storage_class="Other").overrideStorageClass("FromList").storageClass_name == "FromList"
-    with pytest.raises(ValueError, match="`Part`.*`Whole`"):
+    with pytest.raises(ValueError, match=r"`Part`.*`Whole`"):
         whole.overrideStorageClass("Part")
     with pytest.raises(UnknownStorageClassError):
         whole.overrideStorageClass("Nope")

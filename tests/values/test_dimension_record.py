@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from armillary._core import DimensionRecord, DimensionUniverse, Timespan
 from armillary.errors import DimensionNameError, DimensionValueError
 

@@ -49,6 +49,10 @@ def test_importing_the_core_imports_nothing_heavy():
     heavy = "astropy", "numpy", "lsst", "pyarrow", "yaml"
     code = f"import sys, armillary._core; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(PACKAGE.parent)}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(PACKAGE.parent)},
     )
     assert done.stdout.strip() == "[]"

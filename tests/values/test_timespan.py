@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import armillary
 import pytest
-from armillary._core import Timespan
-from armillary.errors import DimensionValueError
 from hypothesis import given
 from hypothesis import strategies as st
+
+import armillary
+from armillary._core import Timespan
+from armillary.errors import DimensionValueError
 
 MAXIMUM = 4102444800000000000
 bounds = st.one_of(st.integers(0, MAXIMUM), st.sampled_from([0, 1, MAXIMUM - 1, MAXIMUM]), st.integers(10, 20))
@@ -154,3 +155,14 @@ def test_future_times_warn_nobody():
 def test_bad_json_is_refused(bad):
     with pytest.raises((ValueError, TypeError)):
         Timespan.model_validate(bad)
+
+
+def test_a_masked_time_is_refused():
+    import numpy as np
+
+    times = time(["2025-01-01", "2025-01-02"])
+    times[0] = np.ma.masked
+    with pytest.raises(ValueError, match="not a time"):
+        Timespan(times[0], None)
+    with pytest.raises(ValueError, match="not a time"):
+        Timespan(None, None).overlaps(times[0])

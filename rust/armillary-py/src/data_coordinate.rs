@@ -228,9 +228,9 @@ pub(crate) fn data_id_to_json(data_id: &PyDataCoordinate, minimal: bool) -> Json
         data_id.id.iter().map(|(index, key)| (universe.get(index).name.clone(), key_to_json(key))).collect();
     let records = data_id.records.as_ref().filter(|_| !minimal).map(|records| {
         let elements = &data_id.id.info().elements;
-        let known = elements.iter().filter_map(|index| Some((*index, records.get(*index)?)));
-        let json =
-            known.map(|(index, record)| (universe.get(index).name.clone(), record.map_or(Json::Null, record_to_json)));
+        // An element without a record is left out, as the peer does.
+        let known = elements.iter().filter_map(|index| Some((*index, records.get(*index)??)));
+        let json = known.map(|(index, record)| (universe.get(index).name.clone(), record_to_json(record)));
         Json::Object(json.collect())
     });
     let mut json = Map::new();
@@ -253,9 +253,9 @@ pub(crate) fn data_id_from_json(py: Python<'_>, universe: &Arc<Universe>, json: 
         None => None,
         Some(records) => {
             let mut found = Vec::with_capacity(records.len());
-            for (name, record) in records {
-                let index = universe.element(name).map_err(fail)?.index;
-                found.push((index, if record.is_null() { None } else { Some(record_from_json(universe, record)?) }));
+            for index in &universe.info(group).elements {
+                let record = records.get(&universe.get(*index).name).filter(|record| !record.is_null());
+                found.push((*index, record.map(|record| record_from_json(universe, record)).transpose()?));
             }
             Some(Arc::new(Records::new(found)))
         }

@@ -61,6 +61,10 @@ pub(crate) fn time_to_nanoseconds(object: &Bound<'_, PyAny>) -> PyResult<Option<
     if !object.getattr("isscalar")?.is_truthy()? {
         return Err(PyValueError::new_err(format!("`{}` holds several times where one is wanted", shown(object))));
     }
+    let masked = object.getattr_opt("masked")?.is_some_and(|masked| masked.is_truthy().unwrap_or(true));
+    if masked {
+        return Err(PyValueError::new_err(format!("`{}` is not a time: it is masked", shown(object))));
+    }
     let tai = without_warnings(py, || object.getattr("tai"))?;
     let days: f64 = tai.getattr("jd1")?.extract()?;
     let fraction: f64 = tai.getattr("jd2")?.extract()?;
@@ -81,13 +85,28 @@ fn without_warnings<'py>(
     outcome
 }
 
+/// Nanoseconds since 1970 of a Julian date in two parts.
+///
+/// The steps are those that astropy takes for the difference of two times, so that the last nanosecond is the same too.
 #[allow(clippy::cast_possible_truncation, reason = "days since 1970 and the nanoseconds of a day fit many times over")]
 fn from_julian(days: f64, fraction: f64) -> i64 {
-    let whole = days.round();
-    let rest = (days - whole) + fraction;
-    let days = (whole - EPOCH_NOON).clamp(-1e5, 1e5) as i64;
+    let (sum, error) = two_sum((days - EPOCH_NOON).clamp(-1e5, 1e5), fraction + 0.5);
+    let mut whole = sum.round_ties_even();
+    let mut rest = (sum - whole) + error;
+    let excess = rest.round_ties_even();
+    if excess != 0.0 {
+        whole += excess;
+        rest = (sum - whole) + error;
+    }
     let nanoseconds = (rest * 86_400e9).round_ties_even() as i64;
-    days * NANOSECONDS_PER_DAY + NANOSECONDS_PER_DAY / 2 + nanoseconds
+    whole as i64 * NANOSECONDS_PER_DAY + nanoseconds
+}
+
+/// A sum and what rounding left out of it.
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let (from_a, from_b) = (sum - b, sum - (sum - b));
+    (sum, (a - from_a) + (b - from_b))
 }
 
 /// The two parts of the Julian date of nanoseconds TAI, as astropy has them: a whole number, and between -0.5 and 0.5.
