@@ -130,7 +130,7 @@ def _duration(seconds: float) -> str:
     """Return a time for people.
 
     >>> _duration(5025), _duration(75), _duration(1.25)
-    ('1 h 24 min', '1 min 15 s', '1.2 s')
+    ('1 h 23 min', '1 min 15 s', '1.2 s')
     """
     if seconds >= 3600:
         return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
