@@ -82,10 +82,6 @@ impl PyDimensionElement {
         self.universe.get(self.index)
     }
 
-    pub(crate) fn universe(&self) -> &Arc<Universe> {
-        &self.universe
-    }
-
     fn object(&self, py: Python<'_>, index: ElementIndex) -> PyResult<Py<PyDimensionElement>> {
         wrap_universe(py, &self.universe)?.get().element(py, index)
     }

@@ -4,8 +4,6 @@
 #![allow(clippy::needless_pass_by_value)]
 // Names and receivers of `#[pymethods]` are Python's.
 #![allow(clippy::wrong_self_convention, clippy::unused_self, clippy::used_underscore_binding)]
-// Until every part of the extension stands.
-#![allow(dead_code)]
 
 mod call;
 mod collections;
@@ -21,9 +19,9 @@ mod group;
 mod json;
 mod names;
 mod pipeline_graph;
+mod quantum_graph;
 mod query;
 mod query_results;
-mod quantum_graph;
 mod record;
 mod registry;
 mod registry_errors;
@@ -31,6 +29,7 @@ mod scheduler;
 mod schema;
 mod simple;
 mod sphere;
+mod standardize;
 mod timespan;
 mod universe;
 mod values;
