@@ -901,7 +901,7 @@ class QuantumGraphReader:
     Raises `InvalidQuantumGraphFileError` for a damaged file, `TypeError` for a graph of another type.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None: ...
+    def __new__(cls, path: str | PathLike[str]) -> QuantumGraphReader: ...
     @property
     def header(self) -> dict[str, Any]: ...
     @property
@@ -961,7 +961,7 @@ class QuantumGraph:
 class Scheduler:
     """Hands out quanta as those before them finish: by label, then in the order in which they were given."""
 
-    def __init__(self, quanta: Sequence[tuple[object, str]], edges: Sequence[tuple[int, int]]) -> None: ...
+    def __new__(cls, quanta: Sequence[tuple[object, str]], edges: Sequence[tuple[int, int]]) -> Scheduler: ...
     def take(self, count: int) -> list[int]:
         """At most `count` quanta that can run now; they count as running."""
 
@@ -979,6 +979,7 @@ class Scheduler:
     @property
     def done(self) -> bool: ...
 
+@final
 class PipelineGraph:
     """The tasks of a pipeline and the dataset types between them; see `armillary.pipeline.PipelineGraph`.
 
