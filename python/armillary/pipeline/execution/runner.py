@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from armillary import _core
 from armillary.errors import OutputExistsError
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.execution.progress import ProgressBar
 from armillary.pipeline.execution.report import RunReport, graph_summary
-from armillary.pipeline.execution.scheduler import Scheduler
 from armillary.pipeline.execution.worker_context import ExecutorOptions, WorkerContext, missing_inputs, outputs_of
 from armillary.pipeline.execution.worker_pool import WorkerDied, WorkerPool
+from armillary.pipeline.pipeline_nodes import TaskImportMode
 from armillary.pipeline.status import ExceptionInfo, InvalidQuantumError, qualified_name
 
 if TYPE_CHECKING:
@@ -87,13 +88,7 @@ class _Driver:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        index_of = {quantum_id: index for index, (quantum_id, _) in enumerate(run.quanta)}
-        edges = [
-            (index_of[first], index_of[second])
-            for first, second in run.graph.edges()
-            if first in index_of and second in index_of
-        ]
-        self.scheduler = Scheduler(len(run.quanta), edges)
+        self.scheduler = _core.Scheduler(list(run.quanta), _edges(run))
         self.report = RunReport(list(run.graph.pipeline_graph.tasks))
         self._ready: list[_Prepared] = []
         self._produced = _ProducedIds()
@@ -165,6 +160,16 @@ class _Driver:
             if quantum_id not in told:
                 self.report.outcomes.append(QuantumOutcome(quantum_id, label, QuantumState.PENDING))
         return self.report
+
+
+def _edges(run: Run) -> list[tuple[int, int]]:
+    """Return which of the quanta to run must come before which, by their positions."""
+    index_of = {quantum_id: index for index, (quantum_id, _) in enumerate(run.quanta)}
+    return [
+        (index_of[first], index_of[second])
+        for first, second in run.graph.edges()
+        if first in index_of and second in index_of
+    ]
 
 
 class _ProducedIds:
@@ -271,7 +276,7 @@ def _graph_file(graph: Any) -> Iterator[str]:
 
 
 class PoolContext:
-    """What a worker process keeps: the open graph file, the datastore, the tasks.
+    """What worker processes share: the graph, the datastore, the tasks. Made once, before the workers are forked.
 
     Parameters
     ----------
@@ -284,12 +289,11 @@ class PoolContext:
     """
 
     def __init__(self, path: str, make_datastore: tuple[Any, ...], options: ExecutorOptions) -> None:
-        from armillary.pipeline.pipeline_nodes import TaskImportMode
         from armillary.pipeline.quantum_graph import PredictedQuantumGraph
 
-        self._opened = PredictedQuantumGraph.open(path, import_mode=TaskImportMode.DO_NOT_IMPORT)
-        self._reader = self._opened.__enter__()
-        self._graph = self._reader.finish()
+        with PredictedQuantumGraph.open(path, import_mode=TaskImportMode.DO_NOT_IMPORT) as reader:
+            reader.read_all()
+            self._graph = reader.finish()
         function, *arguments = make_datastore
         self._context = WorkerContext(self._graph, function(*arguments), options)
 
@@ -302,7 +306,6 @@ class PoolContext:
     ) -> QuantumOutcome:
         """Run a quantum that is given by its id."""
         quantum_id, label, records, earlier = job
-        self._reader.read_execution_quanta([quantum_id])
         quantum = self._graph.build_execution_quanta([quantum_id])[quantum_id]
         outcome = self._context.run(quantum_id, label, quantum, records, earlier)
         outcome.error = None  # exceptions of tasks may not survive the way to another process
