@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         DatasetType,
         DimensionElement,
         DimensionGroup,
-        DimensionRecord,
+        DimensionRecord,  # noqa: F401  (named as text in a base class)
         DimensionUniverse,
         QueryEngine,
         Registry,
