@@ -65,7 +65,8 @@ class PipelineTask(Task):
         super().__init__(config=config, log=log, **kwargs)
         self._init_inputs = initInputs
 
-    def run(self, **kwargs: Any) -> Struct:
+    # `*args` lets type checkers accept whatever arguments a task declares; the engine passes names only.
+    def run(self, *args: Any, **kwargs: Any) -> Struct:
         """Process one quantum in memory.
 
         Parameters
