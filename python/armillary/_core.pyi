@@ -1346,8 +1346,8 @@ class Registry:
     ) -> DatasetRef | None:
         """The dataset in the first collection that has one.
 
-        In CALIBRATION collections it must be valid at some time of `timespan`. Raises `CalibrationLookupError` if
-        several are.
+        CALIBRATION collections are searched for one valid at some time of `timespan`, and passed over without it.
+        Raises `CalibrationLookupError` if several are valid.
         """
 
     def find_records(
@@ -1359,7 +1359,10 @@ class Registry:
         timespan: Timespan | None = None,
         table: str = "file_datastore_records",
     ) -> tuple[DatasetRef, list[FileRecord]] | None:
-        """As `find_dataset`, with the records of its files, in one statement."""
+        """As `find_dataset`, with the records of its files, in one statement, for reading it.
+
+        Without `timespan`, CALIBRATION collections are searched for one valid at any time.
+        """
 
     def get_dataset(self, id: uuid.UUID | str) -> DatasetRef | None: ...
     def get_datasets(self, ids: Sequence[uuid.UUID | str]) -> list[DatasetRef | None]: ...

@@ -7,9 +7,8 @@ import sqlite3
 from base64 import b64decode
 from uuid import UUID
 
-from conftest import shared_path
-
 from armillary import _core
+from conftest import shared_path
 
 STORE = "FileDatastore@<butlerRoot>"
 DAY = 86_400 * 10**9

@@ -164,7 +164,7 @@ def test_two_valid_calibrations_are_ambiguous(filled):
         refs = registry.insert_datasets("bias", run, [{"instrument": "Cam", "detector": 1}])
         registry.certify("calib", refs, _core.Timespan(None, None, _nsec=(begin, begin + 100)))
     with pytest.raises(CalibrationLookupError, match="`calib`; give a `timespan`"):
-        registry.find_dataset("bias", {"instrument": "Cam", "detector": 1}, ["calib"])
+        registry.find_records("bias", {"instrument": "Cam", "detector": 1}, ["calib"])
 
 
 def test_a_transaction_is_undone_as_a_whole(filled):

@@ -66,8 +66,11 @@ def test_calibrations_are_found_by_time(registry):
     between = _core.Timespan(None, None, _nsec=(first[1], second[0]))
     assert registry.find_dataset("bias", data_id, ["calib"], timespan=inside) is not None
     assert registry.find_dataset("bias", data_id, ["calib"], timespan=between) is None
-    # The same dataset twice is no ambiguity.
-    assert registry.find_dataset("bias", data_id, ["calib"]) is not None
+    # Without a time, validity is not looked at, unless the dataset is to be read; the same one twice is no ambiguity.
+    assert registry.find_dataset("bias", data_id, ["calib"]) is None
+    assert registry.find_dataset("bias", data_id, ["calib", "calib/run"]) is not None
+    assert registry.find_dataset("bias", data_id, ["calib"], timespan=_core.Timespan(None, None)) is not None
+    assert registry.find_records("bias", data_id, ["calib"]) is not None
 
 
 def test_a_run_in_a_chain_is_not_removed(registry):

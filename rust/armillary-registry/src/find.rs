@@ -35,8 +35,7 @@ pub struct Association {
 impl Registry {
     /// The dataset of a type and data ID in the first of these collections that has one.
     ///
-    /// CALIBRATION collections are searched for datasets valid at some time of `timespan`; without one they must hold
-    /// a single dataset for the data ID.
+    /// CALIBRATION collections are searched for datasets valid at some time of `timespan`, and passed over without one.
     pub fn find_dataset(
         &self,
         dataset_type: &str,
@@ -44,10 +43,12 @@ impl Registry {
         collections: &[String],
         timespan: Option<Timespan>,
     ) -> Result<Option<Dataset>, RegistryError> {
-        Ok(self.find(dataset_type, data_id, collections, timespan, None)?.map(|found| found.dataset))
+        let validity = timespan.map_or(Validity::Skip, Validity::During);
+        Ok(self.find(dataset_type, data_id, collections, validity, None)?.map(|found| found.dataset))
     }
 
-    /// As [`Registry::find_dataset`], with the datastore records of the dataset, in the same statement.
+    /// As [`Registry::find_dataset`], with the datastore records of the dataset, in the same statement, for reading it:
+    /// without a timespan a CALIBRATION collection must hold a single dataset for the data ID.
     pub fn find_records(
         &self,
         dataset_type: &str,
@@ -56,7 +57,8 @@ impl Registry {
         timespan: Option<Timespan>,
         records_table: &str,
     ) -> Result<Option<Found>, RegistryError> {
-        self.find(dataset_type, data_id, collections, timespan, Some(records_table))
+        let validity = timespan.map_or(Validity::Ever, Validity::During);
+        self.find(dataset_type, data_id, collections, validity, Some(records_table))
     }
 
     fn find(
@@ -64,7 +66,7 @@ impl Registry {
         dataset_type: &str,
         data_id: &DataCoordinate,
         collections: &[String],
-        timespan: Option<Timespan>,
+        validity: Validity,
         records_table: Option<&str>,
     ) -> Result<Option<Found>, RegistryError> {
         let catalog = self.catalog()?;
@@ -73,9 +75,17 @@ impl Registry {
         let order = catalog.flatten(collections)?;
         let summaries = self.summaries()?;
         let holds = |id: &&i64| summaries.may_hold(**id, record.id);
-        let (calibrations, others): (Vec<i64>, Vec<i64>) = order.iter().filter(holds).partition(|id| {
+        let (mut calibrations, others): (Vec<i64>, Vec<i64>) = order.iter().filter(holds).partition(|id| {
             catalog.collection_by_id(**id).is_some_and(|found| found.kind == CollectionKind::Calibration)
         });
+        let timespan = match validity {
+            Validity::Skip => {
+                calibrations.clear();
+                None
+            }
+            Validity::Ever => None,
+            Validity::During(timespan) => Some(timespan),
+        };
         if calibrations.is_empty() && others.is_empty() {
             return Ok(None);
         }
@@ -248,6 +258,17 @@ pub(crate) fn has_table(connection: &Connection, name: &str) -> Result<bool, Reg
     let mut select =
         connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)")?;
     Ok(select.query_row([name], |row| row.get(0))?)
+}
+
+/// Which members of CALIBRATION collections count.
+#[derive(Clone, Copy)]
+enum Validity {
+    /// None.
+    Skip,
+    /// Those valid at any time.
+    Ever,
+    /// Those valid at some time of this span.
+    During(Timespan),
 }
 
 /// A row that fits: the collection it is in, the dataset and its run, and one of its files.
