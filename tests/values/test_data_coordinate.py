@@ -249,6 +249,14 @@ def test_copies_are_equal(full):
         assert made.full_values == full.full_values
 
 
+@pytest.mark.parametrize("values", [(), ("H",), ("H", 3, "g"), ("H", 3, "g", 1, "g", 7)])
+def test_a_damaged_pickle_is_refused(values):
+    from armillary._core import _data_coordinate
+
+    with pytest.raises(ValueError, match="known dimension"):
+        _data_coordinate(UNIVERSE.conform("visit"), values)
+
+
 def test_frozen(full):
     with pytest.raises(AttributeError):
         full.detector = 3

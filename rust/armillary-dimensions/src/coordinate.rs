@@ -86,6 +86,20 @@ impl DataCoordinate {
         Ok(Self { universe: universe.clone(), info, values: values.into() })
     }
 
+    /// From keys in the order of [`GroupInfo::keys`], the required ones or all; checks their types.
+    ///
+    /// # Panics
+    /// If the number of keys is neither.
+    pub fn from_keys(
+        universe: &Arc<Universe>,
+        info: &Arc<GroupInfo>,
+        keys: impl IntoIterator<Item = Key>,
+    ) -> Result<Self, DimensionError> {
+        let checked: Result<Arc<[Key]>, DimensionError> =
+            info.keys().zip(keys).map(|(index, key)| check(universe, index, key)).collect();
+        Ok(Self::from_values(universe.clone(), info.clone(), checked?))
+    }
+
     /// The universe.
     #[must_use]
     pub fn universe(&self) -> &Arc<Universe> {

@@ -500,9 +500,9 @@ fn from_values(
         return Err(PyValueError::new_err(message));
     }
     let pairs = info.keys().zip(values);
-    let keys: PyResult<Vec<(ElementIndex, Key)>> =
-        pairs.map(|(index, value)| Ok((index, key_from_python(&universe.get(index).name, value)?))).collect();
-    let id = combine(universe, info.group, &keys?, [None, None]).map_err(|error| to_python(py, &error))?;
+    let keys: PyResult<Vec<Key>> =
+        pairs.map(|(index, value)| key_from_python(&universe.get(index).name, value)).collect();
+    let id = DataCoordinate::from_keys(universe, info, keys?).map_err(|error| to_python(py, &error))?;
     Ok(PyDataCoordinate::new(id, None))
 }
 
@@ -514,7 +514,9 @@ fn _data_coordinate(
     values: Vec<Bound<'_, PyAny>>,
     records: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyDataCoordinate> {
-    let made = from_values(py, dimensions, &values, values.len(), "known")?;
+    let required = dimensions.info.required.len();
+    let wanted = if values.len() > required { required + dimensions.info.implied.len() } else { required };
+    let made = from_values(py, dimensions, &values, wanted, "known")?;
     let records = records.map(|records| records_from_python(&made.id, records)).transpose()?;
     Ok(PyDataCoordinate::new(made.id, records.map(Arc::new)))
 }
