@@ -46,6 +46,12 @@ pub trait Dialect: Send + Sync {
     /// Writes a subquery of named columns, text or integers; its one parameter is a JSON array of rows.
     fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]);
 
+    /// Writes a subquery of columns `a` and `b`; its one parameter is a JSON array of integers `a << 32 | b`.
+    fn number_pairs(&self, sql: &mut String);
+
+    /// The word that joins a table and keeps the order of the tables.
+    fn ordered_join(&self) -> &'static str;
+
     /// Writes nanoseconds TAI of a column with text `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, of 2017 or later.
     fn text_date(&self, sql: &mut String, column: &str);
 }
@@ -118,6 +124,14 @@ impl Dialect for Sqlite {
             sql.push('1');
         }
         sql.push_str(" FROM json_each(?))");
+    }
+
+    fn number_pairs(&self, sql: &mut String) {
+        sql.push_str("(SELECT value >> 32 AS a, value & 4294967295 AS b FROM json_each(?))");
+    }
+
+    fn ordered_join(&self) -> &'static str {
+        " CROSS JOIN "
     }
 
     fn text_date(&self, sql: &mut String, column: &str) {

@@ -7,6 +7,7 @@ mod answer;
 mod error;
 mod execute;
 mod explain;
+mod pairs;
 mod plan;
 mod predicate;
 mod refine;

@@ -22,9 +22,21 @@ pub(crate) struct Source {
     pub(crate) extra: String,
     /// Whether rows without a match stay.
     pub(crate) optional: bool,
+    /// Dimensions that are enough to find a row.
+    pub(crate) identity: DimensionGroup,
+}
+
+/// All dimensions that a source has values for.
+pub(crate) fn group_of(keys: &[(ElementIndex, String)]) -> DimensionGroup {
+    keys.iter().fold(DimensionGroup::EMPTY, |group, (index, _)| group.union(DimensionGroup::single(*index)))
 }
 
 impl Source {
+    /// Whether it numbers rows of the two tables that come next.
+    pub(crate) fn is_pairs(&self) -> bool {
+        self.keys.is_empty() && self.identity.is_empty()
+    }
+
     /// The column with the values of a dimension.
     pub(crate) fn column(&self, dialect: &dyn Dialect, dimension: ElementIndex) -> Option<String> {
         let (_, name) = self.keys.iter().find(|(known, _)| *known == dimension)?;
@@ -63,7 +75,7 @@ fn write_constraints(sql: &mut Sql, plan: &Plan, dialect: &dyn Dialect, alias: &
 }
 
 /// Writes that the rows of an overlap table are about the common pixelisation.
-fn write_pixelization(sql: &mut Sql, plan: &Plan, alias: &str) {
+pub(crate) fn write_pixelization(sql: &mut Sql, plan: &Plan, alias: &str) {
     let (system, level) = match &plan.universe.common_skypix().kind {
         armillary_dimensions::ElementKind::SkyPix { system, level } => (system.as_str(), i64::from(*level)),
         _ => ("htm", 7),
@@ -74,7 +86,7 @@ fn write_pixelization(sql: &mut Sql, plan: &Plan, alias: &str) {
     sql.bind(Value::Int(level));
 }
 
-fn write_overlap_table(sql: &mut Sql, dialect: &dyn Dialect, element: &Element) {
+pub(crate) fn write_overlap_table(sql: &mut Sql, dialect: &dyn Dialect, element: &Element) {
     dialect.identifier(&mut sql.text, &format!("{}_skypix_overlap", element.name));
 }
 
@@ -121,7 +133,8 @@ pub(crate) fn overlap_source<'a>(
         write_constraints(&mut from, plan, dialect, "a", left.required);
         write_constraints(&mut from, plan, dialect, "b", right.required);
         from.push(")");
-        Source { alias, keys, from, extra: String::new(), optional: false }
+        let identity = group_of(&keys);
+        Source { alias, keys, from, extra: String::new(), optional: false, identity }
     }
 }
 
@@ -144,7 +157,8 @@ pub(crate) fn pixel_source<'a>(
         write_pixelization(&mut from, plan, "a");
         write_constraints(&mut from, plan, dialect, "a", element.required);
         from.push(")");
-        Source { alias, keys, from, extra: String::new(), optional: false }
+        let identity = group_of(&keys);
+        Source { alias, keys, from, extra: String::new(), optional: false, identity }
     }
 }
 
@@ -169,7 +183,8 @@ pub(crate) fn region_source<'a>(
         from.push(" AND (");
         write_ranges(&mut from, "a.skypix_index", &ranges);
         from.push("))");
-        Source { alias, keys, from, extra: String::new(), optional: false }
+        let identity = group_of(&keys);
+        Source { alias, keys, from, extra: String::new(), optional: false, identity }
     }
 }
 
@@ -203,7 +218,8 @@ pub(crate) fn upload_source<'a>(
         let mut from = Sql::default();
         dialect.json_rows(&mut from.text, &columns);
         from.values.push(Value::Str(json.into()));
-        Source { alias, keys, from, extra: String::new(), optional: false }
+        let identity = group_of(&keys);
+        Source { alias, keys, from, extra: String::new(), optional: false, identity }
     }
 }
 
@@ -247,7 +263,10 @@ pub(crate) fn dataset_source<'a>(
         begin: column("validity_begin"),
         end: column("validity_end"),
     };
-    let source = move |_unused: String| Source { alias, keys, from, extra: String::new(), optional: false };
+    let source = move |_unused: String| {
+        let identity = group_of(&keys);
+        Source { alias, keys, from, extra: String::new(), optional: false, identity }
+    };
     (source, columns)
 }
 

@@ -2,18 +2,21 @@
 
 use super::{
     error::{QueryError, QueryProblem},
+    pairs::overlapping,
     plan::{Plan, is_skypix},
     predicate::{DatasetField, Owner, Predicate, Reference, RegionTerm, Test},
     refine::{Check, RegionSource, Tree},
     region::Shape,
     request::Upload,
-    sources::{DatasetColumns, Source, dataset_source, overlap_source, pixel_source, region_source, upload_source},
+    sources::{
+        DatasetColumns, Source, dataset_source, group_of, overlap_source, pixel_source, region_source, upload_source,
+    },
     sql::{Columns, Sql, write_predicate},
 };
 use crate::{Dialect, RegistryError, Store};
-use armillary_dimensions::{Column, ColumnType, Element, ElementIndex, FieldRole, Timespan, Value};
+use armillary_dimensions::{Column, ColumnType, DimensionGroup, Element, ElementIndex, FieldRole, Timespan, Value};
 use indexmap::IndexMap;
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 /// A SELECT in the making.
 pub(crate) struct Statement<'a> {
@@ -21,6 +24,8 @@ pub(crate) struct Statement<'a> {
     dialect: &'a dyn Dialect,
     text_dates: bool,
     sources: Vec<Source>,
+    /// Whether the sources must be joined in our order: pairs of rows first.
+    ordered: bool,
     /// Name of each element's table in the statement.
     tables: IndexMap<ElementIndex, String>,
     datasets: Vec<DatasetColumns>,
@@ -42,6 +47,7 @@ impl<'a> Statement<'a> {
             dialect: store.dialect(),
             text_dates,
             sources: Vec::new(),
+            ordered: false,
             tables: IndexMap::new(),
             datasets: Vec::new(),
             select: Vec::new(),
@@ -51,7 +57,7 @@ impl<'a> Statement<'a> {
         for upload in uploads {
             statement.add(upload_source(plan, statement.dialect, upload));
         }
-        statement.add_overlaps()?;
+        statement.add_overlaps(store)?;
         statement.add_regions()?;
         for position in 0..plan.searches.len() {
             let (source, columns) = dataset_source(plan, statement.dialect, position);
@@ -70,28 +76,74 @@ impl<'a> Statement<'a> {
     }
 
     /// The tables that relate regions.
-    fn add_overlaps(&mut self) -> Result<(), QueryError> {
+    fn add_overlaps(&mut self, store: &Store) -> Result<(), RegistryError> {
         let plan = self.plan;
         for (left, right) in &plan.overlaps {
             let (left, right) = (plan.universe.get(*left), plan.universe.get(*right));
             match (is_skypix(left), is_skypix(right)) {
                 (false, false) => {
-                    self.add(overlap_source(plan, self.dialect, left, right));
-                    let (left, right) = (RegionTerm::Column(left.index), RegionTerm::Column(right.index));
-                    let (left, right) = (self.region(&left)?, self.region(&right)?);
-                    self.checks.push(Check::Overlap(left, right));
+                    if self.ordered {
+                        // Lists of pairs would be compared with each other row by row.
+                        self.add(overlap_source(plan, self.dialect, left, right));
+                        let (left, right) = (RegionTerm::Column(left.index), RegionTerm::Column(right.index));
+                        let (left, right) = (self.region(&left)?, self.region(&right)?);
+                        self.checks.push(Check::Overlap(left, right));
+                        continue;
+                    }
+                    let pairs = overlapping(store, plan, left, right)?;
+                    self.add_pairs(left.index, right.index, &pairs)?;
                 }
                 (true, false) => self.add_pixels(left, right)?,
                 (false, true) => self.add_pixels(right, left)?,
-                (true, true) => return Err(unsupported_pixels(left, right)),
+                (true, true) => return Err(unsupported_pixels(left, right).into()),
             }
         }
         Ok(())
     }
 
-    fn add_pixels(&mut self, pixels: &Element, element: &Element) -> Result<(), QueryError> {
+    /// Joins two tables by the numbers of rows that belong together.
+    fn add_pairs(
+        &mut self,
+        left: ElementIndex,
+        right: ElementIndex,
+        pairs: &[(i64, i64)],
+    ) -> Result<(), RegistryError> {
+        let mut json = String::with_capacity(2 + 20 * pairs.len());
+        json.push('[');
+        for (position, (a, b)) in pairs.iter().enumerate() {
+            let (Ok(a), Ok(b)) = (i32::try_from(*a), u32::try_from(*b)) else {
+                let reason = "a table has more rows than can be paired".to_owned();
+                return Err(RegistryError::BadArgument { reason });
+            };
+            let comma = if position == 0 { "" } else { "," };
+            // Two numbers in one: SQL splits an integer faster than a list.
+            let _ = write!(json, "{comma}{}", i64::from(a) << 32 | i64::from(b));
+        }
+        json.push(']');
+        let mut from = Sql::default();
+        self.dialect.number_pairs(&mut from.text);
+        from.values.push(Value::Str(json.into()));
+        let alias = format!("s{}", self.sources.len());
+        self.sources.push(Source {
+            alias: alias.clone(),
+            keys: Vec::new(),
+            from,
+            extra: String::new(),
+            optional: false,
+            identity: DimensionGroup::EMPTY,
+        });
+        self.ordered = true;
+        for (index, column) in [(left, "a"), (right, "b")] {
+            let table = self.table(index);
+            let number = self.dialect.row_number();
+            self.conditions.push(Sql::text(format!("{table}.{number} = {alias}.{column}")));
+        }
+        Ok(())
+    }
+
+    fn add_pixels(&mut self, pixels: &Element, element: &Element) -> Result<(), RegistryError> {
         if pixels.index != self.plan.universe.common_skypix().index {
-            return Err(unsupported_pixels(pixels, element));
+            return Err(unsupported_pixels(pixels, element).into());
         }
         self.add(pixel_source(self.plan, self.dialect, pixels, element));
         Ok(())
@@ -164,7 +216,8 @@ impl<'a> Statement<'a> {
                 FieldRole::AlternateKey | FieldRole::Metadata | FieldRole::Region | FieldRole::Timespan => None,
             })
             .collect();
-        self.sources.push(Source { alias: alias.clone(), keys, from, extra: String::new(), optional });
+        let identity = element.required;
+        self.sources.push(Source { alias: alias.clone(), keys, from, extra: String::new(), optional, identity });
         self.tables.insert(index, alias.clone());
         alias
     }
@@ -188,7 +241,8 @@ impl<'a> Statement<'a> {
                 self.dialect.identifier(&mut from.text, &plan.universe.get(target).name);
                 from.push(")");
                 let keys = vec![(index, element.name.clone())];
-                self.add(|alias| Source { alias, keys, from, extra: String::new(), optional: false });
+                let identity = DimensionGroup::single(index);
+                self.add(|alias| Source { alias, keys, from, extra: String::new(), optional: false, identity });
             } else {
                 let what = format!("the dimension `{}` without datasets or regions that give it values", element.name);
                 return Err(QueryProblem::Unsupported { what }.into());
@@ -383,15 +437,47 @@ impl<'a> Statement<'a> {
         (sql, if types.is_empty() { vec![ColumnType::Int] } else { types })
     }
 
+    /// The sources as they are written: optional ones last, since they may need what any other gives.
+    ///
+    /// Where the order counts, next comes the source of which the most is known already.
+    fn join_order(&self) -> Vec<&Source> {
+        let (optional, mut needed): (Vec<&Source>, Vec<&Source>) =
+            self.sources.iter().partition(|source| source.optional);
+        if !self.ordered {
+            needed.extend(optional);
+            return needed;
+        }
+        let mut ordered: Vec<&Source> = Vec::new();
+        let mut known = DimensionGroup::EMPTY;
+        // The pairs stand first, followed by the tables whose rows they number.
+        let mut numbered = 0;
+        while !needed.is_empty() {
+            let unknown = |source: &Source| source.identity.difference(known).len();
+            let next = if numbered > 0 {
+                numbered -= 1;
+                0
+            } else {
+                (0..needed.len()).min_by_key(|position| unknown(needed[*position])).unwrap_or(0)
+            };
+            let source = needed.remove(next);
+            if source.is_pairs() {
+                numbered = 2;
+            }
+            known = known.union(group_of(&source.keys));
+            ordered.push(source);
+        }
+        ordered.extend(optional);
+        ordered
+    }
+
     fn write_from(&self, sql: &mut Sql) {
-        // Optional sources come last: they may need what any other gives.
-        let (optional, needed): (Vec<&Source>, Vec<&Source>) = self.sources.iter().partition(|source| source.optional);
-        let ordered: Vec<&Source> = needed.into_iter().chain(optional).collect();
+        let ordered = self.join_order();
+        let join = if self.ordered { self.dialect.ordered_join() } else { " JOIN " };
         for (position, source) in ordered.iter().enumerate() {
             sql.push(match (position, source.optional) {
                 (0, _) => " FROM ",
                 (_, true) => " LEFT JOIN ",
-                (_, false) => " JOIN ",
+                (_, false) => join,
             });
             sql.append(source.from.clone());
             sql.push(" AS ");
