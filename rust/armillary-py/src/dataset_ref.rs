@@ -9,7 +9,8 @@ use crate::{
     universe::PyDimensionUniverse,
     values::{Reduced, core_item, intern, shown, uuid_from_python, uuid_to_python},
 };
-use armillary_dimensions::{DataCoordinate, Key, Records};
+use armillary_dimensions::{DataCoordinate, Records};
+use armillary_registry::{IdMode, dataset_id};
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     prelude::*,
@@ -19,64 +20,20 @@ use pyo3::{
 use serde_json::Value as Json;
 use std::{
     cmp::Ordering,
-    fmt::Write,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 use uuid::Uuid;
 
-/// The namespace of ids that follow from what they identify.
-const DATASET_NAMESPACE: Uuid = Uuid::from_u128(0x840b_31d9_05cd_5161_b2c8_00d3_2b28_0d0f);
-
-/// How the id of a new dataset is made; the numbers are those of `DatasetIdGenEnum`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IdMode {
-    /// Never the same twice.
-    Unique,
-    /// From dataset type and data ID.
-    DataIdType,
-    /// From dataset type, run and data ID.
-    DataIdTypeRun,
-}
-
-impl IdMode {
-    /// From a `DatasetIdGenEnum` or its number.
-    pub(crate) fn from_python(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let number: Option<i64> = match object.getattr_opt("value")? {
-            Some(value) => value.extract().ok(),
-            None => object.extract().ok(),
-        };
-        match number {
-            Some(0) => Ok(Self::Unique),
-            Some(1) => Ok(Self::DataIdType),
-            Some(2) => Ok(Self::DataIdTypeRun),
-            _ => Err(PyValueError::new_err(format!("`{}` is not a `DatasetIdGenEnum`", shown(object)))),
-        }
-    }
-
-    /// An id for a dataset.
-    pub(crate) fn make(self, dataset_type: &str, run: &str, data_id: &DataCoordinate) -> [u8; 16] {
-        let run = match self {
-            Self::Unique => return Uuid::now_v7().into_bytes(),
-            Self::DataIdType => None,
-            Self::DataIdTypeRun => Some(run),
-        };
-        let mut name = format!("dataset_type={dataset_type}");
-        if let Some(run) = run {
-            let _ = write!(name, ",run={run}");
-        }
-        let universe = data_id.universe();
-        let required = data_id.info().required.iter().map(|index| universe.get(*index).name.as_str());
-        let mut pairs: Vec<(&str, &Key)> = required.zip(data_id.required_values()).collect();
-        pairs.sort_unstable_by_key(|(dimension, _)| *dimension);
-        for (dimension, key) in pairs {
-            let _ = match key {
-                Key::Int(value) => write!(name, ",{dimension}={value}"),
-                Key::Str(value) => write!(name, ",{dimension}={value}"),
-            };
-        }
-        Uuid::new_v5(&DATASET_NAMESPACE, name.as_bytes()).into_bytes()
-    }
+/// How ids are made, from a `DatasetIdGenEnum` or its number.
+fn id_mode(object: &Bound<'_, PyAny>) -> PyResult<IdMode> {
+    let number: Option<i64> = match object.getattr_opt("value")? {
+        Some(value) => value.extract().ok(),
+        None => object.extract().ok(),
+    };
+    number
+        .and_then(|number| IdMode::from_number(number).ok())
+        .ok_or_else(|| PyValueError::new_err(format!("`{}` is not a `DatasetIdGenEnum`", shown(object))))
 }
 
 /// One dataset of a repository: type, data ID, run and id.
@@ -223,10 +180,10 @@ impl PyDatasetRef {
                 standardize(py, Some(dataId), Some(dimensions.as_any()), Some(universe), None, None)?
             }
         };
-        let mode = id_generation_mode.map_or(Ok(IdMode::Unique), IdMode::from_python)?;
+        let mode = id_generation_mode.map_or(Ok(IdMode::Unique), id_mode)?;
         let id = match id {
             Some(id) => uuid_from_python(id)?,
-            None => mode.make(dataset_type.split().0, run, &data_id.id),
+            None => dataset_id(mode, dataset_type.split().0, run, &data_id.id),
         };
         Ok(Self::new(datasetType.unbind(), data_id.id, data_id.records, intern(run), id))
     }
@@ -301,7 +258,7 @@ impl PyDatasetRef {
         };
         let id = match (id, run) {
             (Some(id), _) => uuid_from_python(id)?,
-            (None, Some(run)) => IdMode::Unique.make(self.dataset_type().split().0, run, &self.data_id.id),
+            (None, Some(run)) => dataset_id(IdMode::Unique, self.dataset_type().split().0, run, &self.data_id.id),
             (None, None) => self.id,
         };
         let run = run.map_or_else(|| self.run.clone(), intern);

@@ -50,16 +50,15 @@ pub fn dataset_id(mode: IdMode, dataset_type: &str, run: &str, data_id: &DataCoo
         let _ = write!(name, ",run={run}");
     }
     let universe = data_id.universe();
+    let required = data_id.info().required.iter().map(|index| universe.get(*index).name.as_str());
+    let mut pairs: Vec<(&str, &Key)> = required.zip(data_id.required_values()).collect();
     // In the order of the alphabet, not of the universe.
-    let mut parts: Vec<String> = data_id
-        .iter()
-        .take(data_id.required_values().len())
-        .map(|(index, key)| match key {
-            Key::Int(value) => format!(",{}={value}", universe.get(index).name),
-            Key::Str(value) => format!(",{}={value}", universe.get(index).name),
-        })
-        .collect();
-    parts.sort_by(|left, right| left.split('=').next().cmp(&right.split('=').next()));
-    name.extend(parts);
+    pairs.sort_unstable_by_key(|(dimension, _)| *dimension);
+    for (dimension, key) in pairs {
+        let _ = match key {
+            Key::Int(value) => write!(name, ",{dimension}={value}"),
+            Key::Str(value) => write!(name, ",{dimension}={value}"),
+        };
+    }
     *Uuid::new_v5(&NAMESPACE, name.as_bytes()).as_bytes()
 }
