@@ -5,7 +5,13 @@ import json
 import pytest
 
 from armillary.butler import Butler, CollectionType
-from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError, OutputExistsError
+from armillary.errors import (
+    ConflictingDefinitionError,
+    MissingDatasetTypeError,
+    MPGraphExecutorError,
+    OutputExistsError,
+)
+from armillary.pipeline import MPGraphExecutor, SimplePipelineExecutor, SingleQuantumExecutor
 from armillary.pipeline.execution import QuantumState, check_dataset_types, initialise_run, run_graph
 from pipeline.hand_graph import RUN, HandGraph
 
@@ -176,7 +182,12 @@ def test_report_file_has_the_keys_of_the_peer(survey, tmp_path):
     assert content["status"] == "failure"
     assert content["exitCode"] == 1
     assert content["qgraphSummary"]["outputRun"] == RUN
-    assert content["qgraphSummary"]["qgraphTaskSummaries"]["measure"]["numQuanta"] == 3
+    assert content["qgraphSummary"]["qgraphTaskSummaries"]["measure"] == {
+        "taskLabel": "measure",
+        "numQuanta": 3,
+        "numInputs": {"raw_numbers": 3},
+        "numOutputs": {"measured": 3, "measured_extra": 3, "measure_metadata": 3, "measure_log": 3},
+    }
     told = {(one["taskLabel"], one["dataId"].get("detector")): one for one in content["quantaReports"]}
     assert told["measure", 1]["status"] == "failure"
     assert told["measure", 1]["exceptionInfo"] == {"className": "RuntimeError", "message": "asked to fail"}
@@ -187,3 +198,25 @@ def test_no_intent_is_left_behind(survey):
     s = survey(mode="fail", only_detector=1)
     s.run()
     assert s.butler._core_registry.stale_intents("file_datastore_records") == []
+
+
+def test_executor_object_raises_at_the_end(survey):
+    s = survey(mode="fail", only_detector=1)
+    initialise_run(s.graph, s.butler)
+    executor = MPGraphExecutor(num_proc=1, quantum_executor=SingleQuantumExecutor(butler=s.butler))
+    with pytest.raises(MPGraphExecutorError, match="2 finished, 1 failed, 1 blocked"):
+        executor.execute(s.graph)
+    assert executor.getReport().count(QuantumState.FAILED) == 1
+
+
+def test_simple_executor_raises_what_the_task_raised(survey):
+    s = survey(mode="fail", only_detector=1)
+    with pytest.raises(RuntimeError, match="asked to fail"):
+        SimplePipelineExecutor(s.graph, s.butler).run()
+
+
+def test_simple_executor_returns_what_it_ran(survey):
+    s = survey()
+    quanta = SimplePipelineExecutor(s.graph, s.butler).run(register_dataset_types=True)
+    assert [quantum.dataId.get("detector") for quantum in quanta] == [0, 1, 2, None]
+    assert s.butler.get("total", instrument="Cam", collections=RUN)["sum"] == 6

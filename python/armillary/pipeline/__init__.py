@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         QuantizedConnection,
         iterConnections,
     )
+    from armillary.pipeline.execution.mp_graph_executor import MPGraphExecutor
     from armillary.pipeline.execution.simple_pipeline_executor import SeparablePipelineExecutor, SimplePipelineExecutor
     from armillary.pipeline.execution.single_quantum_executor import SingleQuantumExecutor
     from armillary.pipeline.in_memory_dataset_handle import InMemoryDatasetHandle
@@ -69,6 +70,7 @@ _HOME = {
     "Instrument": "armillary.instrument.instrument",
     "InvalidQuantumError": "armillary.pipeline.status",
     "LabelSpecifier": "armillary.pipeline.pipeline",
+    "MPGraphExecutor": "armillary.pipeline.execution.mp_graph_executor",
     "NestedMetadataDict": "armillary.pipeline.metadata",
     "NoWorkFound": "armillary.pipeline.status",
     "OutputQuantizedConnection": "armillary.pipeline.connections",
@@ -115,6 +117,7 @@ __all__ = [
     "Instrument",
     "InvalidQuantumError",
     "LabelSpecifier",
+    "MPGraphExecutor",
     "NestedMetadataDict",
     "NoWorkFound",
     "OutputQuantizedConnection",

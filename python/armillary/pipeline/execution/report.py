@@ -35,22 +35,19 @@ class RunReport:
         Labels of the tasks, in order.
     outcomes
         How each quantum ended.
-    data_ids
-        Data ID of each quantum that is told in the report, as plain values, by quantum id.
     seconds
         Wall time of the run.
     stopped_with
         Exit code of the failure that stopped the run early; 0 when none did.
-    summary
-        What is known of the graph, for the JSON report.
+    graph
+        The quantum graph, of which the JSON report tells.
     """
 
     labels: list[str]
     outcomes: list[QuantumOutcome] = dataclasses.field(default_factory=list)
-    data_ids: dict[Any, dict[str, Any]] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     stopped_with: int = 0
-    summary: dict[str, Any] = dataclasses.field(default_factory=dict)
+    graph: Any = dataclasses.field(default=None, repr=False)
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -91,8 +88,9 @@ class RunReport:
         """Return the JSON report as plain data."""
         failed = any(outcome.state.is_failure for outcome in self.outcomes)
         timed_out = any(outcome.state is QuantumState.TIMED_OUT for outcome in self.outcomes)
+        quanta = {} if self.graph is None else self.graph.build_execution_quanta()
         made: dict[str, Any] = {
-            "qgraphSummary": self.summary,
+            "qgraphSummary": {} if self.graph is None else _graph_summary(self.graph, quanta),
             "status": "timeout" if timed_out else "failure" if failed else "success",
             "cmdLine": list(sys.argv),
         }
@@ -102,24 +100,8 @@ class RunReport:
                 "className": "lsst.pipe.base.mp_graph_executor.MPGraphExecutorError",
                 "message": self.closing_line(),
             }
-        made["quantaReports"] = [self._quantum_report(outcome) for outcome in self.outcomes]
+        made["quantaReports"] = [_quantum_report(outcome, quanta) for outcome in self.outcomes]
         return made
-
-    def _quantum_report(self, outcome: QuantumOutcome) -> dict[str, Any]:
-        report: dict[str, Any] = {
-            "status": _STATUS[outcome.state],
-            "dataId": self.data_ids.get(outcome.quantum_id, {}),
-            "taskLabel": outcome.label,
-            "quantumId": str(outcome.quantum_id),
-        }
-        if outcome.exit_code:
-            report["exitCode"] = outcome.exit_code
-        if outcome.exception is not None:
-            report["exceptionInfo"] = {
-                "className": outcome.exception.type_name,
-                "message": outcome.exception.message,
-            }
-        return report
 
     def write_summary(self, path: str) -> None:
         """Write the JSON report to a file."""
@@ -137,8 +119,31 @@ def _duration(seconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60)} s" if seconds >= 60 else f"{seconds:.1f} s"
 
 
-def graph_summary(graph: Any, totals: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _quantum_report(outcome: QuantumOutcome, quanta: Mapping[Any, Any]) -> dict[str, Any]:
+    quantum = quanta.get(outcome.quantum_id)
+    report: dict[str, Any] = {
+        "status": _STATUS[outcome.state],
+        "dataId": {} if quantum is None else {str(name): value for name, value in quantum.dataId.required.items()},
+        "taskLabel": outcome.label,
+        "quantumId": str(outcome.quantum_id),
+    }
+    if outcome.exit_code:
+        report["exitCode"] = outcome.exit_code
+    if outcome.exception is not None:
+        report["exceptionInfo"] = {"className": outcome.exception.type_name, "message": outcome.exception.message}
+    return report
+
+
+def _graph_summary(graph: Any, quanta: Mapping[Any, Any]) -> dict[str, Any]:
     """Return what the JSON report says of the graph."""
+    totals: dict[str, dict[str, Any]] = {}
+    for quantum_id, label in graph.quanta():
+        total = totals.setdefault(label, {"taskLabel": label, "numQuanta": 0, "numInputs": {}, "numOutputs": {}})
+        total["numQuanta"] += 1
+        quantum = quanta[quantum_id]
+        for counts, side in ((total["numInputs"], quantum.inputs), (total["numOutputs"], quantum.outputs)):
+            for name, refs in side.items():
+                counts[name] = counts.get(name, 0) + len(refs)
     header = graph.header
     made: dict[str, Any] = {
         "cmdLine": header.command,
@@ -146,6 +151,6 @@ def graph_summary(graph: Any, totals: Mapping[str, Mapping[str, Any]]) -> dict[s
         "inputCollection": list(header.inputs),
         "outputCollection": header.output,
         "outputRun": header.output_run,
-        "qgraphTaskSummaries": {label: {"taskLabel": label, **total} for label, total in totals.items()},
+        "qgraphTaskSummaries": totals,
     }
     return {key: value for key, value in made.items() if value is not None}

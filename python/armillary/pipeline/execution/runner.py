@@ -15,7 +15,7 @@ from armillary import _core
 from armillary.errors import OutputExistsError
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.execution.progress import ProgressBar
-from armillary.pipeline.execution.report import RunReport, graph_summary
+from armillary.pipeline.execution.report import RunReport
 from armillary.pipeline.execution.worker_context import ExecutorOptions, WorkerContext, missing_inputs, outputs_of
 from armillary.pipeline.execution.worker_pool import WorkerDied, WorkerPool
 from armillary.pipeline.pipeline_nodes import TaskImportMode
@@ -133,24 +133,21 @@ class _Driver:
 
     def end(self, prepared: _Prepared, outcome: QuantumOutcome, bar: ProgressBar) -> None:
         """Note how a quantum ended, and what cannot run because of it."""
-        self._note(outcome, prepared.quantum, bar)
+        self._note(outcome, bar)
         if self.run.ended is not None:
             self.run.ended(outcome, outputs_of(prepared.quantum))
+            outcome.written = {}  # handed over: a million quanta would keep millions of records
         if outcome.state.is_success:
             self.scheduler.finish(prepared.index)
             return
         for index in self.scheduler.fail(prepared.index):
             quantum_id, label = self.run.quanta[index]
-            self._note(QuantumOutcome(quantum_id, label, QuantumState.BLOCKED), None, bar)
+            self._note(QuantumOutcome(quantum_id, label, QuantumState.BLOCKED), bar)
         if outcome.exit_code == InvalidQuantumError.EXIT_CODE or self.run.fail_fast:
             self.report.stopped_with = outcome.exit_code or 1
 
-    def _note(self, outcome: QuantumOutcome, quantum: Any, bar: ProgressBar) -> None:
+    def _note(self, outcome: QuantumOutcome, bar: ProgressBar) -> None:
         self.report.outcomes.append(outcome)
-        if quantum is not None:
-            self.report.data_ids[outcome.quantum_id] = {
-                str(name): value for name, value in quantum.dataId.required.items()
-            }
         bar.advance(outcome)
 
     def finish(self) -> RunReport:
@@ -211,7 +208,7 @@ def run_quanta(run: Run) -> RunReport:
             _run_in_pool(driver, bar)
     report = driver.finish()
     report.seconds = time.perf_counter() - started
-    report.summary = graph_summary(run.graph, _totals(run.graph))
+    report.graph = run.graph
     return report
 
 
@@ -310,11 +307,6 @@ class PoolContext:
         outcome = self._context.run(quantum_id, label, quantum, records, earlier)
         outcome.error = None  # exceptions of tasks may not survive the way to another process
         return outcome
-
-
-def _totals(graph: Any) -> dict[str, dict[str, Any]]:
-    """Return how many quanta each task has, for the JSON report."""
-    return {label: {"numQuanta": number} for label, number in graph.header.n_task_quanta.items() if number}
 
 
 def existing_outputs(

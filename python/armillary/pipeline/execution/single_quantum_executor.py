@@ -6,7 +6,7 @@ import gc
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from armillary.errors import OutputExistsError
@@ -55,8 +55,12 @@ class SingleQuantumExecutor:
 
     Parameters
     ----------
+    butler
+        Reads the inputs and writes the outputs, unless `execute` is given another.
     task_factory
         Makes tasks.
+    limited_butler_factory
+        Makes the butler for a quantum, in place of `butler`.
     skip_existing
         Leave out quanta whose metadata is there, or whose outputs all are.
     clobber_outputs
@@ -79,6 +83,8 @@ class SingleQuantumExecutor:
     def __init__(
         self,
         *,
+        butler: LimitedButler | None = None,
+        limited_butler_factory: Callable[[Any], LimitedButler] | None = None,
         task_factory: TaskFactory | None = None,
         skip_existing: bool = False,
         clobber_outputs: bool = False,
@@ -87,6 +93,8 @@ class SingleQuantumExecutor:
         resources: ExecutionResources | None = None,
         job_metadata: Mapping[str, int | str | float] | None = None,
     ) -> None:
+        self.butler = butler
+        self._butler_factory = limited_butler_factory
         self._task_factory = TaskFactory() if task_factory is None else task_factory
         self._skip_existing = skip_existing
         self._clobber_outputs = clobber_outputs
@@ -96,12 +104,22 @@ class SingleQuantumExecutor:
         self._job_metadata = dict(job_metadata or {})
         self._earlier_quanta: list[str] = []
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that `run_graph` takes, too."""
+        return {
+            "skip_existing": self._skip_existing,
+            "clobber_outputs": self._clobber_outputs,
+            "raise_on_partial_outputs": self._raise_on_partial_outputs,
+            "resources": self._resources,
+        }
+
     def execute(
         self,
         task_node: TaskNode,
         quantum: Any,
-        quantum_id: uuid.UUID,
-        butler: LimitedButler,
+        quantum_id: uuid.UUID | None = None,
+        butler: LimitedButler | None = None,
         *,
         earlier_attempts: Iterable[dict[str, Any]] = (),
     ) -> QuantumOutcome:
@@ -120,6 +138,11 @@ class SingleQuantumExecutor:
         earlier_attempts
             What the log of an earlier attempt, removed before this call, told; kept in the new log.
         """
+        quantum_id = quantum_id or quantum.quantum_id or uuid.uuid4()
+        if butler is None:
+            butler = self.butler if self._butler_factory is None else self._butler_factory(quantum)
+        if butler is None:
+            raise ValueError("nothing reads and writes the datasets: give a butler to the executor or to `execute`")
         attempt = _Attempt(quantum_id, task_node.label)
         attempt.earlier.extend(earlier_attempts)
         log_resources(attempt.quantum_metadata, "prep")
