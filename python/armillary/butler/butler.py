@@ -565,7 +565,10 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
             ref: DatasetRef | None = dataset_ref_or_type
             known = self._core_registry.get_dataset(dataset_ref_or_type.id) is not None
         else:
-            ref = self.find_dataset(dataset_ref_or_type, data_id, collections=collections, **kwargs)
+            try:
+                ref, _ = self._find_records(dataset_ref_or_type, data_id, collections, None, kwargs)
+            except DatasetNotFoundError:
+                ref = None
             known = ref is not None
         if ref is None:
             return DatasetExistence.UNRECOGNIZED
