@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import numpy as np
+
 
 class Jobs:
     def __init__(self, greeting):
@@ -26,6 +28,8 @@ class Jobs:
         if kind == "sleep":
             time.sleep(value)
             return "slept", (), os.getpid()
+        if kind == "random":
+            return float(np.random.random()), (os.environ["OMP_NUM_THREADS"],), os.getpid()
         if kind == "shout":
             os.write(2, b"x" * value)
             return "shouted", (), os.getpid()

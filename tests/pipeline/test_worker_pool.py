@@ -90,6 +90,14 @@ def test_noise_on_standard_error_blocks_nothing(capfd):
     capfd.readouterr()
 
 
+def test_workers_draw_different_numbers_with_one_thread_each(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with pool() as workers:
+        results = run_all(workers, [("random", number) for number in range(4)])
+    assert len({number for number, _, _ in results.values()}) == 4
+    assert {threads for _, threads, _ in results.values()} == {("1",)}
+
+
 def test_worker_that_dies_idle_is_replaced():
     with pool(1) as workers:
         (process,) = workers.processes

@@ -223,6 +223,7 @@ def _run_here(driver: _Driver, bar: ProgressBar) -> None:
 def _run_in_pool(driver: _Driver, bar: ProgressBar) -> None:
     run = driver.run
     labels = list(dict.fromkeys(label for _, label in run.quanta))
+    _refuse_script_tasks(run.graph.pipeline_graph, labels)
     with (
         _graph_file(run.graph) as path,
         WorkerPool(
@@ -245,6 +246,16 @@ def _run_in_pool(driver: _Driver, bar: ProgressBar) -> None:
                 prepared = running.pop(job[0])
                 outcome = result if isinstance(result, QuantumOutcome) else _death(prepared, result)
                 driver.end(prepared, outcome, bar)
+
+
+def _refuse_script_tasks(pipeline: Any, labels: Sequence[str]) -> None:
+    for label in labels:
+        name = pipeline.tasks[label].task_class_name
+        if name.startswith("__main__."):
+            raise ValueError(
+                f"the class of task `{label}` is defined in the script that is run, where other processes cannot find "
+                "it; put it into a module, or run with one process"
+            )
 
 
 def _death(prepared: _Prepared, death: WorkerDied) -> QuantumOutcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import importlib
+import logging
 import os
 import pickle
 import queue
@@ -101,6 +102,8 @@ def _report_dead(control: socket.socket) -> None:
 
 def _prepare(setup: dict[str, Any]) -> Any:
     """Open the graph and the datastore and import the task classes, once for all workers."""
+    if setup["log_level"] is not None:
+        logging.basicConfig(level=setup["log_level"], format="%(name)s %(levelname)s: %(message)s")
     for module, function in setup["preload"]:
         getattr(importlib.import_module(module), function)()
     factory = setup["factory"]
@@ -113,6 +116,8 @@ def _prepare(setup: dict[str, Any]) -> Any:
 def _work(channel: socket.socket, context: Any) -> None:
     """Be a worker: run what comes, tell how it ended, and exit when the driver is gone."""
     try:
+        if "numpy" in sys.modules:  # else all workers would draw the same numbers
+            sys.modules["numpy"].random.seed()
         jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()
         while True:

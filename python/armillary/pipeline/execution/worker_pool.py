@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import selectors
 import signal
@@ -85,7 +86,7 @@ class WorkerPool:
         self._template = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env=_environment(),
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
@@ -102,6 +103,7 @@ class WorkerPool:
             "path": list(sys.path),
             "directory": os.getcwd(),
             "preload": _preload(),
+            "log_level": logging.getLogger().level if logging.getLogger().handlers else None,
             "factory": factory,
             "arguments": arguments,
             "labels": list(labels),
@@ -238,6 +240,22 @@ class WorkerPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Variables by which numerical libraries are told how many threads to start."""
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of the processes: one thread each, unless the user has said otherwise."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return {**dict.fromkeys(_THREADS, "1"), **os.environ, "PYTHONPATH": path}
 
 
 def _preload() -> list[tuple[str, str]]:
