@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from armillary import _core
-from armillary.butler.collection_type import CollectionType, DatasetExistence
+from armillary.butler.collection_type import CollectionType
 from armillary.butler.collections import ButlerCollections, CollectionChains, as_patterns, is_glob
-from armillary.butler.data_id_rewriting import rewrite_data_id
-from armillary.butler.limited import DatasetRefURIs, LimitedButler
 from armillary.butler.metrics import ButlerMetrics
 from armillary.butler.moving import MovingMixin
-from armillary.butler.query import Query, QueryContext, type_name
+from armillary.butler.query import Query, QueryContext
+from armillary.butler.reading import Defaults
 from armillary.butler.registry import Registry
 from armillary.butler.searching import SearchingMixin
 from armillary.butler.writing import WriteSession
 from armillary.config import ButlerConfig
-from armillary.errors import (
-    CalibrationLookupError,
-    DatasetNotFoundError,
-    DimensionNameError,
-    DimensionValueError,
-    NoDefaultCollectionError,
-)
+from armillary.errors import DimensionNameError
 from armillary.repository_config import database_location, repository_root
 
 if TYPE_CHECKING:
-    from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse, Timespan
+    from armillary._core import DatasetRef, DatasetType, DimensionUniverse
 
 __all__ = ["Butler"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Defaults:
-    """What is used when a call does not say."""
-
-    collections: tuple[str, ...] = ()
-    run: str | None = None
-    data_id: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    infer: bool = True
-    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-class Butler(MovingMixin, SearchingMixin, LimitedButler):
+class Butler(MovingMixin, SearchingMixin):
     """An open repository.
 
     Parameters
@@ -344,314 +325,12 @@ class Butler(MovingMixin, SearchingMixin, LimitedButler):
         """Names of the datastores."""
         return (self._datastore.name,)
 
-    # -- finding
-
-    def get_dataset_type(self, name: str) -> DatasetType:
-        """Give a dataset type by name.
-
-        Raises
-        ------
-        MissingDatasetTypeError
-            If there is none; names the nearest.
-        """
-        return self._core_registry.dataset_type(name)
+    # -- writing
 
     def _register_dataset_type(self, dataset_type: DatasetType) -> bool:
         self._need_writeable()
         self.storageClasses.getStorageClass(dataset_type.storageClass_name)  # says at once if it is unknown
         return self._core_registry.register_dataset_type(dataset_type)
-
-    def _collections_to_search(self, collections: Any) -> list[str]:
-        return self._query_context.search_path(collections, globs_allowed=False)
-
-    def _standardize(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> DataCoordinate:
-        """Make the data ID of a dataset type from what the user gave."""
-        try:
-            return _core.DataCoordinate.standardize(
-                data_id,
-                dimensions=dataset_type.dimensions,
-                universe=self.dimensions,
-                defaults=self._defaults.data_id,
-                **kwargs,
-            )
-        except (DimensionNameError, DimensionValueError):
-            given = rewrite_data_id(self, dataset_type, data_id, kwargs)
-            return _core.DataCoordinate.standardize(
-                given, dimensions=dataset_type.dimensions, universe=self.dimensions, defaults=self._defaults.data_id
-            )
-
-    def _temporal_hint(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> Timespan | None:
-        """Give the timespan of an exposure or visit in a data ID that asks for a calibration."""
-        if not dataset_type.isCalibration():
-            return None
-        given = {**self._defaults.data_id, **(dict(getattr(data_id, "mapping", data_id) or {})), **kwargs}
-        for name in ("exposure", "visit"):
-            if name in given and name not in dataset_type.dimensions:
-                return self._expand(
-                    {key: given[key] for key in given if key in ("instrument", name)}, [name], {}
-                ).timespan
-        return None
-
-    def _expand(
-        self, data_id: Any, dimensions: Any, kwargs: Mapping[str, Any], *, with_defaults: bool = True
-    ) -> DataCoordinate:
-        plain = _core.DataCoordinate.standardize(
-            data_id,
-            dimensions=dimensions,
-            universe=self.dimensions,
-            defaults=self._defaults.data_id if with_defaults else None,
-            **kwargs,
-        )
-        return self._core_registry.expand_data_id(plain)
-
-    def find_dataset(
-        self,
-        dataset_type: DatasetType | str,
-        data_id: Any = None,
-        *,
-        collections: Any = None,
-        timespan: Timespan | None = None,
-        storage_class: Any = None,
-        dimension_records: bool = False,
-        datastore_records: bool = False,
-        **kwargs: Any,
-    ) -> DatasetRef | None:
-        """Find the first dataset of a type and data ID in collections, or None.
-
-        Parameters
-        ----------
-        timespan
-            When a calibration must be valid; by default that of an exposure or visit in the data ID.
-
-        Raises
-        ------
-        CalibrationLookupError
-            If several calibrations are valid.
-        """
-        found_type = self._core_registry.dataset_type(type_name(dataset_type))
-        coordinate = self._standardize(found_type, data_id, kwargs)
-        if timespan is None:
-            timespan = self._temporal_hint(found_type, data_id, kwargs)
-        path = self._collections_to_search(collections)
-        ref = self._core_registry.find_dataset(found_type.name, coordinate, path, timespan=timespan)
-        if ref is None:
-            return None
-        if dimension_records:
-            ref = ref.expanded(self._core_registry.expand_data_id(ref.dataId))
-        return ref if storage_class is None else ref.overrideStorageClass(storage_class)
-
-    def _find_records(
-        self, wanted: Any, data_id: Any, collections: Any, timespan: Timespan | None, kwargs: Mapping[str, Any]
-    ) -> tuple[DatasetRef, list[_core.FileRecord]]:
-        """Find a dataset and where its files are, for reading."""
-        if isinstance(wanted, _core.DatasetRef):
-            if data_id is not None or kwargs:
-                raise ValueError("a dataset reference already has its data ID; give one or the other")
-            return wanted, self._core_registry.records([wanted.id])
-        dataset_type = self._core_registry.dataset_type(type_name(wanted))
-        coordinate = self._standardize(dataset_type, data_id, kwargs)
-        if timespan is None:
-            timespan = self._temporal_hint(dataset_type, data_id, kwargs)
-        path = self._collections_to_search(collections)
-        found = self._core_registry.find_records(dataset_type.name, coordinate, path, timespan=timespan)
-        if found is None:
-            raise DatasetNotFoundError(self._not_found_message(dataset_type, coordinate, path))
-        ref, records = found
-        if not isinstance(wanted, str) and wanted.storageClass_name != ref.datasetType.storageClass_name:
-            ref = ref.overrideStorageClass(wanted.storageClass_name)
-        return ref, records
-
-    def _not_found_message(self, dataset_type: DatasetType, coordinate: DataCoordinate, path: list[str]) -> str:
-        message = f"no `{dataset_type.name}` with data ID {coordinate} in {', '.join(f'`{name}`' for name in path)}"
-        parent = dataset_type.nameAndComponent()[0]
-        everywhere = self._core_registry.query_collections(None, [1, 2, 4])
-        elsewhere = []
-        for name in everywhere:
-            try:
-                if self._core_registry.find_dataset(parent, coordinate, [name]) is not None:
-                    elsewhere.append(name)
-            except CalibrationLookupError:
-                elsewhere.append(name)
-            if len(elsewhere) == 3:
-                break
-        if elsewhere:
-            return f"{message}; it is in {', '.join(f'`{name}`' for name in elsewhere)}"
-        return f"{message}, nor in any other collection; `query_datasets` lists what there is"
-
-    def _need_records(self, ref: DatasetRef, records: list[_core.FileRecord]) -> list[_core.FileRecord]:
-        if not records:
-            raise FileNotFoundError(f"the dataset {ref} is known to the registry, but no file of it is stored")
-        return records
-
-    # -- reading
-
-    def get(
-        self,
-        datasetRefOrType: Any,
-        /,
-        dataId: Any = None,
-        *,
-        parameters: Mapping[str, Any] | None = None,
-        collections: Any = None,
-        storageClass: Any = None,
-        timespan: Timespan | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Read a dataset.
-
-        Parameters
-        ----------
-        datasetRefOrType
-            A reference, or a dataset type or its name (`"calexp"`, `"calexp.wcs"`).
-        dataId, **kwargs
-            Which one. Record fields may stand for keys: `exposure.day_obs`, `detector="S00"`.
-        parameters
-            What part of it to read, as its storage class allows: `{"bbox": box}`, `{"columns": [...]}`.
-        storageClass
-            Storage class, or its name, to convert the result to.
-        timespan
-            When a calibration must be valid.
-
-        Raises
-        ------
-        DatasetNotFoundError
-            If there is none; says where else it is.
-        FileNotFoundError
-            If its file is gone.
-        """
-        with self._metrics.instrument_get():
-            ref, records = self._find_records(datasetRefOrType, dataId, collections, timespan, kwargs)
-            return self._datastore.get(
-                ref, self._need_records(ref, records), parameters=parameters, storage_class=storageClass
-            )
-
-    def getDeferred(
-        self,
-        datasetRefOrType: Any,
-        /,
-        dataId: Any = None,
-        *,
-        parameters: Mapping[str, Any] | None = None,
-        collections: Any = None,
-        storageClass: Any = None,
-        timespan: Timespan | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Find a dataset now and read it later."""
-        ref, records = self._find_records(datasetRefOrType, dataId, collections, timespan, kwargs)
-        self._need_records(ref, records)
-        return super().getDeferred(ref, parameters=parameters, storageClass=storageClass)
-
-    def stored_many(self, refs: Iterable[DatasetRef]) -> dict[DatasetRef, bool]:
-        """Whether the files of datasets are there."""
-        refs = list(refs)
-        by_id: dict[Any, list[_core.FileRecord]] = {}
-        for record in self._core_registry.records([ref.id for ref in refs]):
-            by_id.setdefault(record.dataset_id, []).append(record)
-        return {ref: bool(by_id.get(ref.id)) and self._datastore.exists(by_id[ref.id]) for ref in refs}
-
-    def exists(
-        self,
-        dataset_ref_or_type: Any,
-        /,
-        data_id: Any = None,
-        *,
-        full_check: bool = True,
-        collections: Any = None,
-        **kwargs: Any,
-    ) -> DatasetExistence:
-        """Say what is known of a dataset's existence."""
-        if isinstance(dataset_ref_or_type, _core.DatasetRef):
-            ref: DatasetRef | None = dataset_ref_or_type
-            known = self._core_registry.get_dataset(dataset_ref_or_type.id) is not None
-        else:
-            try:
-                ref, _ = self._find_records(dataset_ref_or_type, data_id, collections, None, kwargs)
-            except DatasetNotFoundError:
-                ref = None
-            known = ref is not None
-        if ref is None:
-            return DatasetExistence.UNRECOGNIZED
-        result = DatasetExistence.RECORDED if known else DatasetExistence.UNRECOGNIZED
-        records = self._core_registry.records([ref.id])
-        if records:
-            result |= DatasetExistence.DATASTORE
-            if not full_check:
-                result |= DatasetExistence._ASSUMED
-            elif self._datastore.exists(records):
-                result |= DatasetExistence._ARTIFACT
-        return result
-
-    def _exists_many(
-        self, refs: Iterable[DatasetRef], /, *, full_check: bool = True
-    ) -> dict[DatasetRef, DatasetExistence]:
-        return {ref: self.exists(ref, full_check=full_check) for ref in refs}
-
-    def getURIs(
-        self,
-        datasetRefOrType: Any,
-        /,
-        dataId: Any = None,
-        *,
-        predict: bool = False,
-        collections: Any = None,
-        run: str | None = None,
-        **kwargs: Any,
-    ) -> DatasetRefURIs:
-        """Where the files of a dataset are; with `predict`, where they would be written."""
-        try:
-            ref, records = self._find_records(datasetRefOrType, dataId, collections, None, kwargs)
-        except DatasetNotFoundError:
-            if not predict:
-                raise
-            ref, records = self._new_ref(datasetRefOrType, dataId, run, kwargs), []
-        if not records:
-            if not predict:
-                raise FileNotFoundError(f"the dataset {ref} is not in this datastore")
-            from armillary.storage.artifacts import predict_records
-
-            records = predict_records(self._datastore, self._with_records(ref))
-        if len(records) == 1 and records[0].component is None:
-            return DatasetRefURIs(self._datastore.uri(records[0]), {})
-        return DatasetRefURIs(None, {record.component or "": self._datastore.uri(record) for record in records})
-
-    def getURI(
-        self,
-        datasetRefOrType: Any,
-        /,
-        dataId: Any = None,
-        *,
-        predict: bool = False,
-        collections: Any = None,
-        run: str | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Where the one file of a dataset is."""
-        uris = self.getURIs(datasetRefOrType, dataId, predict=predict, collections=collections, run=run, **kwargs)
-        if uris.primaryURI is None:
-            raise RuntimeError(f"`{datasetRefOrType}` is stored in components; ask for their places with `getURIs`")
-        return uris.primaryURI
-
-    # -- writing
-
-    def _new_ref(self, wanted: Any, data_id: Any, run: str | None, kwargs: Mapping[str, Any]) -> DatasetRef:
-        """Make the reference of a dataset that is to be written."""
-        if isinstance(wanted, _core.DatasetRef):
-            if data_id is not None or kwargs:
-                raise ValueError("a dataset reference already has its data ID; give one or the other")
-            return wanted
-        run = run or self.run
-        if run is None:
-            raise NoDefaultCollectionError("no run to write to: give `run=`, or open the butler with a run")
-        dataset_type = self._core_registry.dataset_type(type_name(wanted))
-        if not isinstance(wanted, str) and wanted.storageClass_name != dataset_type.storageClass_name:
-            dataset_type = dataset_type.overrideStorageClass(wanted.storageClass_name)
-        return _core.DatasetRef(dataset_type, self._standardize(dataset_type, data_id, kwargs), run)
-
-    def _with_records(self, ref: DatasetRef) -> DatasetRef:
-        if ref.dataId.hasRecords() or not self._datastore.needs_records(ref.datasetType):
-            return ref
-        return ref.expanded(self._core_registry.expand_data_id(ref.dataId))
 
     def put(
         self,

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["rewrite_data_id"]
 
 
-def rewrite_data_id(
-    butler: Butler, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
+def rewrite_data_id(butler: Any, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Turn record fields of a data ID into keys, by looking up the records that have them.
 
     `{"detector.full_name": "S00"}`, `raft="R00", name_in_raft="S00"`, and `detector="S00"` (text for a number is taken

@@ -8,31 +8,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType
+from armillary.butler.reading import ReadingMixin
 from armillary.butler.zipping import ZippingMixin
 from armillary.errors import CollectionTypeError, OrphanedRecordError
 
 if TYPE_CHECKING:
     from armillary._core import DatasetRef
-    from armillary._core import Registry as CoreRegistry
-    from armillary.butler.metrics import ButlerMetrics
 
 __all__ = ["MovingMixin"]
 
 
-class MovingMixin(ZippingMixin):
+class MovingMixin(ZippingMixin, ReadingMixin):
     """Methods of `Butler` that move or remove whole files."""
 
-    _core_registry: CoreRegistry
-    _metrics: ButlerMetrics
-
-    @property
-    def _datastore(self) -> Any:
-        raise NotImplementedError
-
     def _need_writeable(self) -> None:
-        raise NotImplementedError
-
-    def _with_records(self, ref: DatasetRef) -> DatasetRef:
         raise NotImplementedError
 
     def _write(self, refs: list[DatasetRef], prepared: Any, *, ingest: bool = False) -> None:

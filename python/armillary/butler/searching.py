@@ -10,7 +10,6 @@ from armillary.butler.query import (
     DataCoordinateQueryResults,
     DatasetRefQueryResults,
     DimensionRecordQueryResults,
-    QueryContext,
     QueryResults,
     QuerySpec,
     check_element,
@@ -18,11 +17,11 @@ from armillary.butler.query import (
     order_terms,
     type_name,
 )
+from armillary.butler.reading import ReadingMixin
 from armillary.errors import EmptyQueryResultError
 
 if TYPE_CHECKING:
     from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionGroup, DimensionRecord
-    from armillary._core import Registry as CoreRegistry
 
 __all__ = ["SearchingMixin"]
 
@@ -54,14 +53,8 @@ def run_query(results: QueryResults[Any], order_by: Any, limit: int | None, expl
     return found
 
 
-class SearchingMixin:
+class SearchingMixin(ReadingMixin):
     """`query_*` methods of `Butler`."""
-
-    _core_registry: CoreRegistry
-
-    @property
-    def _query_context(self) -> QueryContext:
-        raise NotImplementedError
 
     def query_datasets(
         self,
