@@ -56,6 +56,7 @@ MODULES = {
     "lsst.pipe.base.struct": "armillary.pipeline.struct",
     "lsst.pipe.base.task": "armillary.pipeline.task",
     "lsst.pipe.base.taskFactory": "armillary.pipeline.task_definition",
+    "lsst.pipe.base.testUtils": "armillary.pipeline.test_utils",
     "lsst.pipe.base.utils": "armillary.pipeline.utils",
 }
 """Name below `lsst` and the armillary module that answers for it."""
