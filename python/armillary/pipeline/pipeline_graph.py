@@ -37,13 +37,12 @@ from armillary.pipeline.pipeline_nodes import (
     NodeKey,
     NodeType,
     ReadEdge,
-    StepDefinitions,
     TaskImportMode,
     TaskInitNode,
     TaskNode,
-    TaskSubset,
     WriteEdge,
 )
+from armillary.pipeline.pipeline_subsets import StepDefinitions, TaskSubset
 from armillary.pipeline.pipeline_views import DatasetTypeMappingView, TaskMappingView
 from armillary.pipeline.pipeline_xgraph import full_xgraph, projected_xgraph
 from armillary.pipeline.task_description import describe_task

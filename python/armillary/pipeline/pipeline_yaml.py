@@ -10,8 +10,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from armillary._words import did_you_mean, nearest
+from armillary._words import did_you_mean
 from armillary.errors import ContractError
+from armillary.pipeline.pipeline_parts import (
+    ConfigIR,
+    ContractIR,
+    LabeledSubset,
+    ParametersIR,
+    StepIR,
+    TaskIR,
+    checked_fields,
+    quoted,
+    warn_of_unknown_keys,
+)
 from armillary.pipeline.pipeline_text import dump_yaml, load_yaml, locate, read_text, write_text
 
 __all__ = [
@@ -54,179 +65,6 @@ class PipelineSubsetCtrl(enum.Enum):
 
 
 @dataclasses.dataclass
-class ConfigIR:
-    """One config block of a task: files, then Python text, then fields.
-
-    >>> ConfigIR(rest={"threshold": 5}).to_primitives()
-    {'threshold': 5}
-    """
-
-    python: str | None = None
-    dataId: Any = None
-    file: list[str] = dataclasses.field(default_factory=list)
-    rest: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    @classmethod
-    def from_primitives(cls, block: Any, label: str) -> ConfigIR:
-        """Read a block of the YAML form."""
-        if not isinstance(block, Mapping):
-            raise ValueError(f"the config of task `{label}` is {block!r}, not a mapping or a list of mappings")
-        rest = {str(key): value for key, value in block.items()}
-        files = rest.pop("file", [])
-        files = [files] if isinstance(files, str) else files
-        return cls(rest.pop("python", None), rest.pop("dataId", None), [str(name) for name in files or []], rest)
-
-    def to_primitives(self) -> dict[str, Any]:
-        """Return the YAML form."""
-        block: dict[str, Any] = {}
-        if self.python is not None:
-            block["python"] = self.python
-        if self.dataId is not None:
-            block["dataId"] = self.dataId
-        if self.file:
-            block["file"] = list(self.file)
-        return {**block, **self.rest}
-
-    def absorbs(self, other: ConfigIR) -> bool:
-        """Whether `other`, applied after this one, can be written into it without changing what is set."""
-        only_fields = all(block.python is None and not block.file and block.dataId is None for block in (self, other))
-        return only_fields and not self.rest.keys() & other.rest.keys()
-
-
-@dataclasses.dataclass
-class TaskIR:
-    """A labelled task: the name of its class and its config blocks, in the order in which they apply.
-
-    >>> TaskIR("isr", "survey.IsrTask").to_primitives()
-    {'class': 'survey.IsrTask'}
-    """
-
-    label: str
-    klass: str
-    config: list[ConfigIR] = dataclasses.field(default_factory=list)
-
-    @classmethod
-    def from_primitives(cls, label: str, value: Any) -> TaskIR:
-        """Read the value of one label in the `tasks` section."""
-        if isinstance(value, str):
-            return cls(label, value)
-        if not isinstance(value, Mapping):
-            raise ValueError(f"task `{label}` is {value!r}; write a class name, or a mapping with `class` and `config`")
-        if "class" not in value:
-            raise KeyError(f"task `{label}` has no `class`")
-        task = cls(label, str(value["class"]))
-        blocks = value.get("config")
-        for block in [blocks] if isinstance(blocks, Mapping) else blocks or []:
-            if isinstance(blocks, str):
-                raise ValueError(f"the config of task `{label}` is {blocks!r}, not a mapping or a list of mappings")
-            task.add_config(ConfigIR.from_primitives(block, label))
-        _warn_of_unknown_keys(value, ("class", "config"), f"task `{label}`")
-        return task
-
-    def add_config(self, block: ConfigIR) -> None:
-        """Apply a block after those already here."""
-        if self.config and self.config[-1].absorbs(block):
-            self.config[-1] = dataclasses.replace(self.config[-1], rest={**self.config[-1].rest, **block.rest})
-        else:
-            self.config.append(block)
-
-    def to_primitives(self) -> dict[str, Any]:
-        """Return the YAML form."""
-        blocks = [block.to_primitives() for block in self.config]
-        return {"class": self.klass, **({"config": blocks} if blocks else {})}
-
-
-@dataclasses.dataclass
-class LabeledSubset:
-    """A name for some of the tasks.
-
-    >>> LabeledSubset("visits", {"isr"}, None).to_primitives()
-    {'subset': ['isr']}
-    """
-
-    label: str
-    subset: set[str]
-    description: str | None = None
-
-    @classmethod
-    def from_primitives(cls, label: str, value: Any) -> LabeledSubset:
-        """Read the value of one name in the `subsets` section."""
-        description = None
-        if isinstance(value, Mapping):
-            if "subset" not in value:
-                raise ValueError(f"subset `{label}` is a mapping and needs the key `subset`, a list of task labels")
-            description = value.get("description")
-            value = value["subset"]
-        members = [value] if isinstance(value, str) else value
-        if members is not None and not isinstance(members, Iterable):
-            raise ValueError(f"subset `{label}` is {members!r}, not a list of task labels")
-        return cls(label, {str(member) for member in members or ()}, description)
-
-    def to_primitives(self) -> dict[str, Any]:
-        """Return the YAML form."""
-        described = {} if self.description is None else {"description": self.description}
-        return {"subset": sorted(self.subset), **described}
-
-
-@dataclasses.dataclass
-class ParametersIR:
-    """The values that configs refer to as `parameters.NAME`.
-
-    >>> "bands" in ParametersIR({"bands": ["g", "r"]})
-    True
-    """
-
-    mapping: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.mapping
-
-    def update(self, other: ParametersIR | Mapping[str, Any]) -> None:
-        """Take over values; those here already are replaced."""
-        self.mapping.update(other.mapping if isinstance(other, ParametersIR) else other)
-
-    def to_primitives(self) -> dict[str, Any]:
-        """Return the YAML form."""
-        return dict(self.mapping)
-
-
-@dataclasses.dataclass
-class StepIR:
-    """A subset that runs as one step, and the dimensions along which the step can be cut.
-
-    >>> StepIR("step1", ["visit"]).to_primitives()
-    {'label': 'step1', 'dimensions': ['visit']}
-    """
-
-    label: str
-    dimensions: list[str]
-
-    def to_primitives(self) -> dict[str, Any]:
-        """Return the YAML form."""
-        return {"label": self.label, "dimensions": list(self.dimensions)}
-
-
-@dataclasses.dataclass
-class ContractIR:
-    """A condition on the configs of several tasks, as Python text.
-
-    >>> ContractIR("a.x == b.x", None).to_primitives()
-    {'contract': 'a.x == b.x'}
-    """
-
-    contract: str
-    msg: str | None = None
-
-    def names(self, label: str) -> bool:
-        """Whether the condition refers to the config of the task `label`."""
-        return re.search(rf"(?<![\w.-]){re.escape(label)}\.", self.contract) is not None
-
-    def to_primitives(self) -> dict[str, Any]:
-        """Return the YAML form."""
-        return {"contract": self.contract, **({} if self.msg is None else {"msg": self.msg})}
-
-
-@dataclasses.dataclass
 class ImportIR:
     """Another pipeline to take tasks from.
 
@@ -249,7 +87,7 @@ class ImportIR:
             return cls(value)
         if not isinstance(value, Mapping):
             raise ValueError(f"an import is {value!r}; write a location, or a mapping with `location`")
-        fields = _checked_fields(value, [item.name for item in dataclasses.fields(cls)], "an import")
+        fields = checked_fields(value, [item.name for item in dataclasses.fields(cls)], "an import")
         if "location" not in fields:
             raise TypeError("an import needs a `location`")
         for key in ("include", "exclude"):
@@ -455,7 +293,7 @@ class PipelineIR:
             unknown = sorted(subset.subset - self.tasks.keys())
             if unknown:
                 raise ValueError(
-                    f"subset `{label}` names {_quoted(unknown)}, which the pipeline does not have"
+                    f"subset `{label}` names {quoted(unknown)}, which the pipeline does not have"
                     + did_you_mean(unknown[0], self.tasks)
                 )
         seen: set[str] = set()
@@ -517,7 +355,7 @@ class PipelineIR:
         unknown = sorted(names.keys() - self.tasks.keys())
         if unknown:
             raise ValueError(
-                f"`rename` names the task {_quoted(unknown)}, which is not imported"
+                f"`rename` names the task {quoted(unknown)}, which is not imported"
                 + did_you_mean(unknown[0], self.tasks)
             )
         label_of = {label: str(names.get(label, label)) for label in self.tasks}
@@ -565,10 +403,6 @@ class PipelineIR:
         write_text(uri, str(self))
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
 def _copied(task: TaskIR) -> TaskIR:
     blocks = [dataclasses.replace(block, file=list(block.file), rest=dict(block.rest)) for block in task.config]
     return TaskIR(task.label, task.klass, blocks)
@@ -593,8 +427,8 @@ def _merged_steps(first: list[StepIR], second: list[StepIR]) -> list[StepIR]:
         known = merged.setdefault(step.label, step)
         if set(known.dimensions) != set(step.dimensions):
             raise ValueError(
-                f"step `{step.label}` has dimensions {_quoted(known.dimensions)} in one place "
-                f"and {_quoted(step.dimensions)} in another"
+                f"step `{step.label}` has dimensions {quoted(known.dimensions)} in one place "
+                f"and {quoted(step.dimensions)} in another"
             )
     # A step twice in one list is an error of that list, told by `verify`.
     twice = [step for position, step in enumerate(second) if step.label in {other.label for other in second[:position]}]
@@ -604,7 +438,7 @@ def _merged_steps(first: list[StepIR], second: list[StepIR]) -> list[StepIR]:
 def _refuse_shared(first: Iterable[str], second: Iterable[str], what: str, where: str) -> None:
     shared = sorted(set(first) & set(second))
     if shared:
-        raise ValueError(f"labels must be unique {where}; {_quoted(shared)} is the label of more than one {what}")
+        raise ValueError(f"labels must be unique {where}; {quoted(shared)} is the label of more than one {what}")
 
 
 def _checked_document(document: Any) -> dict[str, Any]:
@@ -618,23 +452,8 @@ def _checked_document(document: Any) -> dict[str, Any]:
         raise ValueError("a pipeline needs a `description`")
     if "tasks" not in document and "imports" not in document:
         raise ValueError("a pipeline needs `tasks`, or `imports` that bring some")
-    _warn_of_unknown_keys(document, TOP_LEVEL_KEYS, "the pipeline")
+    warn_of_unknown_keys(document, TOP_LEVEL_KEYS, "the pipeline")
     return dict(document)
-
-
-def _warn_of_unknown_keys(mapping: Mapping[Any, Any], known: Sequence[str], where: str) -> None:
-    for key in mapping:
-        if key not in known:
-            near = nearest(str(key), known)
-            hint = f"did you mean `{near}`?" if near else f"known keys are {_quoted(known)}"
-            _LOG.warning("%s has an unknown key `%s`, which is ignored; %s", where, key, hint)
-
-
-def _checked_fields(mapping: Mapping[Any, Any], known: Sequence[str], where: str) -> dict[str, Any]:
-    for key in mapping:
-        if key not in known:
-            raise TypeError(f"{where} has an unknown key `{key}`{did_you_mean(str(key), known)}")
-    return dict(mapping)
 
 
 def _mapping(value: Any, section: str) -> dict[str, Any]:
@@ -656,7 +475,7 @@ def _read_contract(value: Any) -> ContractIR:
         return ContractIR(value)
     if not isinstance(value, Mapping):
         raise TypeError(f"a contract is {value!r}; write a condition, or a mapping with `contract` and `msg`")
-    fields = _checked_fields(value, ("contract", "msg"), "a contract")
+    fields = checked_fields(value, ("contract", "msg"), "a contract")
     if "contract" not in fields:
         raise TypeError("a contract written as a mapping needs the key `contract`")
     return ContractIR(str(fields["contract"]), fields.get("msg"))
@@ -669,7 +488,7 @@ def _read_steps(value: Any) -> list[StepIR]:
     for item in value or []:
         if not isinstance(item, Mapping):
             raise TypeError(f"a step is {item!r}; write a mapping with `label` and `dimensions`")
-        fields = _checked_fields(item, ("label", "dimensions"), "a step")
+        fields = checked_fields(item, ("label", "dimensions"), "a step")
         for key in ("label", "dimensions"):
             if key not in fields:
                 raise TypeError(f"a step needs the key `{key}`")
