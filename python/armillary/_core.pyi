@@ -1473,6 +1473,9 @@ class QueryEngine:
     def data_ids(self, dimensions: Any, **common: Any) -> DataCoordinates:
         """Find data IDs of these dimensions."""
 
+    def all_dimensions(self, dimensions: Any, **common: Any) -> list[str]:
+        """Name all dimensions that a query of data IDs has to do with."""
+
     def count_data_ids(self, dimensions: Any, **common: Any) -> int: ...
     def any_data_ids(self, dimensions: Any, **common: Any) -> bool: ...
     def explain_data_ids(self, dimensions: Any, **common: Any) -> list[str]:

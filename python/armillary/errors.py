@@ -13,6 +13,7 @@ Exceptions a *task* raises to steer its execution are in `armillary.pipeline`.
     ├── DatasetNotFoundError  (also LookupError)
     ├── DimensionValueError  (also ValueError)
     ├── InvalidQueryError
+    │   └── QueryTypeError  (also TypeError)
     ├── RepositoryNotFoundError  (also FileNotFoundError)
     ├── UnimplementedQueryError  (also NotImplementedError)
     ├── UnknownButlerUserError
@@ -152,6 +153,7 @@ __all__ = [
     "PipelineGraphReadError",
     "PrerequisiteMissingError",
     "QuantumGraphBuilderError",
+    "QueryTypeError",
     "ReadOnlyDatabaseError",
     "RegistryConsistencyError",
     "RegistryError",
@@ -227,6 +229,10 @@ class InvalidQueryError(ButlerUserError):
     """A query cannot be understood."""
 
     kind: ClassVar[str] = "invalid_query"
+
+
+class QueryTypeError(InvalidQueryError, TypeError):
+    """A query was given a value of a type that it cannot use."""
 
 
 class EmptyQueryResultError(Exception):

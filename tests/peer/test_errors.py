@@ -25,6 +25,7 @@ print(json.dumps(found))
 """
 OURS_ALONE = {
     "ConfigurationError",
+    "QueryTypeError",
     "RepositoryNotFoundError",
     "UnknownParameterError",
     "UnknownStorageClassError",

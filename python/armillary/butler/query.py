@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from armillary._words import did_you_mean
 from armillary.butler.collections import as_patterns, is_glob
-from armillary.errors import InvalidQueryError, NoDefaultCollectionError
+from armillary.errors import InvalidQueryError, NoDefaultCollectionError, QueryTypeError
 
 if TYPE_CHECKING:
     from armillary._core import (
@@ -72,9 +72,8 @@ class QueryContext:
 class QuerySpec:
     """Everything a query asks, but for the kind of its results."""
 
-    where: tuple[str, ...] = ()
-    bind: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    data_id: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    where: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    data_ids: tuple[Mapping[str, Any], ...] = ()
     joins: tuple[tuple[str, tuple[str, ...]], ...] = ()
     dimensions: tuple[str, ...] = ()
     order_by: tuple[str, ...] = ()
@@ -83,35 +82,32 @@ class QuerySpec:
     with_records: bool = False
 
     def filtered(self, args: Iterable[Any], bind: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> QuerySpec:
-        """Give the same query with more conditions."""
-        where, data_id = list(self.where), dict(self.data_id)
+        """Give the same query with more conditions, all of which must hold.
+
+        Within one call a keyword replaces the value of the same dimension in a data ID.
+        """
+        where, data_id = list(self.where), {}
         for arg in args:
             if arg is None:
                 continue
             if isinstance(arg, str):
                 if arg.strip():
-                    where.append(arg)
+                    where.append((arg, dict(bind or {})))
             elif isinstance(arg, Mapping):
-                _merge(data_id, arg)
+                data_id.update(arg)
             elif hasattr(arg, "mapping"):
-                _merge(data_id, dict(arg.mapping))
+                data_id.update(arg.mapping)
             else:
-                raise InvalidQueryError(f"`{arg!r}` is neither an expression nor a data ID")
-        _merge(data_id, kwargs)
-        binds = dict(self.bind)
-        for name, value in (bind or {}).items():
-            if name in binds and binds[name] is not value and binds[name] != value:
-                raise InvalidQueryError(f"the bind name `{name}` is used for two values in one query")
-            binds[name] = value
-        return dataclasses.replace(self, where=tuple(where), bind=binds, data_id=data_id)
+                raise QueryTypeError(f"`{arg!r}` is neither an expression nor a data ID")
+        data_id.update(kwargs)
+        data_ids = (*self.data_ids, data_id) if data_id else self.data_ids
+        return dataclasses.replace(self, where=tuple(where), data_ids=data_ids)
 
     def arguments(self, context: QueryContext) -> dict[str, Any]:
         """Give the arguments that all requests to the engine share."""
-        text = self.where[0] if len(self.where) == 1 else " AND ".join(f"({part})" for part in self.where)
         return {
-            "data_id": self.data_id,
-            "where": text,
-            "bind": dict(self.bind),
+            "data_id": list(self.data_ids),
+            "where": list(self.where),
             "joins": [(name, list(collections)) for name, collections in self.joins],
             "order_by": list(self.order_by),
             "limit": self.limit,
@@ -119,13 +115,6 @@ class QuerySpec:
             "with_records": self.with_records,
             "defaults": dict(context.default_data_id),
         }
-
-
-def _merge(data_id: dict[str, Any], more: Mapping[str, Any]) -> None:
-    for key, value in more.items():
-        if key in data_id and data_id[key] != value:
-            raise InvalidQueryError(f"`{key}` is asked to be both {data_id[key]!r} and {value!r}, so nothing can match")
-        data_id[key] = value
 
 
 def dimension_names(dimensions: DimensionGroup | Iterable[str] | str) -> list[str]:
@@ -177,8 +166,8 @@ class QueryResults(Generic[Item]):
         return self._copy(order_by=order_terms(args))
 
     def limit(self, limit: int | None = None, offset: int | None = 0) -> Self:
-        """Give at most so many results."""
-        return self._copy(limit=limit, offset=offset or 0)
+        """Give at most so many results; None or a negative number for all."""
+        return self._copy(limit=None if limit is None or limit < 0 else limit, offset=offset or 0)
 
     def with_dimension_records(self) -> Self:
         """Attach dimension records to the data IDs."""
@@ -419,7 +408,8 @@ class Query:
         self._spec = spec or QuerySpec()
 
     def __repr__(self) -> str:
-        return f"<Query: where {self._spec.where or 'anything'}, data ID {dict(self._spec.data_id)}>"
+        where = " AND ".join(text for text, _ in self._spec.where)
+        return f"<Query: where {where or 'anything'}, data IDs {list(self._spec.data_ids)}>"
 
     def where(self, *args: Any, bind: Mapping[str, Any] | None = None, **kwargs: Any) -> Query:
         """Keep only what meets expressions, data IDs, or keyword values."""
@@ -432,14 +422,27 @@ class Query:
 
     def join_dataset_search(self, dataset_type: DatasetType | str, collections: Any = None) -> Query:
         """Keep only data IDs for which a dataset exists."""
-        path = self._context.search_path(collections, globs_allowed=True)
-        found = self._context.registry.dataset_type(type_name(dataset_type))
-        joins = (*self._spec.joins, (found.name, tuple(path)))
-        return Query(self._context, dataclasses.replace(self._spec, joins=joins))
+        name = self._context.registry.dataset_type(type_name(dataset_type)).name
+        path = self._search_path(name, collections, globs_allowed=True)
+        joins = dict(self._spec.joins) | {name: tuple(path)}
+        return Query(self._context, dataclasses.replace(self._spec, joins=tuple(joins.items())))
+
+    def _search_path(self, name: str, collections: Any, *, globs_allowed: bool) -> list[str]:
+        """Give the collections to search for a dataset type, which one query searches in one way only."""
+        joined = dict(self._spec.joins).get(name)
+        if joined is not None and collections is None:
+            return list(joined)
+        path = self._context.search_path(collections, globs_allowed=globs_allowed)
+        if joined is not None and tuple(path) != joined:
+            raise InvalidQueryError(
+                f"`{name}` is searched for in {', '.join(f'`{found}`' for found in joined)} already, "
+                f"so this query cannot search {', '.join(f'`{found}`' for found in path) or 'nowhere'} for it"
+            )
+        return path
 
     def data_ids(self, dimensions: DimensionGroup | Iterable[str] | str | None = None) -> DataCoordinateQueryResults:
-        """Find data IDs."""
-        names = dimension_names(dimensions) if dimensions is not None else list(self._spec.dimensions)
+        """Find data IDs, by default those of all dimensions in the conditions so far."""
+        names = dimension_names(dimensions) if dimensions is not None else list(self.constraint_dimensions.names)
         self._context.universe.conform(names)  # says at once if a name is wrong
         return DataCoordinateQueryResults(self._context, self._spec, names)
 
@@ -448,7 +451,7 @@ class Query:
     ) -> DatasetRefQueryResults:
         """Find datasets of one type."""
         name = self._context.registry.dataset_type(type_name(dataset_type)).name
-        path = self._context.search_path(collections, globs_allowed=not find_first)
+        path = self._search_path(name, collections, globs_allowed=not find_first)
         return DatasetRefQueryResults(self._context, self._spec, name, path, find_first)
 
     def dimension_records(self, element: str) -> DimensionRecordQueryResults:
@@ -459,7 +462,11 @@ class Query:
     @property
     def constraint_dimensions(self) -> DimensionGroup:
         """Dimensions that were joined or constrained so far."""
-        return self._context.universe.conform([*self._spec.dimensions, *self._spec.data_id])
+        arguments = self._spec.arguments(self._context)
+        engine = self._context.engine
+        return self._context.universe.conform(
+            engine.all_dimensions([], dimensions_joined=list(self._spec.dimensions), **arguments)
+        )
 
     @property
     def constraint_dataset_types(self) -> set[str]:

@@ -22,7 +22,13 @@ from armillary.butler.query import (
     dimension_names,
     type_name,
 )
-from armillary.errors import ArgumentError, DatasetTypeExpressionError, NoDefaultCollectionError
+from armillary.errors import (
+    ArgumentError,
+    DatasetTypeExpressionError,
+    InvalidQueryError,
+    NoDefaultCollectionError,
+    QueryTypeError,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -350,7 +356,10 @@ class Registry:
     ) -> DatasetRefQueryResults | ChainedDatasetQueryResults:
         """Find datasets of types given by name or glob."""
         context = self._butler._query_context
-        path = context.search_path(collections, globs_allowed=not findFirst)
+        try:
+            path = context.search_path(collections, globs_allowed=not findFirst)
+        except InvalidQueryError as error:
+            raise QueryTypeError(str(error)) from None
         spec = QuerySpec().filtered([where, dataId], bind, kwargs)
         if dimensions is not None:
             spec = dataclasses.replace(spec, dimensions=tuple(dimension_names(dimensions)))

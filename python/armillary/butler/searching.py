@@ -190,7 +190,8 @@ class SearchingMixin(ReadingMixin):
         spec = QuerySpec().filtered([where, data_id], bind, kwargs)
         most = None if limit is None else abs(limit)
         found: list[DatasetRef] = []
-        for dataset_type in self._core_registry.query_dataset_types(as_patterns(name)):
+        types = self._core_registry.query_dataset_types(as_patterns(name))
+        for dataset_type in sorted(types, key=lambda found: found.name):
             if dataset_type.name not in held:
                 continue
             results = DatasetRefQueryResults(context, spec, dataset_type.name, path, find_first)

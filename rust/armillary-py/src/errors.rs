@@ -80,6 +80,7 @@ error_classes! {
     PipelineGraphReadError,
     PrerequisiteMissingError,
     QuantumGraphBuilderError,
+    QueryTypeError,
     ReadOnlyDatabaseError,
     RegistryConsistencyError,
     RegistryError,

@@ -50,11 +50,8 @@ impl PyQueryEngine {
                 "data_id" => request.data_id = data_id(&value)?,
                 "defaults" => request.defaults = data_id(&value)?,
                 "where" => {
-                    let texts: Vec<String> =
-                        if value.is_instance_of::<PyString>() { vec![value.extract()?] } else { value.extract()? };
                     let known = common.get_item("bind")?.filter(|bind| !bind.is_none());
-                    let binds = known.as_ref().map(binds).transpose()?.unwrap_or_default();
-                    request.clauses = texts.into_iter().map(|text| Clause { text, binds: binds.clone() }).collect();
+                    request.clauses = clauses(&value, known.as_ref())?;
                 }
                 "bind" => {}
                 "joins" => {
@@ -131,6 +128,19 @@ impl PyQueryEngine {
     ) -> PyResult<PyDataCoordinates> {
         let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
         enter(py, || registry.query(&request)).map(PyDataCoordinates::new)
+    }
+
+    /// Names of all dimensions that a query of data IDs has to do with.
+    #[pyo3(signature = (dimensions, **common))]
+    fn all_dimensions(
+        &self,
+        py: Python<'_>,
+        dimensions: &Bound<'_, PyAny>,
+        common: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Vec<String>> {
+        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
+        let group = enter(py, || registry.query_dimensions(&request))?;
+        Ok(registry.universe().names(group).map(str::to_owned).collect())
     }
 
     #[pyo3(signature = (dimensions, **common))]
@@ -305,12 +315,31 @@ impl PyQueryEngine {
     }
 }
 
-/// Constraints from a data ID or a mapping.
+/// Conditions: one text or a list of texts that share the binds, or a list of texts with binds of their own.
+fn clauses(object: &Bound<'_, PyAny>, shared: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Clause>> {
+    let shared = shared.map(binds).transpose()?.unwrap_or_default();
+    let items: Vec<Bound<'_, PyAny>> =
+        if object.is_instance_of::<PyString>() { vec![object.clone()] } else { object.extract()? };
+    let clause = |item: &Bound<'_, PyAny>| {
+        if let Ok(text) = item.extract::<String>() {
+            return Ok(Clause { text, binds: shared.clone() });
+        }
+        let (text, own): (String, Bound<'_, PyAny>) = item.extract()?;
+        Ok(Clause { text, binds: binds(&own)? })
+    };
+    items.iter().map(clause).collect()
+}
+
+/// Constraints from a data ID or a mapping, or from several that must all hold.
 fn data_id(object: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
     if let Ok(coordinate) = object.cast::<PyDataCoordinate>() {
         let id = &coordinate.get().id;
         let name = |index: ElementIndex| id.universe().get(index).name.clone();
         return Ok(id.iter().map(|(index, key)| (name(index), key.clone().into())).collect());
+    }
+    if let Ok(several) = object.cast::<PyList>() {
+        let parts: PyResult<Vec<_>> = several.iter().map(|part| data_id(&part)).collect();
+        return Ok(parts?.into_iter().flatten().collect());
     }
     let mapping = object.cast::<PyMapping>().map_err(|_| {
         PyTypeError::new_err(format!("`{}` is neither a data ID nor a mapping of dimension names", shown(object)))
@@ -318,10 +347,24 @@ fn data_id(object: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
     let mut values = Vec::new();
     for item in mapping.items()? {
         let (name, value): (String, Bound<'_, PyAny>) = item.extract()?;
-        let key = key_from_python(&name, &value)?;
-        values.push((name, key.into()));
+        let value = constraint(&name, &value)?;
+        values.push((name, value));
     }
     Ok(values)
+}
+
+/// A value that a dimension must have; whether it can have it is for the query to say.
+fn constraint(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Value> {
+    if let Ok(number) = object.cast::<PyFloat>()
+        && number.value().fract() != 0.0
+    {
+        return Ok(Value::Float(number.value()));
+    }
+    key_from_python(name, object).map(Value::from).map_err(|_| {
+        let message =
+            format!("`{}` cannot be a value of dimension `{name}`; give an integer or a string", shown(object));
+        raise(object.py(), ErrorClass::QueryTypeError, &message)
+    })
 }
 
 fn binds(object: &Bound<'_, PyAny>) -> PyResult<IndexMap<String, Bind>> {
@@ -381,7 +424,7 @@ fn bind(name: &str, object: &Bound<'_, PyAny>, lists: bool) -> PyResult<Bind> {
          a `Timespan`, a region, a direction, or a list of those",
         shown(object)
     );
-    Err(raise(py, ErrorClass::InvalidQueryError, &message))
+    Err(raise(py, ErrorClass::QueryTypeError, &message))
 }
 
 /// Objects of other packages, known by what they can do.

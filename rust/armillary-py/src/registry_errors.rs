@@ -46,7 +46,9 @@ fn query_class(problem: &QueryProblem) -> ErrorClass {
     match problem {
         QueryProblem::Unsupported { .. } => ErrorClass::UnimplementedQueryError,
         QueryProblem::AmbiguousCalibration { .. } => ErrorClass::CalibrationLookupError,
+        QueryProblem::NullBind { .. } => ErrorClass::QueryTypeError,
         QueryProblem::Syntax(_)
+        | QueryProblem::BadKey { .. }
         | QueryProblem::UnknownName { .. }
         | QueryProblem::UnknownField { .. }
         | QueryProblem::AmbiguousName { .. }

@@ -31,6 +31,10 @@ pub enum QueryProblem {
     WrongTypes { operator: String, left: String, right: String, hint: Option<&'static str> },
     /// A `:name` without a value.
     UnknownBind { name: String, nearest: Option<String> },
+    /// A dimension cannot have this value.
+    BadKey { dimension: String, value: String, wanted: &'static str },
+    /// A `:name` whose value is none at all.
+    NullBind { name: String },
     /// A bare name that could be the dimension or the bound value of the same name.
     ShadowedBind { name: String },
     /// No function is called so.
@@ -122,6 +126,12 @@ impl fmt::Display for QueryProblem {
             Self::UnknownBind { name, nearest } => {
                 write!(f, "no value was bound to `:{name}`")?;
                 did_you_mean(f, nearest.as_ref())
+            }
+            Self::BadKey { dimension, value, wanted } => {
+                write!(f, "`{value}` cannot be a value of dimension `{dimension}`, which takes {wanted}")
+            }
+            Self::NullBind { name } => {
+                write!(f, "no value is bound to `:{name}`; a missing value is tested with `= NULL`")
             }
             Self::ShadowedBind { name } => {
                 write!(f, "`{name}` is a dimension and also a bound value; write `:{name}` where the value is meant")

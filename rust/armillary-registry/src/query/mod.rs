@@ -73,6 +73,14 @@ impl Registry {
         Ok(Query::new(self, &plan, request, true)?.sql())
     }
 
+    /// All dimensions that the answer, the joins and the conditions of a query have to do with.
+    pub fn query_dimensions(
+        &self,
+        request: &QueryRequest,
+    ) -> Result<armillary_dimensions::DimensionGroup, RegistryError> {
+        Ok(Plan::new(self, request)?.group)
+    }
+
     /// Some values of a governor, for messages.
     pub(crate) fn known_values(&self, governor: ElementIndex) -> Result<Vec<String>, RegistryError> {
         let element = self.universe().get(governor);

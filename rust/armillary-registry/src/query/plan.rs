@@ -89,6 +89,7 @@ impl Plan {
             universe: &self.universe,
             elements: &info.elements,
             preferred: if let ResultKind::Records(element) = request.result { Some(element) } else { None },
+            gives_datasets: self.gives_datasets,
             searches: self.searches.iter().map(|search| &*search.dataset_type.name).collect(),
             is_dataset_type: &is_dataset_type,
         };
@@ -164,10 +165,16 @@ impl Plan {
             condition.each_reference(&mut |reference| {
                 let Some(index) = reference.element() else { return };
                 let element = universe.get(index);
-                named.insert(index);
+                if let Reference::Key(key) = reference
+                    && !says_nothing(condition)
+                {
+                    named.insert(key);
+                }
                 let identifies = match reference {
                     Reference::Key(_) => true,
-                    Reference::Field(_, field) => element.fields[field].role == FieldRole::AlternateKey,
+                    Reference::Field(_, field) => {
+                        matches!(element.fields[field].role, FieldRole::AlternateKey | FieldRole::Implied(_))
+                    }
                     Reference::Timespan(_)
                     | Reference::Begin(_)
                     | Reference::End(_)
@@ -345,12 +352,22 @@ pub(crate) fn element_dimensions(universe: &Universe, element: &Element) -> Dime
     universe.conform(element.required.union(element.implied).union(own))
 }
 
+/// Whether a condition only asks for a key that is missing or one of no values, which singles nothing out.
+fn says_nothing(condition: &Predicate) -> bool {
+    match condition {
+        Predicate::Test(Test::IsNull(_)) => true,
+        Predicate::Test(Test::In { items, ranges, .. }) => items.is_empty() && ranges.is_empty(),
+        Predicate::Not(inner) => says_nothing(inner),
+        _ => false,
+    }
+}
+
 /// The condition that a dimension has a value; text that is an integer is taken as one.
 fn key_condition(universe: &Universe, name: &str, value: &Value) -> Result<Predicate, RegistryError> {
     let element = universe.dimension(name)?;
     let is_text = matches!(element.own_key().map(|field| field.kind), Some(FieldType::String { .. }));
     let value = match value {
-        Value::Int(_) if !is_text => value.clone(),
+        Value::Int(_) | Value::Float(_) if !is_text => value.clone(),
         Value::Str(_) if is_text => value.clone(),
         Value::Str(written) if !is_text && written.trim().parse::<i64>().is_ok() => {
             Value::Int(written.trim().parse().unwrap_or_default())
@@ -358,12 +375,8 @@ fn key_condition(universe: &Universe, name: &str, value: &Value) -> Result<Predi
         other => {
             let shown = other.to_key().map_or_else(|| format!("{other:?}"), |key| key.to_string());
             let wanted = if is_text { "a string" } else { "an integer" };
-            return Err(armillary_dimensions::DimensionError::WrongType {
-                name: name.to_owned(),
-                value: shown,
-                wanted,
-            }
-            .into());
+            let problem = QueryProblem::BadKey { dimension: name.to_owned(), value: shown, wanted };
+            return Err(QueryError::from(problem).into());
         }
     };
     let test = Test::Compare(Comparison::Equal, Scalar::Column(Reference::Key(element.index)), Scalar::Literal(value));

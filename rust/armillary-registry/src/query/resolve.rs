@@ -21,6 +21,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) elements: &'a [ElementIndex],
     /// The element whose fields come before those of others.
     pub(crate) preferred: Option<ElementIndex>,
+    /// Whether datasets of the first search are the answer, so that their fields need no dataset type before them.
+    pub(crate) gives_datasets: bool,
     /// Dataset types searched for, by position of the search.
     pub(crate) searches: Vec<&'a str>,
     /// Whether a name is that of a registered dataset type.
@@ -171,7 +173,7 @@ impl Resolver<'_> {
         if comparison == Comparison::Overlaps {
             return match (time_term(&first), time_term(&second), &first, &second) {
                 (_, _, Operand::Region(first), Operand::Region(second)) => self.regions(first, second, span),
-                (Some(first), Some(second), _, _) => Ok(Predicate::Test(Test::Times(first, second))),
+                (Some(first), Some(second), _, _) => self.times(first, second, span),
                 (Some(_), _, _, Operand::Scalar(_, Sort::Text)) | (_, Some(_), Operand::Scalar(_, Sort::Text), _) => {
                     refuse(Some("a time is written `T'2020-01-01'`"))
                 }
@@ -207,6 +209,17 @@ impl Resolver<'_> {
             (Operand::Region(_), _) | (_, Operand::Region(_)) => refuse(Some("regions are tested with `OVERLAPS`")),
             _ => refuse(None),
         }
+    }
+
+    fn times(&self, left: TimeTerm, right: TimeTerm, span: Span) -> Result<Predicate, QueryError> {
+        if let (TimeTerm::Span(Owner::Element(a)), TimeTerm::Span(Owner::Element(b))) = (&left, &right) {
+            let (a, b) = (self.scope.universe.get(*a), self.scope.universe.get(*b));
+            if a.temporal == b.temporal {
+                let (left, right) = (format!("{}.timespan", a.name), format!("{}.timespan", b.name));
+                return Err(self.error(QueryProblem::NeedlessJoin { left, right }, span));
+            }
+        }
+        Ok(Predicate::Test(Test::Times(left, right)))
     }
 
     fn regions(&self, left: &RegionTerm, right: &RegionTerm, span: Span) -> Result<Predicate, QueryError> {
@@ -477,7 +490,8 @@ impl Resolver<'_> {
             }
             Bind::Value(Value::Timespan(span)) => return Ok(Operand::Time(TimeTerm::Literal(*span))),
             Bind::Value(Value::Null) => {
-                return Err(refuse("no value is bound to it; a missing value is tested with `= NULL`".to_owned()));
+                let name = node.span.of(self.text).trim_start_matches(':').to_owned();
+                return Err(self.error(QueryProblem::NullBind { name }, node.span));
             }
             Bind::Value(Value::Int(_)) => Sort::Int,
             Bind::Value(Value::Float(_)) => Sort::Float,
@@ -565,7 +579,8 @@ impl Resolver<'_> {
             return Ok(found);
         }
         let mut matches = Vec::new();
-        for (position, dataset_type) in self.scope.searches.iter().enumerate() {
+        let named_alone = if self.scope.gives_datasets { 1 } else { self.scope.searches.len() };
+        for (position, dataset_type) in self.scope.searches.iter().take(named_alone).enumerate() {
             matches.extend(dataset_field(position, field).map(|found| (format!("{dataset_type}.{field}"), found)));
         }
         for index in self.scope.elements {
@@ -666,12 +681,14 @@ fn field_of(element: &Element, name: &str) -> Option<(Reference, Sort)> {
     })
 }
 
-/// A field of an element that is not a key: what can be named without the element.
+/// A field of an element that is its own key or no key: what can be named without the element.
 fn own_field(element: &Element, name: &str) -> Option<(Reference, Sort)> {
     let own = is_skypix(element) && name == "region"
-        || element
-            .field(name)
-            .is_some_and(|field| !matches!(field.role, FieldRole::Required(_) | FieldRole::Implied(_)));
+        || element.field(name).is_some_and(|field| match field.role {
+            FieldRole::Required(dimension) => dimension == element.index,
+            FieldRole::Implied(_) => false,
+            FieldRole::AlternateKey | FieldRole::Metadata | FieldRole::Region | FieldRole::Timespan => true,
+        });
     own.then(|| field_of(element, name)).flatten()
 }
 
