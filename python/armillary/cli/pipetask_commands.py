@@ -81,12 +81,12 @@ def show_pipeline(pipeline: Pipeline, items: tuple[str, ...], options: dict[str,
 
 def draw(pipeline: Pipeline, options: dict[str, Any]) -> None:
     """Write the drawings that were asked for."""
-    from armillary.pipeline import graph_drawing
-
-    for key, function in (("pipeline_mermaid", "pipeline_mermaid"), ("pipeline_svg", "pipeline_svg")):
+    for key in ("pipeline_mermaid", "pipeline_svg"):
         if options[key]:
+            from armillary.pipeline import graph_drawing
+
             with open(options[key], "w", encoding="utf-8") as stream:
-                stream.write(getattr(graph_drawing, function)(pipeline.to_graph()))
+                stream.write(getattr(graph_drawing, key)(pipeline.to_graph()))
 
 
 @click.command(cls=OrderedCommand)
