@@ -101,10 +101,11 @@ class QuantumBackedButler(LimitedButler):
         known = self._records.get(ref.id)
         if known is not None:
             return known
-        # Written by another process since: its place follows from what it is.
+        # Written by another process since: its place follows from what it is. A component is in the file of the whole.
         from armillary.storage.artifacts import predict_records
 
-        return predict_records(self._datastore, ref)
+        whole = ref.makeCompositeRef() if ref.isComponent() else ref
+        return predict_records(self._datastore, whole)
 
     def get(self, ref: Any, /, *, parameters: Mapping[str, Any] | None = None, storageClass: Any = None) -> Any:
         """Read a dataset."""
