@@ -958,6 +958,50 @@ class QuantumGraph:
         """Write a file that appears under its name when it is complete; a graph read in part is refused."""
 
 @final
+class QuantumGraphBuilder:
+    """A quantum graph that is being built, stage by stage; hooks of tasks are called between the stages.
+
+    `constraint` is `"all"`, `"off"` or names of dataset types. See
+    `armillary.pipeline.quantum_graph_builder.QuantumGraphBuilder`.
+    """
+
+    def __init__(
+        self,
+        pipeline: PipelineGraph,
+        registry: Registry,
+        *,
+        input_collections: Sequence[str],
+        output_run: str,
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+        data_id: _DataId | None = None,
+        skip_existing_in: Sequence[str] = [],
+        retained: Sequence[str] | None = None,
+        clobber: bool = False,
+        constraint: str | Sequence[str] | None = None,
+    ) -> None: ...
+    @property
+    def labels(self) -> list[str]: ...
+    @property
+    def reasons(self) -> list[str]: ...
+    def counts(self, label: str) -> dict[str, int]:
+        """Return `initial`, `skipped`, `no_work`, `adjusted_away` and `remaining` quanta of a task."""
+
+    def batch(
+        self, label: str
+    ) -> list[tuple[int, DataCoordinate, dict[str, list[DatasetRef]], dict[str, list[DatasetRef]]]]:
+        """Return row, data ID with records, inputs and outputs of all quanta of a task that are to run."""
+
+    def found(self, label: str, connection: str, lists: Sequence[tuple[int, Sequence[DatasetRef]]]) -> None: ...
+    def apply(self, label: str, adjustments: Sequence[tuple[int, Any]]) -> None:
+        """Take for each row `"no_work"`, `"removed"` or the changed inputs and outputs, all connections of them."""
+
+    def settle(self, label: str) -> None:
+        """Remove the quanta of a task that have too little to work on; for every task in order."""
+
+    def finish(self, header: Mapping[str, Any], datastore: str | None = None) -> QuantumGraph: ...
+
+@final
 class Scheduler:
     """Hands out quanta as those before them finish: by label, then in the order in which they were given."""
 

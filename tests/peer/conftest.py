@@ -37,3 +37,8 @@ def run_peer(code: str, *arguments: str, check: bool = True) -> str:
 @pytest.fixture(name="run_peer", scope="session")
 def run_peer_fixture():
     return run_peer
+
+
+@pytest.fixture(name="peer_python", scope="session")
+def peer_python_fixture():
+    return peer_python()

@@ -387,6 +387,26 @@ impl QuantumGraph {
         Ok(edges)
     }
 
+    /// Datasets that are read and that nothing in the graph writes.
+    pub fn overall_inputs(&self) -> Result<Vec<DatasetIndex>, GraphError> {
+        let producers = self.producers()?;
+        let mut made: Vec<bool> = producers.iter().map(Option::is_some).collect();
+        for (_, dataset) in self.init.iter().flat_map(|init| &init.outputs) {
+            made[dataset.get()] = true;
+        }
+        let mut read = vec![false; made.len()];
+        for quantum in self.quanta() {
+            for dataset in self.tasks[quantum.task as usize].inputs(quantum.position as usize) {
+                read[dataset.get()] = true;
+            }
+        }
+        for (_, dataset) in self.init.iter().flat_map(|init| &init.inputs) {
+            read[dataset.get()] = true;
+        }
+        let indices = (0..small(read.len())).map(DatasetIndex);
+        Ok(indices.filter(|dataset| read[dataset.get()] && !made[dataset.get()]).collect())
+    }
+
     /// A dataset in words: its type and data ID.
     #[must_use]
     pub fn describe_dataset(&self, dataset: DatasetIndex) -> String {

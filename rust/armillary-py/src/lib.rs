@@ -14,6 +14,7 @@ mod datasets;
 mod datastore;
 mod element;
 mod errors;
+mod graph_builder;
 mod graph_errors;
 mod group;
 mod json;
@@ -48,6 +49,7 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     pipeline_graph::register(module)?;
     quantum_graph::register(module)?;
+    graph_builder::register(module)?;
     scheduler::register(module)?;
     sphere::register(module)?;
     universe::register(module)?;

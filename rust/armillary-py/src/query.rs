@@ -331,7 +331,7 @@ fn clauses(object: &Bound<'_, PyAny>, shared: Option<&Bound<'_, PyAny>>) -> PyRe
 }
 
 /// Constraints from a data ID or a mapping, or from several that must all hold.
-fn data_id(object: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
+pub(crate) fn data_id(object: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
     if let Ok(coordinate) = object.cast::<PyDataCoordinate>() {
         let id = &coordinate.get().id;
         let name = |index: ElementIndex| id.universe().get(index).name.clone();
@@ -367,7 +367,7 @@ fn constraint(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Value> {
     })
 }
 
-fn binds(object: &Bound<'_, PyAny>) -> PyResult<IndexMap<String, Bind>> {
+pub(crate) fn binds(object: &Bound<'_, PyAny>) -> PyResult<IndexMap<String, Bind>> {
     let mapping = object.cast::<PyMapping>().map_err(|_| {
         PyTypeError::new_err(format!("`bind` takes a mapping of names to values, not `{}`", shown(object)))
     })?;

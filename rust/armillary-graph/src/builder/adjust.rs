@@ -80,7 +80,7 @@ pub(super) fn connections(task: &Task) -> (Vec<&Edge>, usize) {
     (edges, inputs)
 }
 
-impl Builder<'_> {
+impl Builder {
     pub(super) fn part_of(&self, label: &str) -> Result<usize, GraphError> {
         Ok(self.part_of[self.task(label)?])
     }

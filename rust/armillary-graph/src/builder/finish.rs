@@ -1,6 +1,6 @@
 //! From the state of the builder to a quantum graph.
 
-use super::{Builder, Part, adjust::Member, adjust::connections};
+use super::{Builder, Part, adjust::Member, adjust::connections, element_key};
 use crate::{
     DatasetIndex, GraphError, Header, PipelineGraph, QuantumGraph, Task,
     fetch::FoundDataset,
@@ -8,7 +8,7 @@ use crate::{
     keys::{Row, small},
     quantum_graph::{DatasetInterner, InitQuantum, PACKAGES},
 };
-use armillary_dimensions::{DimensionGroup, ElementIndex, ElementKind, Key};
+use armillary_dimensions::{DimensionGroup, ElementIndex, ElementKind, Key, Universe};
 use armillary_registry::query::DatasetSearch;
 use std::collections::{HashMap, HashSet};
 
@@ -49,12 +49,9 @@ impl<'p> Mapping<'p> {
     }
 }
 
-impl Builder<'_> {
+impl Builder {
     /// The graph of everything that is left to run.
     pub fn finish(mut self, header: Header) -> Result<QuantumGraph, GraphError> {
-        if self.request.prune_unanchored {
-            self.prune_unanchored()?;
-        }
         let mut graph = QuantumGraph::new(self.pipeline.clone(), header)?;
         let mut interner = DatasetInterner::default();
         let parts = std::mem::take(&mut self.parts);
@@ -66,7 +63,7 @@ impl Builder<'_> {
         }
         graph.producers()?;
         self.add_init(&mut graph, &mut interner, &parts)?;
-        self.add_records(&mut graph)?;
+        self.add_records(&mut graph, &parts)?;
         graph.count();
         if graph.header.provenance_dataset_id.is_empty() {
             graph.header.provenance_dataset_id = id_text(&self.ids.next_id());
@@ -251,9 +248,12 @@ impl Builder<'_> {
     }
 
     /// Records of every element of all data IDs, those of prerequisites not counted.
-    fn add_records(&mut self, graph: &mut QuantumGraph) -> Result<(), GraphError> {
+    fn add_records(&mut self, graph: &mut QuantumGraph, parts: &[Part]) -> Result<(), GraphError> {
         let universe = self.universe.clone();
-        for (element, wanted) in wanted_records(graph, &self.pipeline) {
+        let mut all = wanted_records(graph, &self.pipeline);
+        let known: HashSet<ElementIndex> = all.iter().map(|(element, _)| *element).collect();
+        all.extend(joined_records(&universe, parts).into_iter().filter(|(element, _)| !known.contains(element)));
+        for (element, wanted) in all {
             let mut order: Vec<Box<[Key]>> = wanted.iter().cloned().collect();
             order.sort_unstable();
             self.need_records(element, wanted)?;
@@ -272,26 +272,23 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
 
-    /// Removes quanta none of whose outputs anyone reads, and that read nothing that exists.
-    fn prune_unanchored(&mut self) -> Result<(), GraphError> {
-        // Work backwards, so that a reader that goes takes its makers with it.
-        for label in self.labels().into_iter().rev() {
-            let part = self.part_of(&label)?;
-            let task = self.pipeline.task(&label)?.clone();
-            let made: HashSet<&str> =
-                self.pipeline.connections().filter(|c| c.kind.is_output()).map(|c| c.edge.parent()).collect();
-            let anchored = task.inputs.iter().any(|edge| !made.contains(edge.parent()))
-                || task.outputs.iter().any(|edge| self.pipeline.consumers_of(edge.parent()).next().is_some());
-            let state = &self.parts[part].tasks[label.as_str()];
-            if !anchored && state.alive.iter().any(|alive| *alive) {
-                let rows: Vec<Row> = (0..small(state.alive.len())).filter(|row| state.alive[*row as usize]).collect();
-                let removed = rows.into_iter().map(|row| (row, super::Adjustment::Removed)).collect();
-                self.apply(&label, removed)?;
+/// Required values of those joins that the initial query went through, such as `visit_definition`.
+fn joined_records(universe: &Universe, parts: &[Part]) -> HashMap<ElementIndex, WantedKeys> {
+    let mut wanted: HashMap<ElementIndex, WantedKeys> = HashMap::new();
+    for part in parts {
+        for element in &universe.info(part.group).elements {
+            let element = universe.get(*element);
+            if element.is_dimension() || !element.always_join {
+                continue;
             }
+            let ids = part.rows.project(&universe.info(universe.element_group(element))).ids;
+            let keys = (0..small(ids.len())).filter_map(|row| element_key(part, element, &ids, row));
+            wanted.entry(element.index).or_default().extend(keys);
         }
-        Ok(())
     }
+    wanted
 }
 
 /// Required values of the records of one element.

@@ -6,7 +6,7 @@ use armillary_dimensions::Key;
 use armillary_registry::query::DatasetSearch;
 use std::collections::{HashMap, HashSet};
 
-impl Builder<'_> {
+impl Builder {
     /// Finds existing inputs and outputs, skips what is done, and looks up prerequisites.
     pub fn find(&mut self) -> Result<(), GraphError> {
         for part in 0..self.parts.len() {

@@ -12,7 +12,7 @@ mod inputs;
 mod part;
 mod prerequisites;
 
-pub use adjust::{Adjustment, Batch, BatchQuantum};
+pub use adjust::{Adjustment, Batch, BatchDataset, BatchQuantum};
 pub use part::Part;
 
 use crate::{
@@ -61,8 +61,6 @@ pub struct BuildRequest {
     pub clobber: bool,
     /// Which existing datasets limit the data IDs.
     pub constraint: InputConstraint,
-    /// Whether quanta that lead to no output of another task's and read no overall input are removed.
-    pub prune_unanchored: bool,
 }
 
 /// A dataset as the builder sees it.
@@ -101,8 +99,8 @@ pub struct TaskCount {
 pub(crate) type RecordsByKey = HashMap<Box<[Key]>, Arc<[Value]>>;
 
 /// A quantum graph that is being built.
-pub struct Builder<'a> {
-    pub(crate) fetch: &'a dyn Fetch,
+pub struct Builder {
+    pub(crate) fetch: Arc<dyn Fetch>,
     pub(crate) universe: Arc<Universe>,
     pub(crate) pipeline: PipelineGraph,
     pub(crate) request: BuildRequest,
@@ -120,9 +118,9 @@ pub struct Builder<'a> {
     pub reasons: Vec<String>,
 }
 
-impl<'a> Builder<'a> {
+impl Builder {
     /// Finds the data IDs of all tasks and dataset types. The pipeline must be resolved.
-    pub fn start(pipeline: PipelineGraph, request: BuildRequest, fetch: &'a dyn Fetch) -> Result<Self, GraphError> {
+    pub fn start(pipeline: PipelineGraph, request: BuildRequest, fetch: Arc<dyn Fetch>) -> Result<Self, GraphError> {
         let universe =
             pipeline.universe().cloned().ok_or_else(|| GraphError::Unresolved { what: "the pipeline".to_owned() })?;
         if !pipeline.is_resolved() {
@@ -147,7 +145,7 @@ impl<'a> Builder<'a> {
         };
         builder.check_constraint()?;
         for sub in builder.pipeline.split_independent()? {
-            let (part, reasons) = Part::query(&builder.universe, sub, &builder.request, fetch)?;
+            let (part, reasons) = Part::query(&builder.universe, sub, &builder.request, &*builder.fetch)?;
             for label in part.pipeline.tasks().keys() {
                 if let Some(task) = builder.pipeline.tasks().get_index_of(label) {
                     builder.part_of[task] = builder.parts.len();
@@ -180,6 +178,23 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
         self.pipeline.tasks().keys().cloned().collect()
+    }
+
+    /// The resolved pipeline.
+    #[must_use]
+    pub fn pipeline(&self) -> &PipelineGraph {
+        &self.pipeline
+    }
+
+    /// The universe of its data IDs.
+    #[must_use]
+    pub fn universe(&self) -> &Arc<Universe> {
+        &self.universe
+    }
+
+    /// Connections of the quanta of a task: prerequisites, inputs, outputs, metadata, log.
+    pub fn connections(&self, label: &str) -> Result<Vec<crate::Edge>, GraphError> {
+        Ok(adjust::connections(self.pipeline.task(label)?).0.into_iter().cloned().collect())
     }
 
     /// What became of the quanta of a task.

@@ -46,6 +46,8 @@ pub(crate) struct TaskState {
 #[derive(Clone, Debug)]
 pub struct Part {
     pub(crate) pipeline: PipelineGraph,
+    /// Dimensions of the join.
+    pub(crate) group: DimensionGroup,
     pub(crate) rows: JoinRows,
     pub(crate) skeleton: Skeleton,
     pub(crate) types: BTreeMap<String, TypeState>,
@@ -92,24 +94,29 @@ impl Part {
         let found = fetch.data_ids(queried, &clauses, &request.data_id, &joins)?;
         let mut rows = if queried.is_empty() { JoinRows::unit() } else { JoinRows::new(&found.columns) };
         super::prerequisites::add_pixels(universe, &mut rows, group.difference(queried), fetch)?;
-        Ok((Self::new(universe, pipeline, rows)?, found.reasons))
+        Ok((Self::new(universe, pipeline, group, rows)?, found.reasons))
     }
 
     /// From the rows of the join.
-    pub fn new(universe: &Arc<Universe>, pipeline: PipelineGraph, rows: JoinRows) -> Result<Self, GraphError> {
+    pub fn new(
+        universe: &Arc<Universe>,
+        pipeline: PipelineGraph,
+        group: DimensionGroup,
+        rows: JoinRows,
+    ) -> Result<Self, GraphError> {
         let mut pairs = Vec::new();
         let mut groups = Vec::new();
         let mut types: BTreeMap<String, DimensionGroup> = BTreeMap::new();
         let mut task_groups = IndexMap::new();
         for (label, task) in pipeline.tasks() {
-            let group = task_group(universe, task)?;
-            groups.push(group);
-            task_groups.insert(label.clone(), group);
+            let of_task = task_group(universe, task)?;
+            groups.push(of_task);
+            task_groups.insert(label.clone(), of_task);
             for edge in join_edges(task) {
                 let of_type = pipeline.resolved(edge.parent())?.dimensions;
                 types.insert(edge.parent().to_owned(), of_type);
-                if !pairs.contains(&(group, of_type)) {
-                    pairs.push((group, of_type));
+                if !pairs.contains(&(of_task, of_type)) {
+                    pairs.push((of_task, of_type));
                 }
             }
         }
@@ -137,7 +144,7 @@ impl Part {
                 (name, TypeState { group, slots, done: HashMap::new(), in_output_run: HashMap::new() })
             })
             .collect();
-        Ok(Self { pipeline, rows, skeleton, types, tasks })
+        Ok(Self { pipeline, group, rows, skeleton, types, tasks })
     }
 
     /// The data ID rows of a dataset type that meet a quantum.

@@ -34,7 +34,7 @@ struct Keys {
     quanta: HashMap<Box<[Key]>, Vec<Row>>,
 }
 
-impl Builder<'_> {
+impl Builder {
     /// Looks up the prerequisites of all quanta that run, but for those that a function of the user looks up.
     pub(super) fn find_prerequisites(&mut self, part: usize) -> Result<(), GraphError> {
         let tasks: Vec<Task> = self.parts[part].pipeline.tasks().values().cloned().collect();

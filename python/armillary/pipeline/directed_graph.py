@@ -1,0 +1,112 @@
+"""A directed graph to read: the part of networkx's `DiGraph` that users of quantum graphs touch."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["DirectedGraph"]
+
+
+class DirectedGraph:
+    """Nodes with attributes and edges between them; nothing in it can be changed.
+
+    Parameters
+    ----------
+    nodes
+        Attributes by node, in the order in which nodes are given back.
+    edges
+        Pairs of nodes.
+
+    Examples
+    --------
+    >>> graph = DirectedGraph({"a": {}, "b": {"colour": "red"}}, [("a", "b")])
+    >>> graph.number_of_edges(), list(graph.successors("a")), graph.nodes["b"]["colour"]
+    (1, ['b'], 'red')
+    """
+
+    def __init__(self, nodes: Mapping[Any, Mapping[str, Any]], edges: Iterable[tuple[Any, Any]]) -> None:
+        self._nodes = dict(nodes)
+        self._after: dict[Any, dict[Any, None]] = {}
+        self._before: dict[Any, dict[Any, None]] = {}
+        self._count = 0
+        for first, second in edges:
+            following = self._after.setdefault(first, {})
+            if second not in following:
+                following[second] = None
+                self._before.setdefault(second, {})[first] = None
+                self._count += 1
+
+    @property
+    def nodes(self) -> Mapping[Any, Mapping[str, Any]]:
+        """Attributes by node; iterates over the nodes."""
+        return MappingProxyType(self._nodes)
+
+    @property
+    def edges(self) -> list[tuple[Any, Any]]:
+        """All edges."""
+        return [(first, second) for first, following in self._after.items() for second in following]
+
+    def number_of_nodes(self) -> int:
+        """Count the nodes."""
+        return len(self._nodes)
+
+    def number_of_edges(self) -> int:
+        """Count the edges."""
+        return self._count
+
+    def successors(self, node: Hashable) -> Iterator[Any]:
+        """Nodes that an edge from this one leads to."""
+        self._check(node)
+        return iter(self._after.get(node, ()))
+
+    def predecessors(self, node: Hashable) -> Iterator[Any]:
+        """Nodes from which an edge leads to this one."""
+        self._check(node)
+        return iter(self._before.get(node, ()))
+
+    def in_degree(self, node: Hashable) -> int:
+        """Count the predecessors."""
+        return len(self._before.get(node, ()))
+
+    def out_degree(self, node: Hashable) -> int:
+        """Count the successors."""
+        return len(self._after.get(node, ()))
+
+    def has_edge(self, first: Hashable, second: Hashable) -> bool:
+        """Whether there is an edge from the first node to the second."""
+        return second in self._after.get(first, ())
+
+    def is_directed(self) -> bool:
+        """Whether edges have a direction: yes."""
+        return True
+
+    def _check(self, node: Hashable) -> None:
+        if node not in self._nodes:
+            raise KeyError(f"the graph has no node `{node}`")
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._nodes
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __getitem__(self, node: Hashable) -> Mapping[Any, None]:
+        self._check(node)
+        return MappingProxyType(self._after.get(node, {}))
+
+    def to_networkx(self) -> Any:
+        """Return a `networkx.DiGraph`; that package must be installed."""
+        import networkx  # type: ignore[import-untyped, unused-ignore]
+
+        graph = networkx.DiGraph()
+        graph.add_nodes_from((node, dict(attributes)) for node, attributes in self._nodes.items())
+        graph.add_edges_from(self.edges)
+        return graph
+
+    def __repr__(self) -> str:
+        return f"DirectedGraph({len(self)} nodes, {self._count} edges)"
