@@ -20,7 +20,7 @@ from armillary.pipeline.quanta_adjuster import QuantaAdjuster
 from armillary.pipeline.quantum_graph import FORMAT_VERSION, PredictedQuantumGraphComponents
 
 if TYPE_CHECKING:
-    from armillary.butler import Butler, DatasetRef
+    from armillary.butler import Butler, DataCoordinate, DatasetRef
     from armillary.pipeline.connections import PipelineTaskConnections
     from armillary.pipeline.pipeline_graph import PipelineGraph
 
@@ -184,7 +184,7 @@ class QuantumGraphBuilder:
                 self._pipeline_graph.dataset_types[edge["dataset_type"].partition(".")[0]].dataset_type
             )
             found: list[tuple[int, list[DatasetRef]]] = []
-            for row, data_id, _, _ in core.batch(label):
+            for row, data_id, _, _ in self._batch(core, label):
                 refs = function(dataset_type, self.butler.registry, data_id, self.input_collections)
                 found.append((row, [ref for ref in refs if ref is not None]))
             core.found(label, edge["connection"], self._with_implied(found))
@@ -197,17 +197,31 @@ class QuantumGraphBuilder:
 
         return [(row, [full(ref) for ref in refs]) for row, refs in found]
 
+    def _batch(self, core: Any, label: str) -> list[_Quantum]:
+        """Give the quanta of a task to its hooks, with the dimension records that hooks may ask for."""
+        batch = core.batch(label)
+        plain: dict[DataCoordinate, None] = {}
+        for _, data_id, inputs, outputs in batch:
+            plain[data_id] = None
+            plain.update((ref.dataId, None) for side in (inputs, outputs) for refs in side.values() for ref in refs)
+        full = dict(zip(plain, self.butler._core_registry.expand_data_ids(list(plain)), strict=True))
+
+        def expanded(side: dict[str, list[DatasetRef]]) -> dict[str, list[DatasetRef]]:
+            return {name: [ref.expanded(full[ref.dataId]) for ref in refs] for name, refs in side.items()}
+
+        return [(row, full[data_id], expanded(inputs), expanded(outputs)) for row, data_id, inputs, outputs in batch]
+
     def _adjust(self, core: Any, label: str) -> None:
         """Let a task have its say about its quanta, and remove those without work."""
         hooks = self._pipeline_graph._core.task(label)["hooks"]
         if hooks["adjust_all_quanta"]:
             connections = self._pipeline_graph.tasks[label].get_connections()
-            adjuster = QuantaAdjuster(label, self._pipeline_graph, core.batch(label), self.butler)
+            adjuster = QuantaAdjuster(label, self._pipeline_graph, self._batch(core, label), self.butler)
             connections.adjust_all_quanta(adjuster)
             core.apply(label, adjuster.adjustments())
         if hooks["adjust_quantum"]:
             connections = self._pipeline_graph.tasks[label].get_connections()
-            changes = [(quantum[0], adjusted(connections, label, quantum)) for quantum in core.batch(label)]
+            changes = [(quantum[0], adjusted(connections, label, quantum)) for quantum in self._batch(core, label)]
             core.apply(label, [(row, change) for row, change in changes if change is not None])
         core.settle(label)
         self._tell(label, core.counts(label))
