@@ -115,7 +115,7 @@ struct Touches {
     /// Distinct values of each required dimension.
     values: Vec<Vec<Value>>,
     /// Which record touches which pixel.
-    touches: Vec<(i64, u32)>,
+    by_row: Vec<(i64, u32)>,
 }
 
 /// A record with its region.
@@ -145,24 +145,24 @@ impl Touches {
         let tuples = coder.tuples(&columns);
         let mut found = Self::empty();
         found.values = columns.iter().map(distinct_values).collect();
-        found.touches.reserve(pixels.len());
+        found.by_row.reserve(pixels.len());
         for (tuple, pixel) in tuples.into_iter().zip(pixels) {
             let next = u32::try_from(found.keys.len()).unwrap_or(u32::MAX);
             let position = *found.positions.entry(tuple).or_insert(next);
             if position == next {
                 found.keys.push(tuple);
             }
-            found.touches.push((pixel, position));
+            found.by_row.push((pixel, position));
         }
         Ok(found)
     }
 
     fn empty() -> Self {
-        Self { keys: Vec::new(), positions: HashMap::new(), values: Vec::new(), touches: Vec::new() }
+        Self { keys: Vec::new(), positions: HashMap::new(), values: Vec::new(), by_row: Vec::new() }
     }
 
     fn distinct_pixels(&self) -> Vec<i64> {
-        let mut pixels: Vec<i64> = self.touches.iter().map(|(pixel, _)| *pixel).collect();
+        let mut pixels: Vec<i64> = self.by_row.iter().map(|(pixel, _)| *pixel).collect();
         pixels.sort_unstable();
         pixels.dedup();
         pixels
@@ -171,11 +171,11 @@ impl Touches {
     /// The pairs of records that touch a pixel together, each once, in order.
     fn join(&self, other: &Self) -> Vec<(u32, u32)> {
         let mut by_pixel: HashMap<i64, Vec<u32>> = HashMap::new();
-        for (pixel, record) in &self.touches {
+        for (pixel, record) in &self.by_row {
             by_pixel.entry(*pixel).or_default().push(*record);
         }
         let mut pairs: Vec<(u32, u32)> = Vec::new();
-        for (pixel, record) in &other.touches {
+        for (pixel, record) in &other.by_row {
             if let Some(records) = by_pixel.get(pixel) {
                 pairs.extend(records.iter().map(|own| (*own, *record)));
             }

@@ -54,7 +54,7 @@ impl Sql {
     }
 }
 
-/// A JSON array of integers or text.
+/// A JSON array of values as they are stored; none if some have no such form.
 pub(crate) fn json_array(items: &[Value]) -> Option<String> {
     let mut json = String::from("[");
     for (position, item) in items.iter().enumerate() {
@@ -64,9 +64,15 @@ pub(crate) fn json_array(items: &[Value]) -> Option<String> {
         match item {
             Value::Int(value) => json.push_str(&value.to_string()),
             Value::Str(text) => push_json_text(&mut json, text),
-            Value::Null | Value::Bool(_) | Value::Float(_) | Value::Bytes(_) | Value::Uuid(_) | Value::Timespan(_) => {
-                return None;
+            Value::Float(value) if value.is_finite() => {
+                let _ = write!(json, "{value:?}");
             }
+            Value::Bool(value) => json.push(if *value { '1' } else { '0' }),
+            Value::Uuid(id) => {
+                let digits = crate::hex_id(id);
+                push_json_text(&mut json, std::str::from_utf8(&digits).unwrap_or_default());
+            }
+            Value::Null | Value::Float(_) | Value::Bytes(_) | Value::Timespan(_) => return None,
         }
     }
     json.push(']');
