@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +76,25 @@ def without_order(block):
         for name, records in block["datastore_records"].items()
     }
     return block
+
+
+def test_the_peer_runs_a_copy_of_a_graph(shared_path, peer_python, tmp_path):
+    """`pre-exec-init-qbb` and `run-qbb`, whole and by quantum id, on what we wrote."""
+    shutil.copytree(shared_path("graph-fixtures", "hand"), tmp_path / "hand", dirs_exist_ok=True)
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        path.chmod(0o755)
+    copy, repository = tmp_path / "copy.qg", tmp_path / "hand" / "out" / "repo"
+    graph = QuantumGraphReader(tmp_path / "hand" / "out" / "hand.qg").read()
+    graph.write(copy)
+    pipetask = Path(peer_python).with_name("pipetask")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "hand")}
+    first = str(graph.quanta()[0][0])
+    for arguments in (
+        ["pre-exec-init-qbb", str(repository), str(copy)],
+        ["run-qbb", str(repository), str(copy), "--qgraph-node-id", first],
+        ["run-qbb", str(repository), str(copy)],
+    ):
+        done = subprocess.run([peer_python, str(pipetask), *arguments], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    (total,) = repository.rglob("h_total*.yaml")
+    assert total.read_text().strip() == "n: 2"

@@ -66,8 +66,8 @@ class HeaderModel:
         """Make one from the plain data of a file."""
         values = dict(plain)
         values["inputs"] = tuple(values["inputs"])
-        values["timestamp"] = datetime.datetime.fromisoformat(plain["timestamp"]) if plain["timestamp"] else None
-        given = plain["provenance_dataset_id"]
+        values["timestamp"] = datetime.datetime.fromisoformat(plain["timestamp"]) if plain.get("timestamp") else None
+        given = plain.get("provenance_dataset_id")
         values["provenance_dataset_id"] = uuid.UUID(given) if given else None
         return cls(**values)
 

@@ -35,8 +35,8 @@ pub struct Header {
     /// Who made it.
     #[serde(default)]
     pub user: String,
-    /// When it was made: ISO, local time.
-    #[serde(default)]
+    /// When it was made: ISO, local time; empty if unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub timestamp: String,
     /// The command line that made it.
     #[serde(default)]
@@ -56,8 +56,8 @@ pub struct Header {
     /// Number of quanta of every task.
     #[serde(default)]
     pub n_task_quanta: IndexMap<String, usize>,
-    /// Id that the record of the finished run will have.
-    #[serde(default)]
+    /// Id that the record of the finished run will have; empty if none was reserved.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub provenance_dataset_id: String,
 }
 
