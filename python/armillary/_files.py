@@ -69,6 +69,10 @@ def abandoned_files(folder: str) -> list[str]:
 
 
 def _is_alive(process: int) -> bool:
+    with contextlib.suppress(OSError), open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as stream:
+        # Linux: a process that has ended keeps its number until its parent asks for it.
+        if stream.read().rpartition(")")[2].split()[:1] in (["Z"], ["X"]):
+            return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

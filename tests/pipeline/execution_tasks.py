@@ -100,6 +100,9 @@ class MeasureTask(PipelineTask):
     def hangs(self):
         time.sleep(60)
 
+    def slow(self):
+        time.sleep(0.1)
+
 
 class SumConnections(PipelineTaskConnections, dimensions=("instrument",)):
     schema = cT.InitInput(name="measured_schema", storageClass=DICT, doc="Columns.")

@@ -7,6 +7,7 @@ copied. Workers are forked from it in no time. Every process ends when the drive
 from __future__ import annotations
 
 import array
+import contextlib
 import importlib
 import logging
 import os
@@ -18,7 +19,7 @@ import struct
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["main", "receive", "send"]
 
@@ -60,20 +61,22 @@ def main(descriptor: int) -> None:
     context = _prepare(setup)
     send(control, {"ready": os.getpid()})
     control.settimeout(0.2)
+    children: set[int] = set()
     while True:
-        _report_dead(control)
+        _report_dead(control, children)
         try:
             data, channels = _receive_socket(control)
         except TimeoutError:
             continue
         if not data:
-            os._exit(0)
+            _end(children)
         for channel in channels:
             process = os.fork()
             if not process:
                 control.close()
                 _work(channel, context)
             channel.close()
+            children.add(process)
             send(control, {"started": process})
 
 
@@ -89,7 +92,19 @@ def _receive_socket(control: socket.socket) -> tuple[bytes, list[socket.socket]]
     return data, channels
 
 
-def _report_dead(control: socket.socket) -> None:
+def _end(children: set[int]) -> NoReturn:
+    """End with all workers: one that holds the interpreter's lock cannot see by itself that the driver is gone."""
+    for process in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+    os._exit(0)
+
+
+def _report_dead(control: socket.socket, children: set[int]) -> None:
+    """Tell the driver which workers have ended."""
     while True:
         try:
             process, status = os.waitpid(-1, os.WNOHANG)
@@ -97,7 +112,9 @@ def _report_dead(control: socket.socket) -> None:
             return
         if not process:
             return
-        send(control, {"ended": process, "status": status})
+        children.discard(process)
+        with contextlib.suppress(OSError):  # a driver that is gone is noticed in a moment
+            send(control, {"ended": process, "status": status})
 
 
 def _prepare(setup: dict[str, Any]) -> Any:
