@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from armillary.pipeline.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
-from armillary.pipeline.quantum_graph import PredictedQuantumGraph
 
 from armillary.butler import Butler, CollectionType, DatasetType
 from armillary.pipeline import PipelineGraph, SeparablePipelineExecutor, SimplePipelineExecutor
+from armillary.pipeline.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 from armillary.pipeline.execution import initialise_run, run_graph
+from armillary.pipeline.quantum_graph import PredictedQuantumGraph
 from pipeline.execution_tasks import MeasureConfig, MeasureTask, SumTask
 
 RUN = "u/me/run"
@@ -164,7 +164,9 @@ def test_killed_driver_leaves_nothing_behind_and_the_next_goes_on(built, seed):
 def test_simple_executor_builds_and_runs(tmp_path):
     make_repository(tmp_path / "repo")
     butler = SimplePipelineExecutor.prep_butler(str(tmp_path / "repo"), inputs=["raws"], output="u/simple")
-    executor = SimplePipelineExecutor.from_pipeline_graph(make_pipeline(), where="instrument = 'Cam' AND detector IN (1, 2)", butler=butler)
+    executor = SimplePipelineExecutor.from_pipeline_graph(
+        make_pipeline(), where="instrument = 'Cam' AND detector IN (1, 2)", butler=butler
+    )
     quanta = executor.run(register_dataset_types=True)
     assert len(quanta) == 3
     assert butler.get("total", instrument="Cam")["sum"] == 5
@@ -174,7 +176,9 @@ def test_simple_executor_builds_and_runs(tmp_path):
 def test_one_task_runs_by_its_class(tmp_path):
     make_repository(tmp_path / "repo")
     butler = SimplePipelineExecutor.prep_butler(str(tmp_path / "repo"), inputs=["raws"], output="u/simple")
-    executor = SimplePipelineExecutor.from_task_class(MeasureTask, where="instrument = 'Cam' AND detector = 1", butler=butler)
+    executor = SimplePipelineExecutor.from_task_class(
+        MeasureTask, where="instrument = 'Cam' AND detector = 1", butler=butler
+    )
     assert len(executor.run(register_dataset_types=True)) == 1
     butler.close()
 
@@ -188,7 +192,9 @@ def test_steps_can_be_taken_one_by_one(tmp_path):
             "  sum: pipeline.execution_tasks.SumTask\n"
         )
         executor = SeparablePipelineExecutor(butler)
-        graph = executor.build_quantum_graph(executor.make_pipeline(str(tmp_path / "p.yaml")), where="instrument = 'Cam' AND detector < 2")
+        graph = executor.build_quantum_graph(
+            executor.make_pipeline(str(tmp_path / "p.yaml")), where="instrument = 'Cam' AND detector < 2"
+        )
         executor.pre_execute_qgraph(graph, register_dataset_types=True)
         executor.run_pipeline(graph, num_proc=2)
         assert butler.get("total", instrument="Cam", collections="u/steps")["sum"] == 3
