@@ -90,6 +90,8 @@ Exceptions a *task* raises to steer its execution are in `armillary.pipeline`.
 
 from __future__ import annotations
 
+import opcode
+from types import TracebackType
 from typing import ClassVar
 
 __all__ = [
@@ -233,6 +235,8 @@ class InvalidQueryError(ButlerUserError):
 
 class QueryTypeError(InvalidQueryError, TypeError):
     """A query was given a value of a type that it cannot use."""
+
+    kind: ClassVar[str] = "query_type"
 
 
 class EmptyQueryResultError(Exception):
@@ -692,3 +696,32 @@ class UntrustedContentError(RuntimeError, ButlerUserError):
     """A file asks for code to run, and nobody said it may."""
 
     kind: ClassVar[str] = "untrusted_content"
+
+
+def tells_all(error: BaseException) -> bool:
+    """Whether the message of an error is meant for people, so that the place in the code it came from adds nothing.
+
+    So it is for the errors defined here, for those of the operating system, for values that a task's config refuses,
+    for text that is no Python, and for whatever else armillary raised by a `raise` of its own.
+
+    >>> tells_all(FileNotFoundError(2, "no such file")), tells_all(ZeroDivisionError("division by zero"))
+    (True, False)
+    """
+    names = [f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__]
+    known = any(name.startswith(f"{__name__}.") or name in _TELLING for name in names)
+    return known or isinstance(error, OSError | SyntaxError) or _raised_here(error.__traceback__)
+
+
+_TELLING = ("lsst.pex.config.config.FieldValidationError",)
+_PACKAGE = __name__.partition(".")[0]
+
+
+def _raised_here(place: TracebackType | None) -> bool:
+    """Whether a traceback ends at a `raise` statement of this package."""
+    if place is None:
+        return False
+    while place.tb_next is not None:
+        place = place.tb_next
+    code = place.tb_frame.f_code.co_code
+    ours = str(place.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE
+    return ours and code[place.tb_lasti] == opcode.opmap["RAISE_VARARGS"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+
+from armillary import errors
 
 __all__ = ["LazyGroup", "run"]
 
@@ -17,6 +21,10 @@ EXIT_FAILURE = 1
 
 EXIT_INTERRUPTED = 130
 """Ctrl-C."""
+
+_MAKE_ROOM = "; nothing is lost: make room and run the same again"
+_WAYS_OUT = {errno.ENOSPC: _MAKE_ROOM, errno.EDQUOT: _MAKE_ROOM}
+"""What to do about an error of the operating system."""
 
 
 class LazyGroup(click.Group):
@@ -98,8 +106,11 @@ def run(group: click.Group, args: Sequence[str] | None = None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        tell_usage(error)
         return error.exit_code
     except BrokenPipeError:
         return EXIT_FAILURE
@@ -107,16 +118,37 @@ def run(group: click.Group, args: Sequence[str] | None = None) -> int:
         if "--traceback" in arguments:
             raise
         click.echo(f"error: {describe(error)}", err=True)
-        click.echo(
-            "hint: run it again with `--traceback` after the program's name to see where this came from", err=True
-        )
+        if not errors.tells_all(error):
+            click.echo(
+                "hint: run it again with `--traceback` after the program's name to see where this came from", err=True
+            )
         return int(getattr(error, "exit_code", EXIT_FAILURE))
     return code if isinstance(code, int) else 0
 
 
+def tell_usage(error: click.ClickException) -> None:
+    """Tell a wrong command line in one paragraph, and where its help is."""
+    text = error.format_message()
+    if "`" not in text:
+        text = re.sub(r"'([^']*)'", r"`\1`", text)
+    click.echo(f"error: {text[:1].lower()}{text[1:].removesuffix('.')}", err=True)
+    context = getattr(error, "ctx", None)
+    if context is not None and context.command.get_help_option(context) is not None:
+        click.echo(f"hint: `{context.command_path} {context.help_option_names[-1]}` lists what can be given", err=True)
+
+
 def describe(error: BaseException) -> str:
-    """Tell an error in one paragraph: its message, or its kind when it has none."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.strerror}: `{error.filename}`"
-    text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
-    return str(text) or type(error).__name__
+    """Tell an error in one paragraph: its message, its kind when that is needed, and what was being done."""
+    notes = [f"  {note}" for note in getattr(error, "__notes__", ())]
+    if isinstance(error, OSError) and error.strerror:
+        place = f": `{error.filename}`" if error.filename else ""
+        text = f"{error.strerror[0].lower()}{error.strerror[1:]}{place}{_WAYS_OUT.get(error.errno or 0, '')}"
+    elif isinstance(error, SyntaxError):
+        text = f"{error.msg}: `{error.filename}`, line {error.lineno}"
+    else:
+        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if type(error).__name__ == "FieldValidationError":  # it goes on with where the classes are written
+        text = text.partition("\n")[0]
+    if not errors.tells_all(error):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return "\n".join([text, *notes])

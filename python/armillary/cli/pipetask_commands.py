@@ -123,6 +123,8 @@ def check_graph_file(path: str | None) -> None:
     """Refuse a wrong file name before any work is done."""
     if path is not None and not path.endswith(".qg"):
         raise click.BadParameter(f"`{path}` does not end in `.qg`", param_hint="--save-qgraph")
+    if path is not None and not os.path.isdir(folder := os.path.dirname(path) or "."):
+        raise click.BadParameter(f"there is no folder `{folder}`", param_hint="--save-qgraph")
 
 
 def build_graph(
@@ -183,7 +185,8 @@ def tell_graph(components: Any) -> None:
     skipped = sum(components.n_skipped.values())
     text = ", ".join(f"{label} {n}" for label, n in counts.items())
     note = f"; {skipped} already succeeded" if skipped else ""
-    click.echo(f"{components.header.n_quanta} quanta for {len(counts)} tasks: {text}{note}", err=True)
+    noun = "task" if len(counts) == 1 else "tasks"
+    click.echo(f"{components.header.n_quanta} quanta for {len(counts)} {noun}: {text}{note}", err=True)
 
 
 @click.command(cls=OrderedCommand)

@@ -103,6 +103,8 @@ class Instrument(metaclass=ABCMeta):
         """Import the classes of all registered cameras; those that cannot be imported are left out."""
         found = {}
         for record in registry.queryDimensionRecords("instrument"):
+            if record.class_name is None:
+                continue
             try:
                 found[record.name] = _import_class(record.class_name)
             except (ImportError, TypeError):
@@ -110,7 +112,9 @@ class Instrument(metaclass=ABCMeta):
         return found
 
     @classmethod
-    def _make(cls, class_name: str, collection_prefix: str | None) -> Self:
+    def _make(cls, class_name: str | None, collection_prefix: str | None) -> Self:
+        if class_name is None:
+            raise TypeError("it is registered without the name of a class")
         instrument_class = _import_class(class_name)
         if not issubclass(instrument_class, cls):
             raise TypeError(f"`{class_name}` is no `{cls.__name__}`")

@@ -47,7 +47,7 @@ def ingest_raws(
     """
     instruments = {name: cls() for name, cls in Instrument.importAll(butler.registry).items()}
     if not instruments:
-        raise LookupError("no instrument is registered; `butler register-instrument` adds one")
+        raise LookupError("no instrument with a class is registered; `butler register-instrument` adds one")
     readers = [instrument.translator for instrument in instruments.values() if _has_translator(instrument)]
     frames, failed = read_frames(find_files(locations, pattern), readers, jobs=jobs)
     if failed and fail_fast:

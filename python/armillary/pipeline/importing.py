@@ -45,7 +45,11 @@ def _import_module(module_name: str, wanted: str) -> tuple[Any, list[str]]:
             return importlib.import_module(tried), parts[length:]
         except ModuleNotFoundError as error:
             if error.name is None or not (tried == error.name or tried.startswith(error.name + ".")):
+                error.add_note(f"while `{tried}` was imported for `{wanted}`")
                 raise  # the module is there but something it imports is not
+        except Exception as error:
+            error.add_note(f"while `{tried}` was imported for `{wanted}`")
+            raise
     near = did_you_mean(parts[0], [key for key in sys.modules if "." not in key])
     raise ModuleNotFoundError(f"no module is called `{parts[0]}` (for `{wanted}`){near}; is it on PYTHONPATH?")
 

@@ -115,6 +115,9 @@ def query_datasets(
 
     with Butler(repo) as butler:
         path = split_commas(collections) or "*"
+        for name in split_commas(patterns):
+            if not any(character in name for character in "*?["):
+                butler.get_dataset_type(name)  # an unknown name is a mistake, a glob that finds nothing is an answer
         types = butler.registry.queryDatasetTypes(split_commas(patterns) or ...)
         shown = 0
         for dataset_type in sorted(types, key=lambda found: found.name):
@@ -147,11 +150,8 @@ def query_datasets(
 def explain_nothing(butler: Butler, types: list[str], patterns: tuple[str, ...], path: Any, where: str) -> None:
     """Say on standard error why nothing was found."""
     if not types:
-        from armillary._words import did_you_mean
-
-        known = [found.name for found in butler.registry.queryDatasetTypes()]
         for pattern in split_commas(patterns):
-            click.echo(f"no dataset type is called `{pattern}`{did_you_mean(pattern, known)}", err=True)
+            click.echo(f"no dataset type matches `{pattern}`", err=True)
         return
     for name in types[:3]:
         results = butler.registry.queryDatasets(name, collections=path, where=where)
