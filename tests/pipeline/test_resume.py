@@ -99,6 +99,21 @@ def test_built_graph_runs(built, processes):
     check_whole(root)
 
 
+def test_older_graph_never_overwrites_what_the_run_holds(built, tmp_path):
+    root, path = built()
+    with Butler(root, writeable=True, collections=["raws"], run=RUN) as butler:
+        pipeline = make_pipeline()
+        builder = AllDimensionsQuantumGraphBuilder(pipeline, butler, input_collections=["raws"], output_run=RUN)
+        builder.finish().write(tmp_path / "other.qg")
+    run(root, path)
+    before = {file: file.stat().st_mtime_ns for file in Path(root, *RUN.split("/")).rglob("*")}
+    report = run(root, tmp_path / "other.qg", skip_existing=True)
+    assert report.counts == {"measure": {"failed": N_DETECTORS}, "sum": {"blocked": 1}}
+    assert "with another id" in report.outcomes[0].exception.message
+    assert {file: file.stat().st_mtime_ns for file in Path(root, *RUN.split("/")).rglob("*")} == before
+    check_whole(root)
+
+
 @pytest.mark.parametrize("mode", ["killed", "leaves"])
 def test_killed_worker_costs_its_quantum_alone(built, mode):
     root, path = built(mode=mode, only_detector=3)

@@ -49,15 +49,43 @@ class OutputRecorder:
         self._open: dict[int, set[uuid.UUID]] = {}
         self._intent_of: dict[uuid.UUID, int] = {}
 
-    def begin(self, quanta: Mapping[uuid.UUID, Iterable[DatasetRef]]) -> None:
-        """Announce the files that quanta may write."""
+    def begin(self, quanta: Mapping[uuid.UUID, Iterable[DatasetRef]]) -> dict[uuid.UUID, str]:
+        """Announce the files that quanta may write.
+
+        Returns
+        -------
+        refused
+            Why a quantum must not run, by its id: a file it would write holds another dataset of the run.
+        """
         paths: list[str] = []
-        for refs in quanta.values():
+        begun: set[uuid.UUID] = set()
+        refused: dict[uuid.UUID, str] = {}
+        for quantum_id, refs in quanta.items():
+            own: list[str] = []
             for ref in refs:
-                paths.extend(record.path for record in self._datastore.predict_records(ref))
-        intent = self._registry.begin_write(self._datastore.name, paths)
-        self._open[intent] = set(quanta)
-        self._intent_of.update(dict.fromkeys(quanta, intent))
+                records = self._datastore.predict_records(ref)
+                own.extend(record.path for record in records)
+                other = self._other_dataset(ref, records)
+                if other is not None:
+                    refused[quantum_id] = (
+                        f"{other} is in the run already, with another id than this graph gives it; build the graph "
+                        "again with `--skip-existing` or `--clobber-outputs`"
+                    )
+            if quantum_id not in refused:
+                paths.extend(own)
+                begun.add(quantum_id)
+        if begun:
+            intent = self._registry.begin_write(self._datastore.name, paths)
+            self._open[intent] = begun
+            self._intent_of.update(dict.fromkeys(begun, intent))
+        return refused
+
+    def _other_dataset(self, ref: DatasetRef, records: list[Any]) -> DatasetRef | None:
+        """Return the registered dataset that is where this one would be written; a file nobody knows is no such."""
+        if not self._datastore.exists(records):
+            return None
+        found: DatasetRef | None = self._registry.find_dataset(ref.datasetType.name, ref.dataId, [ref.run])
+        return found if found is not None and found.id != ref.id else None
 
     def add(self, outcome: QuantumOutcome, refs: Iterable[DatasetRef]) -> None:
         """Take over what a quantum wrote; `refs` are its outputs."""

@@ -48,7 +48,7 @@ class Run:
         How many run at once, how long each may take in seconds, whether the first failure ends the run, and whether
         progress is shown.
     begin
-        Called with the outputs of quanta before they start, by quantum id.
+        Called with the outputs of quanta before they start, by quantum id; returns why some must not.
     ended
         Called with each outcome and the outputs of its quantum.
     find_records
@@ -66,7 +66,7 @@ class Run:
     timeout: float | None = None
     fail_fast: bool = False
     progress: bool | None = None
-    begin: Callable[[Mapping[uuid.UUID, Sequence[Any]]], None] | None = None
+    begin: Callable[[Mapping[uuid.UUID, Sequence[Any]]], Mapping[uuid.UUID, str]] | None = None
     ended: Callable[[QuantumOutcome, Sequence[Any]], None] | None = None
     find_records: Callable[[Sequence[uuid.UUID]], Mapping[uuid.UUID, list[Any]]] | None = None
     earlier_attempts: Mapping[uuid.UUID, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
@@ -81,6 +81,7 @@ class _Prepared:
     label: str
     quantum: Any
     records: dict[uuid.UUID, list[Any]]
+    refused: str | None = None
 
 
 class _Driver:
@@ -97,20 +98,28 @@ class _Driver:
     def stopped(self) -> bool:
         return bool(self.report.stopped_with)
 
-    def take(self) -> _Prepared | None:
-        """Return a quantum that may start now, None when all such are running."""
-        if not self._ready and not self.stopped:
-            self._ready = self._prepare(self.scheduler.take(CHUNK))
-            self._ready.reverse()
-        return self._ready.pop() if self._ready and not self.stopped else None
+    def take(self, bar: ProgressBar) -> _Prepared | None:
+        """Return a quantum that may start now, None when all such are running; those refused end here."""
+        while not self.stopped:
+            if not self._ready:
+                self._ready = self._prepare(self.scheduler.take(CHUNK))
+                self._ready.reverse()
+            if not self._ready:
+                return None
+            prepared = self._ready.pop()
+            if prepared.refused is None:
+                return prepared
+            self.end(prepared, _refusal(prepared), bar)
+        return None
 
     def _prepare(self, indices: Sequence[int]) -> list[_Prepared]:
         if not indices:
             return []
         chosen = [(index, *self.run.quanta[index]) for index in indices]
         quanta = self.run.graph.build_execution_quanta([quantum_id for _, quantum_id, _ in chosen])
+        refused: Mapping[uuid.UUID, str] = {}
         if self.run.begin is not None:
-            self.run.begin({quantum_id: outputs_of(quantum) for quantum_id, quantum in quanta.items()})
+            refused = self.run.begin({quantum_id: outputs_of(quantum) for quantum_id, quantum in quanta.items()})
         wanted: dict[uuid.UUID, list[uuid.UUID]] = {}
         for _, quantum_id, label in chosen:
             overall = self.run.graph.pipeline_graph
@@ -127,6 +136,7 @@ class _Driver:
                 label,
                 quanta[quantum_id],
                 {key: found[key] for key in wanted[quantum_id] if key in found},
+                refused.get(quantum_id),
             )
             for index, quantum_id, label in chosen
         ]
@@ -214,7 +224,7 @@ def run_quanta(run: Run) -> RunReport:
 
 def _run_here(driver: _Driver, bar: ProgressBar) -> None:
     context = WorkerContext(driver.run.graph, driver.run.datastore, driver.run.options)
-    while (prepared := driver.take()) is not None:
+    while (prepared := driver.take(bar)) is not None:
         earlier = driver.run.earlier_attempts.get(prepared.quantum_id, ())
         outcome = context.run(prepared.quantum_id, prepared.label, prepared.quantum, prepared.records, earlier)
         driver.end(prepared, outcome, bar)
@@ -236,7 +246,7 @@ def _run_in_pool(driver: _Driver, bar: ProgressBar) -> None:
     ):
         running: dict[uuid.UUID, _Prepared] = {}
         while True:
-            while pool.n_free and (prepared := driver.take()) is not None:
+            while pool.n_free and (prepared := driver.take(bar)) is not None:
                 earlier = run.earlier_attempts.get(prepared.quantum_id, [])
                 pool.submit((prepared.quantum_id, prepared.label, prepared.records, earlier))
                 running[prepared.quantum_id] = prepared
@@ -256,6 +266,18 @@ def _refuse_script_tasks(pipeline: Any, labels: Sequence[str]) -> None:
                 f"the class of task `{label}` is defined in the script that is run, where other processes cannot find "
                 "it; put it into a module, or run with one process"
             )
+
+
+def _refusal(prepared: _Prepared) -> QuantumOutcome:
+    error = OutputExistsError(prepared.refused or "")
+    return QuantumOutcome(
+        prepared.quantum_id,
+        prepared.label,
+        QuantumState.FAILED,
+        exception=ExceptionInfo.from_exception(error),
+        exit_code=1,
+        error=error,
+    )
 
 
 def _death(prepared: _Prepared, death: WorkerDied) -> QuantumOutcome:
