@@ -1,7 +1,8 @@
-"""Places for the boxes and lines of a drawing: columns from left to right, few crossings, no box on another.
+"""Places for the boxes and lines of a drawing: columns (or rows) in order, few crossings, no box on another.
 
-The way is that of Sugiyama, Tagawa and Toda (1981): columns by the longest path, order within columns by the mean place
-of neighbours, heights by least squares. Lines from one box share a trunk for as long as they run together.
+The code speaks of columns from left to right; a drawing that runs down is the same with its axes exchanged. The way is
+that of Sugiyama, Tagawa and Toda (1981): columns by the longest path, order within columns by the mean place of
+neighbours, heights by least squares. Lines from one box share a trunk for as long as they run together.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ __all__ = ["Layout", "Place", "layered_layout"]
 
 _GAP = 14.0  # between boxes of a column
 _LINE_GAP = 9.0  # between lines of a column, or a line and a box
-_COLUMN_GAP = (46.0, 170.0)  # between columns: at least and at most
-_COMPONENT_GAP = 40.0
+_COLUMN_GAP = (46.0, 150.0)  # between columns: at least and at most
+_ROW_GAP = (40.0, 90.0)  # the same if columns are rows
+_PART_GAP = 40.0  # between parts of the graph that no line joins
+_ASPECT = 1.5  # width of a screen by its height
 _SWEEPS = 24
 
 
@@ -39,20 +42,28 @@ class Layout:
     places
         One for each box.
     routes
-        One for each edge: points, an even number; lines between the first and second of each pair are level, those
+        One for each edge: points, an even number; lines between the first and second of each pair are straight, those
         between pairs are to be drawn as curves.
     width, height
         Size of the whole.
+    is_downwards
+        Whether edges run down, not to the right.
     """
 
     places: list[Place]
     routes: list[list[tuple[float, float]]]
     width: float
     height: float
+    is_downwards: bool = False
+
+    @property
+    def screens(self) -> float:
+        """How large a screen has to be that shows all: its height in pixels."""
+        return max(self.width / _ASPECT, self.height)
 
 
 def layered_layout(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]) -> Layout:
-    """Place boxes of given sizes (width, height) such that every edge goes from left to right.
+    """Place boxes of given sizes (width, height) such that all edges go down, or all to the right: as fits a screen.
 
     Parameters
     ----------
@@ -64,29 +75,53 @@ def layered_layout(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[i
     Examples
     --------
     >>> layout = layered_layout([(50, 20), (50, 20)], [(0, 1)])
-    >>> layout.places[0].x < layout.places[1].x
-    True
+    >>> layout.is_downwards, layout.places[0].y < layout.places[1].y
+    (True, True)
     """
-    places: list[Place | None] = [None] * len(sizes)
-    routes: list[list[tuple[float, float]]] = [[] for _ in edges]
-    width = height = 0.0
-    for members, chosen in _components(len(sizes), edges):
+    parts = _parts(len(sizes), edges)
+    return min((_arranged(sizes, edges, parts, down) for down in (True, False)), key=lambda layout: layout.screens)
+
+
+def _arranged(
+    sizes: Sequence[tuple[float, float]],
+    edges: Sequence[tuple[int, int]],
+    parts: Sequence[tuple[list[int], list[int]]],
+    is_downwards: bool,
+) -> Layout:
+    layouts = []
+    for members, chosen in parts:
         local = {member: position for position, member in enumerate(members)}
-        part = _Component(
-            [sizes[member] for member in members], [(local[edges[e][0]], local[edges[e][1]]) for e in chosen]
-        )
-        part.place()
-        top = height + (_COMPONENT_GAP if height else 0.0)
-        for member, place in zip(members, part.places(), strict=True):
-            places[member] = dataclasses.replace(place, y=place.y + top)
-        for edge, route in zip(chosen, part.routes(), strict=True):
-            routes[edge] = [(x, y + top) for x, y in route]
-        width = max(width, part.width)
-        height = top + part.height
-    return Layout([place for place in places if place is not None], routes, width, height)
+        own_edges = [(local[edges[edge][0]], local[edges[edge][1]]) for edge in chosen]
+        layouts.append(_Part([sizes[member] for member in members], own_edges, is_downwards).layout())
+    places: dict[int, Place] = {}
+    routes: dict[int, list[tuple[float, float]]] = {}
+    width, height, corners = _shelves([(layout.width, layout.height) for layout in layouts])
+    for (members, chosen), layout, (left, top) in zip(parts, layouts, corners, strict=True):
+        for member, place in zip(members, layout.places, strict=True):
+            places[member] = dataclasses.replace(place, x=place.x + left, y=place.y + top)
+        for edge, route in zip(chosen, layout.routes, strict=True):
+            routes[edge] = [(x + left, y + top) for x, y in route]
+    ordered = [places[box] for box in range(len(sizes))]
+    return Layout(ordered, [routes[edge] for edge in range(len(edges))], width, height, is_downwards)
 
 
-def _components(count: int, edges: Sequence[tuple[int, int]]) -> list[tuple[list[int], list[int]]]:
+def _shelves(sizes: Sequence[tuple[float, float]]) -> tuple[float, float, list[tuple[float, float]]]:
+    """Put parts next to each other, then below: width and height of all, and the upper left corner of each."""
+    area = sum((width + _PART_GAP) * (height + _PART_GAP) for width, height in sizes)
+    widest = max([(area * _ASPECT) ** 0.5, *(width for width, _ in sizes)])
+    corners = []
+    x = y = shelf = right = 0.0
+    for width, height in sizes:
+        if x and x + width > widest:
+            x, y, shelf = 0.0, y + shelf + _PART_GAP, 0.0
+        corners.append((x, y))
+        right = max(right, x + width)
+        x += width + _PART_GAP
+        shelf = max(shelf, height)
+    return right, y + shelf, corners
+
+
+def _parts(count: int, edges: Sequence[tuple[int, int]]) -> list[tuple[list[int], list[int]]]:
     """Boxes and edges of each connected part, the largest first."""
     root = list(range(count))
 
@@ -104,18 +139,21 @@ def _components(count: int, edges: Sequence[tuple[int, int]]) -> list[tuple[list
         parts.setdefault(find(node), ([], []))[0].append(node)
     for position, (first, _) in enumerate(edges):
         parts[find(first)][1].append(position)
-    return sorted(parts.values(), key=lambda part: (-len(part[0]), part[0][0]))
+    return sorted(parts.values(), key=lambda part: -len(part[0]))
 
 
-class _Component:
+class _Part:
     """One connected part. Nodes are the boxes, then the places where a trunk passes through a column."""
 
-    def __init__(self, sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]) -> None:
-        self.sizes = sizes
+    def __init__(
+        self, sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]], is_downwards: bool
+    ) -> None:
+        self.is_downwards = is_downwards
+        self.sizes = [(height, width) for width, height in sizes] if is_downwards else sizes
         self.edges = edges
         self.boxes = len(sizes)
         self.column = _columns(self.boxes, edges)
-        self.height_of = [size[1] for size in sizes]
+        self.height_of = [size[1] for size in self.sizes]
         self.before: list[list[int]] = [[] for _ in sizes]
         self.after: list[list[int]] = [[] for _ in sizes]
         self.trunk: list[list[int]] = [[] for _ in sizes]  # of each box, column by column from the next one on
@@ -151,12 +189,17 @@ class _Component:
         steps = self.column[second] - self.column[first] - 1
         return first if steps == 0 else self.trunk[first][steps - 1]
 
-    def place(self) -> None:
-        """Find the order within columns and the heights."""
+    def layout(self) -> Layout:
+        """Find the order within columns, and the places."""
         self._start_order()
         _Ordering(self.layers, self.before, self.after).improve(_SWEEPS)
         self._set_heights()
         self._set_columns()
+        places, routes = self._places(), self._routes()
+        if not self.is_downwards:
+            return Layout(places, routes, self.width, self.height)
+        places = [Place(place.y, place.x, place.height, place.width) for place in places]
+        return Layout(places, [[(y, x) for x, y in route] for route in routes], self.height, self.width, True)
 
     def _start_order(self) -> None:
         """Order columns by a walk that keeps together what belongs together."""
@@ -194,7 +237,7 @@ class _Component:
             if layer:
                 self.y[layer[-1]] = position
         both = [self.before[node] + self.after[node] for node in range(len(self.column))]
-        rounds = [(self.before, False), (self.after, True)] * 4 + [(both, False), (both, True)] * 8
+        rounds = [(self.before, False), (self.after, True)] * 4 + [(both, False), (both, True)] * 16
         for neighbours, backward in rounds:
             for layer in reversed(self.layers) if backward else self.layers:
                 self._settle(layer, neighbours)
@@ -228,18 +271,17 @@ class _Component:
             self.right.append(x + width)
             rises = [abs(self.y[node] - self.y[other]) for node in layer for other in self.after[node]]
             steepest = max(rises, default=0.0)
-            x += width + min(max(_COLUMN_GAP[0], steepest * 0.25), _COLUMN_GAP[1])
+            least, most = _ROW_GAP if self.is_downwards else _COLUMN_GAP
+            x += width + min(max(least, steepest * 0.25), most)
         self.width = self.right[-1]
 
-    def places(self) -> list[Place]:
-        """Return where the boxes are."""
+    def _places(self) -> list[Place]:
         return [
             Place(self.left[self.column[box]], self.y[box] - size[1] / 2, size[0], size[1])
             for box, size in enumerate(self.sizes)
         ]
 
-    def routes(self) -> list[list[tuple[float, float]]]:
-        """Return the points of every edge."""
+    def _routes(self) -> list[list[tuple[float, float]]]:
         ports = self._ports()
         routes = []
         for first, second in self.edges:

@@ -75,7 +75,8 @@ def svg_document(graph: DrawnGraph, title: str) -> str:
         f'<rect class="page" width="{_number(width)}" height="{_number(height)}"/>',
         f'<g transform="translate({_number(_MARGIN)} {_number(_MARGIN)})">',
     ]
-    parts += [_edge(graph, edge, route) for edge, route in zip(graph.edges, layout.routes, strict=True)]
+    for edge, route in zip(graph.edges, layout.routes, strict=True):
+        parts.append(_edge(graph, edge, _path(route, layout.is_downwards)))
     parts += [_node(node, text, place) for node, text, place in zip(graph.nodes, texts, layout.places, strict=True)]
     parts += ["</g>", *_legend(height - _LEGEND_HEIGHT), "</svg>"]
     return "\n".join(parts) + "\n"
@@ -132,29 +133,38 @@ def _node(node: DrawnNode, lines: list[str], place: Place) -> str:
     )
 
 
-def _edge(graph: DrawnGraph, edge: DrawnEdge, route: list[tuple[float, float]]) -> str:
+def _edge(graph: DrawnGraph, edge: DrawnEdge, path: str) -> str:
     classes = ["edge"]
     if edge.is_prerequisite:
         classes.append("prerequisite")
     if edge.is_init:
         classes.append("init")
-    path = [f"M{_number(route[0][0])} {_number(route[0][1])}"]
-    for position in range(1, len(route) - 1, 2):
-        (x, y), (next_x, next_y) = route[position], route[position + 1]
-        if x != route[position - 1][0]:
-            path.append(f"H{_number(x)}")
-        if y == next_y:
-            path.append(f"H{_number(next_x)}")
-        else:
-            middle = _number((x + next_x) / 2)
-            path.append(f"C{middle} {_number(y)} {middle} {_number(next_y)} {_number(next_x)} {_number(next_y)}")
     hover = f"{graph.nodes[edge.first].label} → {graph.nodes[edge.second].label}"
     if edge.connections:
         hover += f" ({', '.join(edge.connections)})"
-    return (
-        f'<g class="{" ".join(classes)}"><title>{_text(hover)}</title>'
-        f'<path d="{"".join(path)}" marker-end="url(#head)"/></g>'
-    )
+    return f'<g class="{" ".join(classes)}"><title>{_text(hover)}</title><path d="{path}" marker-end="url(#head)"/></g>'
+
+
+def _path(route: list[tuple[float, float]], is_downwards: bool) -> str:
+    """Draw straight lines within pairs of points and curves between pairs."""
+
+    def point(x: float, y: float) -> str:
+        return f"{_number(x)} {_number(y)}"
+
+    path = [f"M{point(*route[0])}"]
+    for start, bend, end in zip(route[::2], route[1::2], route[2::2], strict=False):
+        if start != bend:
+            path.append(f"L{point(*bend)}")
+        (x, y), (end_x, end_y) = bend, end
+        if (x == end_x) if is_downwards else (y == end_y):
+            path.append(f"L{point(*end)}")
+        elif is_downwards:
+            middle = (y + end_y) / 2
+            path.append(f"C{point(x, middle)} {point(end_x, middle)} {point(*end)}")
+        else:
+            middle = (x + end_x) / 2
+            path.append(f"C{point(middle, y)} {point(middle, end_y)} {point(*end)}")
+    return "".join(path)
 
 
 def _legend(top: float) -> list[str]:
