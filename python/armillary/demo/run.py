@@ -28,6 +28,16 @@ class DemoError(Exception):
     """The demo cannot go on, and the message says what to do."""
 
 
+def _quoted(word: str) -> str:
+    """A word as one types it in a shell; double quotes read better around the quotes of an expression.
+
+    >>> print(_quoted("instrument='Nickel'"), _quoted("plain"))
+    "instrument='Nickel'" plain
+    """
+    plain = "'" in word and not set(word) & set('"$`\\!')
+    return f'"{word}"' if plain else shlex.quote(word)
+
+
 def _silent(text: str) -> None:
     """Say nothing."""
 
@@ -84,7 +94,7 @@ class Demo:
         from importlib import import_module
 
         words = [str(argument) for argument in arguments]
-        self.tell(f"$ {program} {shlex.join(words)}")
+        self.tell(" ".join(["$", program, *map(_quoted, words)]))
         code = import_module(f"armillary.cli.{program}").main(words)
         if code not in (0, tolerated):
             raise DemoError(f"`{program} {words[0]}` ended with exit code {code}; its messages above say why")
