@@ -5,6 +5,7 @@ import pytest
 from lsst.sphgeom import LonLat, UnitVector3d
 
 from armillary.instrument.sky_map import SkyMap, Tract
+from armillary.instrument.wcs import pixel_polygon, tangent_wcs
 
 
 @pytest.mark.parametrize("rings", [2, 3, 7, 20])
@@ -66,3 +67,15 @@ def test_unknown_tracts_and_patches_name_the_known_ones():
         sky_map[4]
     with pytest.raises(LookupError, match="not `99`"):
         sky_map[0].patch(99)
+
+
+def test_a_map_around_regions_holds_them_with_a_margin():
+    places = [(150.0, 60.0), (150.01, 60.005), (10.0, -80.0), (359.999, 0.0), (0.001, 0.0)]
+    regions = [pixel_polygon(tangent_wcs(*place, 0.5, (400, 400)), 0, 0, 399, 399) for place in places]
+    sky_map = SkyMap.around(regions, pixel_scale=0.5)
+    assert len(sky_map) == 3
+    for region in regions:
+        assert any(tract.region.contains(region) for tract in sky_map)
+    assert sky_map[1].width == pytest.approx(400 + 100, abs=2)
+    circle = regions[2].getBoundingCircle()
+    assert SkyMap.around([circle], pixel_scale=0.5)[0].region.contains(circle)

@@ -95,7 +95,7 @@ def coadd_layers(layers: Sequence[Layer], clip: float = 4.0, star_tolerance: flo
 
     A value is left out when it differs from the pixel's median by more than `clip` standard deviations plus
     `star_tolerance` times the median: seeing changes the peaks of stars, and that is no reason to drop them.
-    With fewer than three values nothing can be told apart, so all are kept.
+    With fewer than three values, or when fewer than half would be left, nothing can be told apart, so all are kept.
 
     >>> import numpy as np
     >>> def flat(value):
@@ -111,7 +111,9 @@ def coadd_layers(layers: Sequence[Layer], clip: float = 4.0, star_tolerance: flo
     variances = np.stack([layer.variance for layer in layers])
     median = _masked_median(images, good)
     allowed = clip * np.sqrt(variances) + star_tolerance * np.abs(median)
-    kept = good & ((np.abs(images - median) <= allowed) | (good.sum(axis=0) < 3))
+    count = good.sum(axis=0)
+    kept = good & ((np.abs(images - median) <= allowed) | (count < 3))
+    kept |= good & (2 * kept.sum(axis=0) < count)
     weights = np.array([_typical_weight(layer) for layer in layers], np.float32)[:, None, None] * kept
     total = weights.sum(axis=0)
     empty = total <= 0

@@ -167,19 +167,24 @@ class SkyMap:
         pixel_scale: float = DEFAULT_PIXEL_SCALE,
         patch_size: int | None = None,
         patch_border: int = 0,
+        margin: int = 50,
     ) -> SkyMap:
         """Make one tract around each group of regions (of visits, say) whose middles lie within each other's circles.
 
-        Each tract is square and holds all its regions; without `patch_size` it is one patch.
+        Each tract is square and holds all its regions with `margin` pixels around them, for telescopes that do not
+        point where they say; without `patch_size` it is one patch.
 
         >>> regions = [pixel_polygon(tangent_wcs(ra, 0.0, 1.0, (99, 99)), 0, 0, 98, 98) for ra in (10.0, 10.01, 50.0)]
         >>> [tract.width for tract in SkyMap.around(regions, pixel_scale=1.0)]
-        [221, 149]
+        [271, 199]
         """
-        groups = _grouped_circles(regions)
+        from lsst.sphgeom import LonLat
+
         tracts = []
-        for number, (ra, dec, reach) in enumerate(groups):
-            size = ceil(2 * tan(radians(reach)) * 180 / pi * 3600 / pixel_scale) + 10
+        for number, group in enumerate(_grouped(regions)):
+            middle = group[0].getBoundingCircle().getCenter()
+            size = ceil(2 * (_reach(middle, group) * 3600 / pixel_scale + margin))
+            ra, dec = LonLat(middle).getLon().asDegrees(), LonLat(middle).getLat().asDegrees()
             tracts.append(Tract(number, ra, dec, size, size, pixel_scale, patch_size or size, patch_border))
         return cls("discrete", tracts)
 
@@ -283,29 +288,43 @@ class SkyMap:
         return True
 
 
-def _grouped_circles(regions: Iterable[Any]) -> list[tuple[float, float, float]]:
-    """Middle (degrees) and reach (degrees) of each group, in the order in which the groups began."""
-    from lsst.sphgeom import LonLat
-
+def _grouped(regions: Iterable[Any]) -> list[list[Any]]:
+    """Regions in groups: each lies within its group's first region's circle, or the first within its own."""
     groups: list[list[Any]] = []
-    for circle in (region.getBoundingCircle() for region in regions):
+    for region in regions:
+        circle = region.getBoundingCircle()
         for group in groups:
-            first = group[0]
-            apart = first.getCenter().dot(circle.getCenter())
-            if apart > cos(max(first.getOpeningAngle().asRadians(), circle.getOpeningAngle().asRadians())):
-                group.append(circle)
+            first = group[0].getBoundingCircle()
+            widest = max(first.getOpeningAngle().asRadians(), circle.getOpeningAngle().asRadians())
+            if first.getCenter().dot(circle.getCenter()) > cos(widest):
+                group.append(region)
                 break
         else:
-            groups.append([circle])
-    found = []
-    for group in groups:
-        middle = LonLat(group[0].getCenter())
-        reach = max(
-            acos(min(circle.getCenter().dot(group[0].getCenter()), 1.0)) + circle.getOpeningAngle().asRadians()
-            for circle in group
-        )
-        found.append((middle.getLon().asDegrees(), middle.getLat().asDegrees(), reach * 180 / pi))
-    return found
+            groups.append([region])
+    return groups
+
+
+def _reach(middle: Any, regions: Iterable[Any]) -> float:
+    """Half the side (degrees on the tangent plane at `middle`) of the north-up square that holds the regions."""
+    from lsst.sphgeom import ConvexPolygon, LonLat
+
+    centre = LonLat(middle)
+    ra, dec = centre.getLon().asRadians(), centre.getLat().asRadians()
+    farthest = 0.0
+    for region in regions:
+        if not isinstance(region, ConvexPolygon):
+            circle = region.getBoundingCircle()
+            apart = acos(min(circle.getCenter().dot(middle), 1.0))
+            farthest = max(farthest, tan(apart + circle.getOpeningAngle().asRadians()))
+            continue
+        for vertex in region.getVertices():
+            place = LonLat(vertex)
+            east, north = place.getLon().asRadians() - ra, place.getLat().asRadians()
+            depth = sin(dec) * sin(north) + cos(dec) * cos(north) * cos(east)
+            x = cos(north) * sin(east) / depth
+            y = (cos(dec) * sin(north) - sin(dec) * cos(north) * cos(east)) / depth
+            farthest = max(farthest, abs(x), abs(y))
+    return farthest * 180 / pi
 
 
 def _check_pixels(pixel_scale: float, patch_size: int, patch_border: int) -> None:
