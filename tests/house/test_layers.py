@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "python" / "armillary"
 LAYERS = [
-    {"errors", "_words", "_yaml"},
+    {"errors", "_words", "_yaml", "_console"},
     {"_core"},
     {"config", "configs", "repository_config", "_files"},
     {"storage"},

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from armillary import errors
+from armillary._console import ConsoleFormatter
 
 __all__ = ["LazyGroup", "run"]
 
@@ -83,7 +84,9 @@ def configure_logging(log_levels: tuple[str, ...]) -> None:
     click.BadParameter
         If a level is unknown.
     """
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ConsoleFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     levels: dict[str, str] = {"armillary": "INFO", "lsst": "INFO"}
     for item in log_levels:
         name, _, level = item.rpartition("=")

@@ -21,6 +21,7 @@ from armillary.cli.pipetask_options import (
 if TYPE_CHECKING:
     from armillary.butler import Butler
     from armillary.pipeline import Pipeline, PipelineGraph
+    from armillary.pipeline.execution.report import RunReport
     from armillary.pipeline.output_collections import OutputCollections
 
 __all__ = ["build", "pre_exec_init_qbb", "qgraph", "run", "run_qbb"]
@@ -286,9 +287,16 @@ def execute(butler: Butler, graph: Any, collections: OutputCollections, options:
         clobber_outputs=options["clobber_outputs"],
         progress=options["progress"],
     )
-    if options["summary"]:
-        report.write_summary(options["summary"])
+    return tell_report(report, options["summary"])
+
+
+def tell_report(report: RunReport, summary: str | None) -> int:
+    """Write the report if it is wanted and tell how the run ended; give the exit code."""
+    if summary:
+        report.write_summary(summary)
     click.echo(report.closing_line(), err=True)
+    if failure := report.failure_line():
+        click.echo(f"error: {failure}", err=True)
     return int(report.exit_code)
 
 
@@ -334,7 +342,4 @@ def run_qbb(repo: str, qgraph: str, **options: Any) -> int:
         raise_on_partial_outputs=options["raise_on_partial_outputs"],
         assume_no_existing_outputs=options["no_existing_outputs"],
     )
-    if options["summary"]:
-        report.write_summary(options["summary"])
-    click.echo(report.closing_line(), err=True)
-    return int(report.exit_code)
+    return tell_report(report, options["summary"])

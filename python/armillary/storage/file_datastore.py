@@ -24,6 +24,7 @@ from armillary.errors import (
     DatasetTypeNotSupportedError,
     FormatterNotImplementedError,
     UnknownComponentError,
+    tells_all,
 )
 from armillary.repository_config import datastore_root
 from armillary.storage.datastore_config import Composites, Constraints, Formatters, make_formatter
@@ -428,6 +429,14 @@ class FileDatastore:
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"Could not retrieve dataset {ref}: its file `{path}` is not in datastore `{self.name}` ({error})"
+            ) from error
+        except Exception as error:
+            if tells_all(error) and (not isinstance(error, OSError) or error.errno):
+                raise
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"`{self._location(path).path}` cannot be read as `{written.name}`: {type(error).__name__}: {reason} "
+                f"(dataset {ref.datasetType.name}@{ref.dataId})"
             ) from error
         if component is None and written is not wanted:
             found = wanted.coerce_type(found)

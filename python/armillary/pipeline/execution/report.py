@@ -84,6 +84,35 @@ class RunReport:
         noun = "quantum" if total == 1 else "quanta"
         return f"{total} {noun}: {', '.join(parts) or 'none'} in {_duration(self.seconds)}"
 
+    def failure_line(self) -> str:
+        """Tell the first failure and how many more there are; empty when nothing failed.
+
+        Examples
+        --------
+        >>> import uuid
+        >>> from armillary.pipeline import ExceptionInfo
+        >>> failed = QuantumOutcome(uuid.uuid4(), "isr", QuantumState.FAILED)
+        >>> failed.exception = ExceptionInfo("OSError", "no pixels")
+        >>> RunReport(["isr"], [failed]).failure_line()
+        'task `isr` failed: OSError: no pixels'
+        """
+        failed = [outcome for outcome in self.outcomes if outcome.state.is_failure]
+        if not failed:
+            return ""
+        first = failed[0]
+        data_id = self._data_id_of(first)
+        where = f"task `{first.label}` failed{f' on {data_id}' if data_id else ''}"
+        told = first.exception
+        kind = "" if told is None else told.type_name.rpartition(".")[2]
+        why = "" if told is None else f": {kind}: {told.message}" if told.message else f": {kind}"
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        return f"{where}{why}{more}"
+
+    def _data_id_of(self, outcome: QuantumOutcome) -> Any:
+        if self.graph is None:
+            return None
+        return self.graph.build_execution_quanta([outcome.quantum_id])[outcome.quantum_id].dataId
+
     def to_summary(self) -> dict[str, Any]:
         """Return the JSON report as plain data."""
         failed = any(outcome.state.is_failure for outcome in self.outcomes)

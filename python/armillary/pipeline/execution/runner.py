@@ -282,7 +282,7 @@ def _refusal(prepared: _Prepared) -> QuantumOutcome:
 
 def _death(prepared: _Prepared, death: WorkerDied) -> QuantumOutcome:
     state = QuantumState.TIMED_OUT if death.timed_out else QuantumState.FAILED
-    message = f"task `{prepared.label}` on {prepared.quantum.dataId}: {death}"
+    message = str(death)
     return QuantumOutcome(
         prepared.quantum_id,
         prepared.label,

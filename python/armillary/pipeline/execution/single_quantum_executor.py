@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from armillary.errors import OutputExistsError
+from armillary.errors import OutputExistsError, tells_all
 from armillary.pipeline.connections import AdjustQuantumHelper, references_of
 from armillary.pipeline.execution.log_capture import attempts_of, capture_logs
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
@@ -259,6 +260,7 @@ class SingleQuantumExecutor:
             qualified_name(type(error)).rpartition(".")[2],
             error,
             exc_info=error if not isinstance(error, SystemExit) else None,
+            extra={"told": _is_told(error, attempt.task)},
         )
 
     # Log and metadata -----------------------------------------------------------------------------------------------
@@ -301,6 +303,13 @@ def _available(task_node: TaskNode, quantum: Any, butler: LimitedButler) -> Any:
     helper = AdjustQuantumHelper(inputs, dict(quantum.outputs))
     helper.adjust_in_place(task_node.get_connections(), task_node.label, quantum.dataId)
     return dataclasses.replace(quantum, inputs=helper.inputs, outputs=helper.outputs)
+
+
+def _is_told(error: BaseException, task: PipelineTask | None) -> bool:
+    """Whether the message of an error tells all: it is for people, and does not come from the task's own code."""
+    own = None if task is None else type(task).__module__
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return tells_all(error) and all(frame.f_globals.get("__name__") != own for frame in frames)
 
 
 def _was_put(context: QuantumContext, ref: Any) -> bool:

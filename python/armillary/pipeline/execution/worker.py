@@ -21,6 +21,8 @@ import threading
 import traceback
 from typing import Any, NoReturn
 
+from armillary._console import ConsoleFormatter
+
 __all__ = ["main", "receive", "send"]
 
 _LENGTH = struct.Struct(">Q")
@@ -120,7 +122,9 @@ def _report_dead(control: socket.socket, children: set[int]) -> None:
 def _prepare(setup: dict[str, Any]) -> Any:
     """Open the graph and the datastore and import the task classes, once for all workers."""
     if setup["log_level"] is not None:
-        logging.basicConfig(level=setup["log_level"], format="%(name)s %(levelname)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(ConsoleFormatter())
+        logging.basicConfig(level=setup["log_level"], handlers=[handler])
     for module, function in setup["preload"]:
         getattr(importlib.import_module(module), function)()
     factory = setup["factory"]
