@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["pipeline_dot", "pipeline_mermaid", "pipeline_svg", "pipeline_text"]
 
 _SYMBOLS = {"task": "■", "task_init": "□", "dataset_type": "○"}
-_PREREQUISITE_SYMBOL = "◌"
 
 
 def pipeline_text(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, automatic: bool = False) -> str:
     """Draw a pipeline as text, one line for each task and dataset type, data running down.
 
     `■` is a task, `□` the making of one where that has to be apart, `○` a dataset type, `◌` one that is read as a
-    prerequisite only.
+    prerequisite only, `●` one that no task reads.
 
     Parameters
     ----------
@@ -43,12 +42,23 @@ def pipeline_text(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, au
     from armillary.pipeline.rail_drawing import rail_rows
 
     graph = DrawnGraph.of(pipeline_graph, automatic=automatic, tasks_only=tasks_only)
-    symbols = [_PREREQUISITE_SYMBOL if node.is_prerequisite else _SYMBOLS[node.kind] for node in graph.nodes]
+    read = {edge.first for edge in graph.edges}
+    symbols = [_symbol(node, position in read) for position, node in enumerate(graph.nodes)]
     return "\n".join(rail_rows(graph, symbols, [_line(node) for node in graph.nodes]))
+
+
+def _symbol(node: DrawnNode, is_read: bool) -> str:
+    if node.kind == "dataset_type" and not is_read:
+        return "●"
+    return "◌" if node.is_prerequisite else _SYMBOLS[node.kind]
 
 
 def _line(node: DrawnNode) -> str:
     text = f"{node.label}: {' '.join(node.details)}" if node.details else node.label
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
@@ -126,7 +136,7 @@ def pipeline_dot(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, aut
 
 def _dot(text: str) -> str:
     """Text inside quotes, in which Graphviz knows backslashes and the entities of HTML."""
-    return text.replace("&", "&amp;").replace("\\", "&#92;").replace('"', "&quot;").replace("\n", " ")
+    return _printable(text).replace("&", "&amp;").replace("\\", "&#92;").replace('"', "&quot;")
 
 
 def pipeline_svg(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, automatic: bool = False) -> str:
