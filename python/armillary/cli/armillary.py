@@ -25,4 +25,4 @@ def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run `armillary` and give its exit code."""
-    return run(cli, args)
+    return run(cli, "armillary", args)

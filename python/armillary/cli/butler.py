@@ -53,4 +53,4 @@ def main(args: Sequence[str] | None = None) -> int:
     from armillary.lsst_alias import activate_if_free
 
     activate_if_free()
-    return run(cli, args)
+    return run(cli, "butler", args)

@@ -101,11 +101,11 @@ def configure_logging(log_levels: tuple[str, ...]) -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def run(group: click.Group, args: Sequence[str] | None = None) -> int:
+def run(group: click.Group, name: str, args: Sequence[str] | None = None) -> int:
     """Run a program and give its exit code; a user's mistake is one paragraph on standard error and exit code 1."""
     arguments = list(sys.argv[1:] if args is None else args)
     try:
-        code = group.main(arguments, standalone_mode=False)
+        code = group.main(arguments, prog_name=name, standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
@@ -150,6 +150,7 @@ def describe(error: BaseException) -> str:
         text = f"{error.msg}: `{error.filename}`, line {error.lineno}"
     else:
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    text = re.sub(r" \(os error \d+\)$", "", text)
     if type(error).__name__ == "FieldValidationError":  # it goes on with where the classes are written
         text = text.partition("\n")[0]
     if not errors.tells_all(error):

@@ -30,27 +30,28 @@ def collection_chain(
 
     names = split_commas(children)
     with Butler(repo, writeable=True) as butler:
-        if mode in ("redefine", "extend", "prepend"):
-            butler.collections.register(parent, CollectionType.CHAINED, doc)
-        if flatten:
-            names = list(butler.collections.query(names, flatten_chains=True))
-        if mode == "redefine":
-            butler.collections.redefine_chain(parent, names)
-        elif mode == "extend":
-            butler.collections.extend_chain(parent, names)
-        elif mode == "prepend":
-            butler.collections.prepend_chain(parent, names)
-        elif mode == "remove":
-            butler.collections.remove_from_chain(parent, names)
-        else:
-            now = butler.collections.get_info(parent).children
-            try:
-                gone = [now[int(position)] for position in names or ["0"]]
-            except (IndexError, ValueError) as error:
-                raise click.UsageError(
-                    f"`{parent}` has {len(now)} children; `pop` takes their positions ({error})"
-                ) from error
-            butler.collections.remove_from_chain(parent, gone)
+        with butler.transaction():
+            if mode in ("redefine", "extend", "prepend"):
+                butler.collections.register(parent, CollectionType.CHAINED, doc)
+            if flatten:
+                names = list(butler.collections.query(names, flatten_chains=True))
+            if mode == "redefine":
+                butler.collections.redefine_chain(parent, names)
+            elif mode == "extend":
+                butler.collections.extend_chain(parent, names)
+            elif mode == "prepend":
+                butler.collections.prepend_chain(parent, names)
+            elif mode == "remove":
+                butler.collections.remove_from_chain(parent, names)
+            else:
+                now = butler.collections.get_info(parent).children
+                try:
+                    gone = [now[int(position)] for position in names or ["0"]]
+                except (IndexError, ValueError) as error:
+                    raise click.UsageError(
+                        f"`{parent}` has {len(now)} children; `pop` takes their positions ({error})"
+                    ) from error
+                butler.collections.remove_from_chain(parent, gone)
         click.echo(f"[{', '.join(butler.collections.get_info(parent).children)}]")
 
 

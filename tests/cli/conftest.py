@@ -1,0 +1,87 @@
+"""A repository with numbers in it, and pipelines that use them."""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from armillary.butler import Butler, DatasetType
+from armillary.testing import fill_small_repository
+
+PIPELINE = """\
+description: Squares and their sums.
+tasks:
+  measure: small_tasks.MeasureTask
+  sum: small_tasks.SumTask
+"""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A repository, the folder it is in, and a pipeline."""
+
+    folder: Path
+
+    @property
+    def repo(self):
+        return self.folder / "repo"
+
+    @property
+    def pipeline(self):
+        return self.folder / "pipeline.yaml"
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def state(self):
+        """All rows and all files, read without armillary."""
+        with sqlite3.connect(f"file:{self.repo}/gen3.sqlite3?mode=ro", uri=True) as database:
+            rows = list(database.iterdump())
+        database.close()
+        files = {str(path.relative_to(self.repo)): path.stat().st_size for path in self.files()}
+        return rows, files
+
+    def files(self):
+        return sorted(path for path in self.repo.rglob("*") if path.is_file() and path.suffix != ".sqlite3")
+
+
+def make_workshop(folder, detectors=2, visits=2):
+    """Make a repository with a number for every visit and detector in the run `in`."""
+    workshop = Workshop(Path(folder))
+    workshop.write("pipeline.yaml", PIPELINE)
+    Butler.makeRepo(workshop.repo)
+    with Butler(workshop.repo, writeable=True, run="in") as butler:
+        fill_small_repository(butler)
+        add_visits(butler, detectors, visits)
+        for visit in range(10, 10 + visits):
+            for detector in range(1, 1 + detectors):
+                butler.put({"v": visit * detector}, "metrics", instrument="Cam", visit=visit, detector=detector)
+        butler.registry.registerDatasetType(
+            DatasetType("frame", ["instrument", "detector"], "FitsImage", universe=butler.dimensions)
+        )
+    return workshop
+
+
+def add_visits(butler, detectors, visits):
+    camera = {"instrument": "Cam"}
+    for i in range(2, detectors):
+        names = {"full_name": f"S0{i}", "raft": "R0", "name_in_raft": f"S0{i}", "purpose": "SCIENCE"}
+        butler.registry.insertDimensionData("detector", camera | {"id": i + 1} | names)
+    for i in range(12, 10 + visits):
+        row = {"id": i, "name": f"v{i}", "physical_filter": "Cam-R", "day_obs": 20250101, "exposure_time": 30.0}
+        butler.registry.insertDimensionData("visit", camera | row)
+
+
+@pytest.fixture(scope="module")
+def shared_workshop(tmp_path_factory):
+    """A repository that no test changes."""
+    return make_workshop(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def workshop(tmp_path):
+    """A repository of the test's own."""
+    return make_workshop(tmp_path)
