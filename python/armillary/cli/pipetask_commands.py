@@ -82,7 +82,7 @@ def show_pipeline(pipeline: Pipeline, items: tuple[str, ...], options: dict[str,
 
 def draw(pipeline: Pipeline, options: dict[str, Any]) -> None:
     """Write the drawings that were asked for."""
-    for key in ("pipeline_mermaid", "pipeline_svg"):
+    for key in ("pipeline_dot", "pipeline_mermaid", "pipeline_svg"):
         if options[key]:
             from armillary.pipeline import graph_drawing
 

@@ -90,6 +90,7 @@ def build_options() -> Callable[[Function], Function]:
         ),
         click.option("--instrument", metavar="CLASS", help="Instrument whose config overrides are used."),
         click.option("-s", "--save-pipeline", metavar="FILE", help="Write the pipeline."),
+        click.option("--pipeline-dot", metavar="FILE", help="Draw the pipeline as Graphviz text."),
         click.option("--pipeline-mermaid", metavar="FILE", help="Draw the pipeline as Mermaid text."),
         click.option("--pipeline-svg", metavar="FILE", help="Draw the pipeline as an SVG picture."),
         click.option(

@@ -45,8 +45,8 @@ class DrawnNode:
 
     @property
     def label(self) -> str:
-        """Name that is drawn."""
-        return f"{self.name} [init]" if self.kind == "task_init" else self.name
+        """Name that is drawn; what cannot be printed is replaced."""
+        return _printable(f"{self.name} [init]" if self.kind == "task_init" else self.name)
 
     @property
     def details(self) -> list[str]:
@@ -55,7 +55,7 @@ class DrawnNode:
             return []
         storage_class = self.class_name if self.kind == "dataset_type" else ""
         dimensions = "" if self.dimensions is None else f"{{{', '.join(self.dimensions)}}}"
-        return [text for text in (dimensions, storage_class) if text]
+        return [_printable(text) for text in (dimensions, storage_class) if text]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,6 +199,10 @@ class _Source:
             )
             for ends, uses in sorted(merged.items())
         )
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _some(task: dict[str, Any], names: Iterable[str]) -> Iterable[dict[str, Any]]:

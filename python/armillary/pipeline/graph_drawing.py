@@ -54,12 +54,7 @@ def _symbol(node: DrawnNode, is_read: bool) -> str:
 
 
 def _line(node: DrawnNode) -> str:
-    text = f"{node.label}: {' '.join(node.details)}" if node.details else node.label
-    return _printable(text)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return f"{node.label}: {' '.join(node.details)}" if node.details else node.label
 
 
 def pipeline_mermaid(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, automatic: bool = False) -> str:
@@ -136,7 +131,7 @@ def pipeline_dot(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, aut
 
 def _dot(text: str) -> str:
     """Text inside quotes, in which Graphviz knows backslashes and the entities of HTML."""
-    return _printable(text).replace("&", "&amp;").replace("\\", "&#92;").replace('"', "&quot;")
+    return text.replace("&", "&amp;").replace("\\", "&#92;").replace('"', "&quot;")
 
 
 def pipeline_svg(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, automatic: bool = False) -> str:
