@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from armillary.pipeline.pipeline import LabelSpecifier, Pipeline
     from armillary.pipeline.pipeline_graph import PipelineGraph
     from armillary.pipeline.pipeline_task import PipelineTask
+    from armillary.pipeline.quanta_adjuster import QuantaAdjuster
     from armillary.pipeline.quantum_context import ExecutionResources, QuantumContext
     from armillary.pipeline.status import (
         AlgorithmError,
@@ -79,6 +80,7 @@ _HOME = {
     "PipelineTask": "armillary.pipeline.pipeline_task",
     "PipelineTaskConfig": "armillary.pipeline.config",
     "PipelineTaskConnections": "armillary.pipeline.connections",
+    "QuantaAdjuster": "armillary.pipeline.quanta_adjuster",
     "QuantizedConnection": "armillary.pipeline.connections",
     "QuantumAttemptStatus": "armillary.pipeline.status",
     "QuantumContext": "armillary.pipeline.quantum_context",
@@ -126,6 +128,7 @@ __all__ = [
     "PipelineTask",
     "PipelineTaskConfig",
     "PipelineTaskConnections",
+    "QuantaAdjuster",
     "QuantizedConnection",
     "QuantumAttemptStatus",
     "QuantumContext",
