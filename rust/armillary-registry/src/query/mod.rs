@@ -47,6 +47,12 @@ impl Registry {
         if !reasons.is_empty() || request.limit == Some(0) {
             return Ok(empty_answer(&plan, reasons));
         }
+        if let Some(hurried) = plan.hurried(request) {
+            let answer = Query::new(self, &hurried, request, true)?.answer(request)?;
+            if Some(answer.rows) == request.limit {
+                return Ok(answer);
+            }
+        }
         Query::new(self, &plan, request, true)?.answer(request)
     }
 

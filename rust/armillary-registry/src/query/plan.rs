@@ -16,6 +16,7 @@ use std::{
 };
 
 /// A request with everything looked up.
+#[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) universe: Arc<Universe>,
     pub(crate) catalog: Arc<Catalog>,
@@ -279,6 +280,20 @@ impl Plan {
                 Test::Times(TimeTerm::Span(Owner::Search(position)), TimeTerm::Span(Owner::Element(observation)));
             self.conditions.push(Predicate::Test(test));
         }
+    }
+
+    /// The same plan that looks into nothing but the first collection, where only the first counts and rows are few.
+    ///
+    /// Whatever is found there is part of the answer, so it may be enough for a limit.
+    pub(crate) fn hurried(&self, request: &QueryRequest) -> Option<Self> {
+        let search =
+            self.find_first.filter(|_| self.gives_datasets && request.limit.is_some() && self.order.is_empty())?;
+        if self.searches[search].collections.len() < 2 {
+            return None;
+        }
+        let mut plan = self.clone();
+        plan.searches[search].collections.truncate(1);
+        Some(plan)
     }
 
     /// The first reason why the answer must be empty, if there is one.
