@@ -80,8 +80,8 @@ def test_refusals_have_the_peers_class(answers):
     # The peer lets some mistakes escape as exceptions of Python; here they are errors of the user.
     ours_instead = {
         "KeyError": {"DimensionNameError"},
-        "ValueError": {"InvalidQueryError"},
-        "TypeError": {"InvalidQueryError"},
+        "ValueError": {"InvalidQueryError", "QueryValueError"},
+        "TypeError": {"InvalidQueryError", "QueryTypeError"},
         "AssertionError": {"InvalidQueryError"},
     }
     wrong = []
