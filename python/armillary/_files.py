@@ -6,12 +6,15 @@ import contextlib
 import errno
 import os
 import secrets
+import tempfile
 import threading
 import zlib
 from collections.abc import Iterable
+from typing import IO
 
 __all__ = [
     "TEMPORARY_PREFIX",
+    "DiskReserve",
     "abandoned_files",
     "file_checksum",
     "finish_temporary",
@@ -170,3 +173,42 @@ def unlink_all(paths: Iterable[str]) -> None:
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+class DiskReserve:
+    """Room on a disk that is kept until it is needed; a dead process keeps none.
+
+    Parameters
+    ----------
+    folder
+        Any folder on the disk.
+    size
+        Bytes to keep. Raises `OSError` if they are not there.
+
+    Examples
+    --------
+    >>> reserve = DiskReserve(".", 4096)
+    >>> reserve.give_back(), reserve.give_back()
+    (True, False)
+    """
+
+    def __init__(self, folder: str, size: int) -> None:
+        self._stream: IO[bytes] | None = None
+        if not hasattr(os, "posix_fallocate"):
+            return
+        try:
+            self._stream = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # it has no name, and lives as long as this
+            os.posix_fallocate(self._stream.fileno(), 0, size)
+        except OSError as error:
+            self.give_back()
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(error.errno, os.strerror(error.errno), folder) from error
+            # A file system that cannot set room aside, or a limit on the size of files: then without.
+
+    def give_back(self) -> bool:
+        """Make the room free; False if it was free already."""
+        if self._stream is None:
+            return False
+        self._stream.close()
+        self._stream = None
+        return True

@@ -37,8 +37,8 @@ class Workshop:
         return path
 
     def state(self):
-        """All rows and all files, read without armillary."""
-        with sqlite3.connect(f"file:{self.repo}/gen3.sqlite3?mode=ro", uri=True) as database:
+        """All rows and all files, read without armillary; what a writer left in a journal is undone by SQLite."""
+        with sqlite3.connect(f"file:{self.repo}/gen3.sqlite3?mode=rw", uri=True) as database:
             rows = list(database.iterdump())
         database.close()
         files = {str(path.relative_to(self.repo)): path.stat().st_size for path in self.files()}
@@ -85,3 +85,18 @@ def shared_workshop(tmp_path_factory):
 def workshop(tmp_path):
     """A repository of the test's own."""
     return make_workshop(tmp_path)
+
+
+def check_files_and_rows(workshop):
+    """Every file has its row, every row its file, and no temporary file or announcement is left."""
+    with sqlite3.connect(f"file:{workshop.repo}/gen3.sqlite3?mode=rw", uri=True) as database:
+        rows = dict(database.execute("SELECT path, file_size FROM file_datastore_records"))
+        recorded = {key for (key,) in database.execute("SELECT dataset_id FROM file_datastore_records")}
+        registered = {key for (key,) in database.execute("SELECT id FROM dataset")}
+        (announced,) = database.execute("SELECT count(*) FROM armillary_intent").fetchone()
+    database.close()
+    files = {str(path.relative_to(workshop.repo)): path.stat().st_size for path in workshop.files()}
+    del files["butler.yaml"]
+    assert files == rows
+    assert recorded == registered
+    assert announced == 0

@@ -150,6 +150,8 @@ def describe(error: BaseException) -> str:
         text = f"{error.msg}: `{error.filename}`, line {error.lineno}"
     else:
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if "disk is full" in text:  # the words of SQLite
+        text += _MAKE_ROOM
     text = re.sub(r" \(os error \d+\)$", "", text)
     if type(error).__name__ == "FieldValidationError":  # it goes on with where the classes are written
         text = text.partition("\n")[0]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from armillary._files import DiskReserve
+from armillary.errors import RegistryError
 from armillary.pipeline.execution.outcome import QuantumOutcome
 
 if TYPE_CHECKING:
@@ -19,6 +23,10 @@ _LOG = logging.getLogger(__name__)
 
 BATCH_QUANTA = 500
 BATCH_SECONDS = 2.0
+RESERVE = 1 << 18
+RESERVE_PER_QUANTUM = 1 << 14
+MOST_RESERVE = 1 << 24
+"""Bytes kept free for rows, so that what was written before a disk ran full is registered all the same."""
 
 
 class OutputRecorder:
@@ -31,6 +39,13 @@ class OutputRecorder:
     ----------
     butler
         Writes to the repository.
+    n_quanta
+        How many quanta there are.
+
+    Raises
+    ------
+    OSError
+        The disk is full already.
 
     Examples
     --------
@@ -38,7 +53,7 @@ class OutputRecorder:
     `flush()` at the end.
     """
 
-    def __init__(self, butler: Butler) -> None:
+    def __init__(self, butler: Butler, n_quanta: int = 0) -> None:
         self._registry: Any = butler._core_registry
         self._datastore: Any = butler._datastore
         self._refs: list[DatasetRef] = []
@@ -48,6 +63,10 @@ class OutputRecorder:
         self._last = time.monotonic()
         self._open: dict[int, set[uuid.UUID]] = {}
         self._intent_of: dict[uuid.UUID, int] = {}
+        self._paths_of: dict[uuid.UUID, list[str]] = {}
+        self._lost: list[str] = []
+        room = min(RESERVE + n_quanta * RESERVE_PER_QUANTUM, MOST_RESERVE)
+        self._reserve = DiskReserve(os.path.dirname(os.path.abspath(self._registry.path)), room)
 
     def begin(self, quanta: Mapping[uuid.UUID, Iterable[DatasetRef]]) -> dict[uuid.UUID, str]:
         """Announce the files that quanta may write.
@@ -74,6 +93,7 @@ class OutputRecorder:
             if quantum_id not in refused:
                 paths.extend(own)
                 begun.add(quantum_id)
+                self._paths_of[quantum_id] = own
         if begun:
             intent = self._registry.begin_write(self._datastore.name, paths)
             self._open[intent] = begun
@@ -96,6 +116,10 @@ class OutputRecorder:
                 self._records.extend(records)
         self._removed.extend(outcome.removed)
         self._n_quanta += 1
+        paths = self._paths_of.pop(outcome.quantum_id, [])
+        if outcome.state.is_failure:  # a process that was killed could not tell what it had written
+            told = {record.path for records in outcome.written.values() for record in records}
+            self._lost.extend(path for path in paths if path not in told)
         intent = self._intent_of.pop(outcome.quantum_id, None)
         if intent is not None:
             self._open[intent].discard(outcome.quantum_id)
@@ -103,7 +127,22 @@ class OutputRecorder:
             self.flush()
 
     def flush(self) -> None:
-        """Register everything that was added so far."""
+        """Register everything that was added so far.
+
+        When the database has no room, the room kept for this is used, and the error is raised all the same: the run
+        should end.
+        """
+        try:
+            self._flush()
+        except Exception:
+            if self._reserve.give_back():
+                self._flush()
+            raise
+
+    def _flush(self) -> None:
+        if self._lost:
+            self._datastore.recover(self._lost)
+            self._lost = []
         finished = [intent for intent, quanta in self._open.items() if not quanta]
         name = self._datastore.name
         if self._removed:
@@ -122,9 +161,19 @@ class OutputRecorder:
         self._last = time.monotonic()
 
     def close(self) -> None:
-        """Register what is left; announcements of quanta that did not end are withdrawn."""
-        self.flush()
-        for intent in list(self._open):
-            self._registry.abandon_write(intent)
+        """Register what is left; files of quanta that did not end are removed, with their announcements."""
+        try:
+            self.flush()
+        finally:
+            self._withdraw()
+            self._reserve.give_back()
+
+    def _withdraw(self) -> None:
+        paths = [record.path for record in self._records]  # they could not be registered
+        self._datastore.recover([*paths, *(path for own in self._paths_of.values() for path in own)])
+        with contextlib.suppress(RegistryError):  # the next writer withdraws what this one cannot
+            for intent in list(self._open):
+                self._registry.abandon_write(intent)
         self._open.clear()
         self._intent_of.clear()
+        self._paths_of.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import logging
 import time
@@ -10,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from armillary.errors import OutputExistsError, tells_all
+from armillary.errors import OutputExistsError, RegistryError, tells_all
 from armillary.pipeline.connections import AdjustQuantumHelper, references_of
 from armillary.pipeline.execution.log_capture import attempts_of, capture_logs
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["SingleQuantumExecutor"]
 
 _LOG = logging.getLogger(__name__)
+
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Errors of the operating system that are nobody's mistake here."""
 
 
 class _Attempt:
@@ -155,6 +160,8 @@ class SingleQuantumExecutor:
                     self._finish(task_node, quantum, butler, attempt, records)
             except Exception as error:  # of the engine or the storage: the task's own are handled below
                 self._failed(attempt, quantum, error)
+        if isinstance(attempt.error, OSError) and attempt.error.errno in _DISK_TROUBLE:
+            _take_back(task_node, quantum, butler)
         attempt.outcome.seconds = time.perf_counter() - attempt.started
         written = getattr(butler, "written", {})
         outputs = [ref.id for refs in quantum.outputs.values() for ref in refs]
@@ -303,6 +310,15 @@ def _available(task_node: TaskNode, quantum: Any, butler: LimitedButler) -> Any:
     helper = AdjustQuantumHelper(inputs, dict(quantum.outputs))
     helper.adjust_in_place(task_node.get_connections(), task_node.label, quantum.dataId)
     return dataclasses.replace(quantum, inputs=helper.inputs, outputs=helper.outputs)
+
+
+def _take_back(task_node: TaskNode, quantum: Any, butler: LimitedButler) -> None:
+    """Remove the outputs of a quantum that failed through no fault of its own, so that they do not block its retry."""
+    log_name = None if task_node.log_output is None else task_node.log_output.dataset_type_name
+    refs = [ref for name, group in quantum.outputs.items() if name != log_name for ref in group]
+    with contextlib.suppress(OSError, RegistryError):  # a disk in trouble: what stays is found by the next attempt
+        there = [ref for ref, stored in butler.stored_many(refs).items() if stored]
+        butler.pruneDatasets(there, disassociate=True, unstore=True, purge=True)
 
 
 def _is_told(error: BaseException, task: PipelineTask | None) -> bool:

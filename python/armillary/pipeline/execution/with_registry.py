@@ -69,7 +69,7 @@ def run_graph(
     done, leftovers = existing_outputs(butler, graph, skip_existing=skip_existing, clobber=clobber_outputs)
     earlier = _remove(butler, leftovers)
     registry: Any = butler._core_registry
-    recorder = OutputRecorder(butler)
+    recorder = OutputRecorder(butler, len(graph.quanta()) - len(done))
 
     def find_records(ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, list[Any]]:
         found: dict[uuid.UUID, list[Any]] = {}
