@@ -259,7 +259,11 @@ impl Plan {
         match sets.len() {
             0 | 1 => Ok(()),
             2 if sets.iter().all(|set| set.len() == 1) => {
-                self.overlaps.push((finest[0], finest[1]));
+                // Datasets that know both sides say which of them belong together, by whatever their maker went by.
+                let both = universe.get(finest[0]).required.union(universe.get(finest[1]).required);
+                if !self.searches.iter().any(|search| both.is_subset(search.dataset_type.group)) {
+                    self.overlaps.push((finest[0], finest[1]));
+                }
                 Ok(())
             }
             _ => {
