@@ -13,7 +13,8 @@ Exceptions a *task* raises to steer its execution are in `armillary.pipeline`.
     ├── DatasetNotFoundError  (also LookupError)
     ├── DimensionValueError  (also ValueError)
     ├── InvalidQueryError
-    │   └── QueryTypeError  (also TypeError)
+    │   ├── QueryTypeError  (also TypeError)
+    │   └── QueryValueError  (also ValueError)
     ├── RepositoryNotFoundError  (also FileNotFoundError)
     ├── UnimplementedQueryError  (also NotImplementedError)
     ├── UnknownButlerUserError
@@ -156,6 +157,7 @@ __all__ = [
     "PrerequisiteMissingError",
     "QuantumGraphBuilderError",
     "QueryTypeError",
+    "QueryValueError",
     "ReadOnlyDatabaseError",
     "RegistryConsistencyError",
     "RegistryError",
@@ -237,6 +239,10 @@ class QueryTypeError(InvalidQueryError, TypeError):
     """A query was given a value of a type that it cannot use."""
 
     kind: ClassVar[str] = "query_type"
+
+
+class QueryValueError(InvalidQueryError, ValueError):
+    """A function in a query is unknown, or cannot use its arguments."""
 
 
 class EmptyQueryResultError(Exception):

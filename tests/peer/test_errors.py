@@ -26,6 +26,7 @@ print(json.dumps(found))
 OURS_ALONE = {
     "ConfigurationError",
     "QueryTypeError",
+    "QueryValueError",
     "RepositoryNotFoundError",
     "UnknownParameterError",
     "UnknownStorageClassError",

@@ -18,7 +18,7 @@ from armillary.butler.query import (
     type_name,
 )
 from armillary.butler.reading import ReadingMixin
-from armillary.errors import EmptyQueryResultError
+from armillary.errors import EmptyQueryResultError, MissingDatasetTypeError
 
 if TYPE_CHECKING:
     from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionGroup, DimensionRecord
@@ -36,8 +36,6 @@ def run_query(results: QueryResults[Any], order_by: Any, limit: int | None, expl
     EmptyQueryResultError
         If there are no results and `explain` is set.
     """
-    if limit == 0:
-        return []
     if order_by is not None:
         results = results.order_by(*order_terms([order_by] if isinstance(order_by, str) else order_by))
     most = None if limit is None else abs(limit)
@@ -48,7 +46,7 @@ def run_query(results: QueryResults[Any], order_by: Any, limit: int | None, expl
     if warn and most is not None and len(found) > most:
         found.pop()
         _LOG.warning("more than %d results were found and the rest is left out; give `limit=None` for all", most)
-    if not found and explain:
+    if not found and explain and limit != 0:
         raise EmptyQueryResultError(results.limit(None).explain_no_results())
     return found
 
@@ -191,6 +189,8 @@ class SearchingMixin(ReadingMixin):
         most = None if limit is None else abs(limit)
         found: list[DatasetRef] = []
         types = self._core_registry.query_dataset_types(as_patterns(name))
+        if not types:
+            raise MissingDatasetTypeError(f"no dataset type has a name like {name!r}")
         for dataset_type in sorted(types, key=lambda found: found.name):
             if dataset_type.name not in held:
                 continue

@@ -81,6 +81,7 @@ error_classes! {
     PrerequisiteMissingError,
     QuantumGraphBuilderError,
     QueryTypeError,
+    QueryValueError,
     ReadOnlyDatabaseError,
     RegistryConsistencyError,
     RegistryError,

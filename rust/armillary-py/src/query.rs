@@ -383,7 +383,7 @@ pub(crate) fn binds(object: &Bound<'_, PyAny>) -> PyResult<IndexMap<String, Bind
 /// What a bound value is to a query.
 fn bind(name: &str, object: &Bound<'_, PyAny>, lists: bool) -> PyResult<Bind> {
     let py = object.py();
-    if object.is_none() {
+    if object.is_none() && lists {
         return Ok(Bind::Value(Value::Null));
     }
     if let Ok(value) = object.cast::<PyBool>() {

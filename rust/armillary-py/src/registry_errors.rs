@@ -46,6 +46,7 @@ fn query_class(problem: &QueryProblem) -> ErrorClass {
     match problem {
         QueryProblem::Unsupported { .. } => ErrorClass::UnimplementedQueryError,
         QueryProblem::AmbiguousCalibration { .. } => ErrorClass::CalibrationLookupError,
+        QueryProblem::UnknownFunction { .. } | QueryProblem::BadArguments { .. } => ErrorClass::QueryValueError,
         QueryProblem::NullBind { .. } => ErrorClass::QueryTypeError,
         QueryProblem::Syntax(_)
         | QueryProblem::BadKey { .. }
@@ -57,8 +58,6 @@ fn query_class(problem: &QueryProblem) -> ErrorClass {
         | QueryProblem::WrongTypes { .. }
         | QueryProblem::UnknownBind { .. }
         | QueryProblem::ShadowedBind { .. }
-        | QueryProblem::UnknownFunction { .. }
-        | QueryProblem::BadArguments { .. }
         | QueryProblem::NotJoined { .. }
         | QueryProblem::NoGovernor { .. }
         | QueryProblem::NeedlessJoin { .. }

@@ -1,0 +1,218 @@
+"""Ask the peer and armillary the same queries and list where they differ."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from query_runner import answers
+
+RUNNER = Path(__file__).with_name("query_runner.py")
+# The peer's plain Python errors for a user's mistake are `ButlerUserError`s here that are still also what the peer raises.
+PLAIN_ERRORS = {"KeyError", "ValueError", "TypeError", "LookupError", "RuntimeError", "NotImplementedError"}
+
+
+def texts(query: dict[str, Any]) -> str:
+    return json.dumps(query["steps"])
+
+
+def names_glob(query: dict[str, Any]) -> bool:
+    return query["on"] == "query" and any(mark in texts(query) for mark in ("*", "?", "[", "$everything"))
+
+
+# Differences that are meant: what the peer answers, what we do instead, and why. Each is a name, a reason, and a test of
+# the query, our answer and the peer's answer.
+MEANT: list[tuple[str, str, Any]] = [
+    (
+        "spatial terms inside OR and NOT",
+        "the peer has no answer; here they are answered",
+        lambda query, ours, theirs: theirs.get("error") == "UnimplementedQueryError" and "nested inside OR or NOT" in theirs["message"],
+    ),
+    (
+        "a crash of the peer",
+        "an error of the database or of Python itself is no answer to a user",
+        lambda query, ours, theirs: theirs.get("error") in ("TimeoutError", "ProgrammingError", "OperationalError", "AttributeError", "AssertionError", "OverflowError"),
+    ),
+    (
+        "integers and floats together",
+        "arithmetic and comparisons may mix them",
+        lambda query, ours, theirs: "items" in ours and "do not agree" in theirs.get("message", "") and "float" in theirs["message"] + texts(query),
+    ),
+    (
+        "ranges and arrays as lists",
+        "any sequence of values may follow IN",
+        lambda query, ours, theirs: theirs.get("error") == "TypeError" and any(f"Invalid type '{kind}'" in theirs["message"] for kind in ("range", "ndarray", "bool")),
+    ),
+    (
+        "globs in the steps of a query",
+        "a pattern finds collections here too, unless they must have an order",
+        lambda query, ours, theirs: theirs.get("error") == "MissingCollectionError" and names_glob(query),
+    ),
+    (
+        "names of a query built in steps",
+        "a name is looked up when the whole query is known, not at the step that uses it",
+        lambda query, ours, theirs: query["on"] == "query" and "items" in ours and any(text in theirs.get("message", "") for text in ("Unrecognized identifier", "without constraining it", "have not been joined")),
+    ),
+    (
+        "fields of what is asked for",
+        "a field of the record, or of the one dataset type searched for, needs no name before it",
+        lambda query, ours, theirs: "items" in ours and any(text in theirs.get("message", "") for text in ("Ambiguous identifier", "Unrecognized identifier")),
+    ),
+    (
+        "sorting by dataset id",
+        "ids have an order",
+        lambda query, ours, theirs: "items" in ours and "Column type uuid" in theirs.get("message", ""),
+    ),
+    (
+        "text for an integer key",
+        "`visit='12'` is visit 12 wherever data IDs are given",
+        lambda query, ours, theirs: "items" in ours and "== '12' do not agree" in theirs.get("message", ""),
+    ),
+    (
+        "all levels of pixels",
+        "the peer joins pixels of one level only",
+        lambda query, ours, theirs: theirs.get("error") == "UnimplementedQueryError" and ("Cannot join dimension element" in theirs["message"] or "Unsupported combination" in theirs["message"]),
+    ),
+    (
+        "exact counts",
+        "the peer counts some queries only by discarding what it counts",
+        lambda query, ours, theirs: "items" in ours and "Cannot count query rows exactly" in theirs.get("message", ""),
+    ),
+    (
+        "regions are compared exactly",
+        "the peer also keeps what only shares a pixel with a tract or patch that is not part of the result",
+        lambda query, ours, theirs: "items" in ours and "items" in theirs and bool(re.search("patch|tract", texts(query))) and bool(re.search("visit|calexp|warp|summary", texts(query))) and not is_cut(query) and set(sort(ours["items"])) < set(sort(theirs["items"])),
+    ),
+    (
+        "related datasets of nothing",
+        "no data ID has no related dataset",
+        lambda query, ours, theirs: query["steps"][-1][0] == "findRelatedDatasets" and ours.get("items") == [],
+    ),
+    (
+        "counting ambiguous calibrations",
+        "counting them fails as finding them does",
+        lambda query, ours, theirs: ours.get("error") == "CalibrationLookupError" and query["steps"][-1][0] in ("count", "any"),
+    ),
+]
+
+
+def ask_peer(peer_python: str, repository: str, queries: list[dict[str, Any]]) -> subprocess.Popen[str]:
+    """Start the peer on all queries; `read_peer` waits for it."""
+    process = subprocess.Popen(
+        [peer_python, str(RUNNER), "lsst.daf.butler", repository],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(queries))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def read_peer(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    try:
+        output, errors = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode == 0, errors[-3000:]
+    found: list[dict[str, Any]] = json.loads(output)
+    return found
+
+
+def ask_here(repository: str, queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return json.loads(json.dumps(answers("armillary.butler", repository, queries)))
+
+
+def is_cut(query: dict[str, Any]) -> bool:
+    """Whether only part of the results was asked for."""
+    return any(
+        name == "limit" or keywords.get("limit") not in (None, -20000) for name, _, keywords in query["steps"]
+    )
+
+
+def difference(query: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
+    """Say how two answers differ, or None if they are the same."""
+    text = plain_difference(query, ours, theirs)
+    if text is None or any(meant(query, ours, theirs) for _, _, meant in MEANT):
+        return None
+    return text
+
+
+def finds_repeatedly(query: dict[str, Any]) -> bool:
+    """Whether the peer may give one dataset several times: once for each collection that holds it."""
+    for name, _, keywords in query["steps"]:
+        first = {"query_datasets": True, "query_all_datasets": True, "datasets": True, "queryDatasets": False}.get(name)
+        if first is not None and not keywords.get("find_first", keywords.get("findFirst", first)):
+            return True
+    return False
+
+
+def plain_difference(query: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
+    if "error" in theirs:
+        if "error" not in ours:
+            return f"the peer raises {theirs['error']}, we give {len(ours['items'])} results"
+        if ours["error"] == theirs["error"]:
+            return None
+        if theirs["error"] in PLAIN_ERRORS and theirs["error"] in ours["classes"]:
+            return None
+        return f"the peer raises {theirs['error']}, we raise {ours['error']}"
+    if "error" in ours:
+        return f"the peer gives {len(theirs['items'])} results, we raise {ours['error']}"
+    mine, other = ours["items"], theirs["items"]
+    if finds_repeatedly(query) and query["steps"][-1][0] != "count":
+        other = [json.loads(item) for item in dict.fromkeys(json.dumps(item) for item in other)]
+        if is_cut(query):
+            return None if len(mine) >= len(other) else f"the peer gives {len(other)} results, we give {len(mine)}"
+    if len(mine) != len(other):
+        return f"the peer gives {len(other)} results, we give {len(mine)}"
+    if query["ordered"]:
+        return None if mine == other else "the order differs" if sort(mine) == sort(other) else "the results differ"
+    if is_cut(query):
+        return None  # which ones come first is not defined without a total order
+    return None if sort(mine) == sort(other) else "the results differ"
+
+
+def sort(items: list[Any]) -> list[str]:
+    return sorted(json.dumps(item, sort_keys=True) for item in items)
+
+
+def report(query: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any], text: str) -> str:
+    """Everything needed to run one query by hand."""
+
+    def shown(answer: dict[str, Any]) -> str:
+        if "error" in answer:
+            return f"{answer['error']}: {answer['message']}"
+        return f"{len(answer['items'])} results {json.dumps(answer['items'])[:400]}"
+
+    return f"{text}\n  query  {json.dumps(query)}\n  peer   {shown(theirs)}\n  ours   {shown(ours)}"
+
+
+if __name__ == "__main__":  # python query_comparison.py PEER_PYTHON REPOSITORY SEED QUERIES
+    from query_generator import Generator, facts_of
+
+    peer, repository, seed, number = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    generator = Generator(facts_of(repository), seed)
+    queries = [generator.query() for _ in range(number)]
+    process = ask_peer(peer, repository, queries)
+    ours = ask_here(repository, queries)
+    theirs = read_peer(process)
+    n_errors = sum("error" in answer for answer in theirs)
+    n_empty = sum(answer.get("items") == [] for answer in theirs)
+    different = 0
+    for query, mine, other in zip(queries, ours, theirs, strict=True):
+        text = difference(query, mine, other)
+        if text is not None:
+            different += 1
+            print(report(query, mine, other, text))
+    print(
+        f"{number} queries, {n_errors} errors, {n_empty} empty, {different} differences; "
+        f"peer {sum(a['seconds'] for a in theirs):.1f} s, here {sum(a['seconds'] for a in ours):.1f} s"
+    )
