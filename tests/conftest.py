@@ -22,3 +22,9 @@ def shared_path(*parts: str) -> Path:
 @pytest.fixture(name="shared_path", scope="session")
 def shared_path_fixture():
     return shared_path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("comparison with the peer")
+    group.addoption("--seed", type=int, default=1, help="seed of random queries")
+    group.addoption("--queries", type=int, default=400, help="how many random queries to ask")

@@ -73,6 +73,7 @@ class Facts:
     places: list[tuple[float, float]]
     times: list[str]
     large: bool
+    universe: Any
 
 
 def facts_of(repository: str) -> Facts:
@@ -83,12 +84,14 @@ def facts_of(repository: str) -> Facts:
     places, times = [(10.0, 0.0)], ["2025-01-01T12:00:00"]
     n_records = 0
     for name in ELEMENTS:
+        if name not in {element.name for element in butler.dimensions.elements}:
+            continue  # an older universe
         records = sorted(butler.registry.queryDimensionRecords(name), key=lambda record: record.dataId)
         n_records += len(records)
         if name in KEYS:
             keys[name] = sorted({record.dataId[name] for record in records})
         for field, kind in FIELDS.get(name, {}).items():
-            values = [getattr(record, field) for record in records]
+            values = [getattr(record, field, None) for record in records]
             if kind in ("timespan", "region"):
                 continue
             fields[name, field] = sorted({value for value in values if value is not None})
@@ -99,7 +102,7 @@ def facts_of(repository: str) -> Facts:
 
                 lonlat = lsst.sphgeom.LonLat(centre)
                 places.append((round(lonlat.getLon().asDegrees(), 2), round(lonlat.getLat().asDegrees(), 2)))
-            if name in ("visit", "exposure") and record.timespan is not None:
+            if name in ("visit", "exposure") and record.timespan is not None and record.timespan.begin is not None:
                 times.append(record.timespan.begin.tai.isot[:19])
     collections = sorted(butler.collections.query("*"))
     types = {found.name: list(found.dimensions.names) for found in butler.registry.queryDatasetTypes()}
@@ -109,8 +112,9 @@ def facts_of(repository: str) -> Facts:
         for run in sorted(butler.collections.query("*", CollectionType.RUN)):
             ids += [ref.id.hex for ref in butler.query_datasets(name, run, explain=False, limit=2, order_by=[])]
     chains = sorted(butler.collections.query("*", CollectionType.CHAINED, include_chains=True))
+    universe = butler.dimensions
     butler.close()
-    return Facts(keys, fields, chains, collections, types, held, sorted(ids), sorted(set(places)), sorted(set(times)), n_records > 3000)
+    return Facts(keys, fields, chains, collections, types, held, sorted(ids), sorted(set(places)), sorted(set(times)), n_records > 3000, universe)
 
 
 class Generator:
@@ -326,9 +330,7 @@ class Generator:
 
     def whole(self, names: list[str]) -> list[str]:
         """Dimensions with those they require or imply."""
-        from armillary import _core
-
-        return list(_core.DimensionUniverse.default().conform(names).names)
+        return list(self.facts.universe.conform(names).names)
 
     def constraint(self, dimensions: list[str]) -> tuple[str, dict[str, Any]]:
         """A where, and keywords with bind, data ID and governors."""
@@ -374,6 +376,8 @@ class Generator:
     def shape(self) -> list[str]:
         while True:
             shape = self.pick(SHAPES)
+            if not set(shape) <= set(self.facts.universe.dimensions.names):
+                continue
             heavy = {"visit", "detector", "patch"} <= set(shape) or (len(shape) > 1 and "patch" in shape and "visit" in shape)
             if not (self.facts.large and heavy):
                 return shape
@@ -445,10 +449,11 @@ class Generator:
                 keywords["bind"] = dict(self.binds)
         if self.maybe(0.2):
             keywords["limit"] = self.pick([1, 5, -3, 0])
-        return {"on": "butler", "steps": [["query_all_datasets", [self.search(ordered=keywords["find_first"])], keywords]], "ordered": False}
+        return {"on": "butler", "steps": [["query_all_datasets", [self.search(ordered=True) if keywords["find_first"] or self.maybe(0.5) else "*"], keywords]], "ordered": False}
 
     def records(self) -> dict[str, Any]:
-        element = self.pick(ELEMENTS)
+        known = {element.name for element in self.facts.universe.elements}
+        element = self.pick([name for name in ELEMENTS if name in known])
         dimensions = self.whole([element] if element in KEYS else {"visit_detector_region": ["visit", "detector"], "visit_definition": ["visit", "exposure"], "visit_system_membership": ["visit", "visit_system"]}[element])
         where, keywords = self.constraint(dimensions)
         ordered = self.finish(keywords, dimensions)
@@ -464,7 +469,7 @@ class Generator:
             steps.append(["order_by", self.order(dimensions, total=ordered), {}])
             if ordered and self.maybe(0.4):
                 steps.append(["limit", [self.pick([0, 1, 3, 20])], {}])
-        if self.maybe(0.1):
+        if self.maybe(0.1) and steps[-1][0] != "limit":
             steps.append([self.pick(["count", "any"]), [], {}])
         elif self.maybe(0.1) and expandable:
             steps.append(["expanded", [], {}])
@@ -556,7 +561,7 @@ class Generator:
             path = [] if name in joined else [self.search(ordered=find_first)]
             steps.append(["datasets", [name, *path], {"find_first": find_first}])
         elif form < 0.9:
-            steps.append(["dimension_records", [self.pick(ELEMENTS)], {}])
+            steps.append(["dimension_records", [self.pick(["visit", "detector", "instrument", "exposure", "tract", "physical_filter", "visit_definition", "visit_detector_region", "patch"])], {}])
         else:
             steps.append([self.pick(["any"]), [], {}])
         if (steps[-1][0] == "dimension_records" or steps[-1][-1].get("find_first")) and self.maybe(0.3):

@@ -263,7 +263,10 @@ class DataCoordinateQueryResults(QueryResults["DataCoordinate"]):
         path = self._context.search_path(collections, globs_allowed=not findFirst)
         found = self._context.registry.dataset_type(type_name(datasetType))
         group = self._context.universe.conform(names)
-        whole = self.subset(group.union(found.dimensions))
+        joined = dataclasses.replace(self._spec, joins=(*self._spec.joins, (found.name, tuple(path))))
+        whole = DataCoordinateQueryResults(self._context, joined, self._dimensions).subset(
+            group.union(found.dimensions)
+        )
         refs = {ref.dataId: ref for ref in self.findDatasets(datasetType, path, findFirst=findFirst)}
         pairs = []
         for data_id in whole:

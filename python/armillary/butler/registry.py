@@ -218,7 +218,10 @@ class Registry:
         parts = [expression] if not isinstance(expression, (list, tuple, set)) else list(expression)
         if any(isinstance(part, re.Pattern) for part in parts):
             raise DatasetTypeExpressionError("regular expressions are not supported; use a glob such as `*_metrics`")
-        patterns = as_patterns(expression)
+        try:
+            patterns = as_patterns(expression)
+        except TypeError as error:
+            raise DatasetTypeExpressionError(str(error).replace("collection", "dataset type")) from None
         found = self._core.query_dataset_types(patterns)
         if missing is not None and patterns is not None:
             names = {dataset_type.name for dataset_type in found}

@@ -199,7 +199,9 @@ impl Plan {
                 self.conditions.push(key_condition(&universe, name, value)?);
                 continue;
             }
-            if let Some(dependent) = keys.iter().find(|key| **key != *governor && universe.get(**key).required.contains(*governor)) {
+            if let Some(dependent) =
+                keys.iter().find(|key| **key != *governor && universe.get(**key).required.contains(*governor))
+            {
                 return Err(QueryError::from(QueryProblem::NoGovernor {
                     governor: name.clone(),
                     dimension: universe.get(*dependent).name.clone(),

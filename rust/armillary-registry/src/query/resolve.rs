@@ -310,10 +310,16 @@ impl Resolver<'_> {
             return refuse("it takes a column and a pattern");
         };
         match (self.operand(column)?, self.operand(pattern)?) {
-            (Operand::Scalar(column, Sort::Text), Operand::Scalar(Scalar::Literal(Value::Str(pattern)), _)) => {
-                Ok(Predicate::Test(Test::Glob(column, pattern.to_string())))
+            (
+                Operand::Scalar(Scalar::Column(column), Sort::Text),
+                Operand::Scalar(Scalar::Literal(Value::Str(pattern)), _),
+            ) => {
+                let anything = !pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*');
+                let test = Predicate::Test(Test::Glob(Scalar::Column(column), pattern.to_string()));
+                // A missing value matches only the pattern that everything matches.
+                Ok(if anything { Predicate::Any(vec![test, Predicate::Test(Test::IsNull(column))]) } else { test })
             }
-            (Operand::Scalar(_, Sort::Text), _) => refuse("the second must be text such as `'A*'`"),
+            (Operand::Scalar(Scalar::Column(_), Sort::Text), _) => refuse("the second must be text such as `'A*'`"),
             _ => refuse("the first must be a column of text"),
         }
     }
