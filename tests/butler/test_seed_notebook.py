@@ -58,9 +58,7 @@ def fill(writer: Butler) -> None:
         )
     for name, dimensions, calibration in (("calexp", ["visit", "detector"], False), ("bfKernel", ["instrument"], True)):
         registry.registerDatasetType(
-            DatasetType(
-                name, dimensions, "StructuredDataDict", universe=writer.dimensions, isCalibration=calibration
-            )
+            DatasetType(name, dimensions, "StructuredDataDict", universe=writer.dimensions, isCalibration=calibration)
         )
     registry.registerRun(RUN)
     registry.registerCollection(COLLECTION, CollectionType.CHAINED)
@@ -143,7 +141,13 @@ def test_cell_21_finds_visits_and_detectors_by_expression(butler):
             ["visit", "detector"], where="tract=9615 and band='i' and detector in (20..22)", skymap="hsc_rings_v1"
         )
     )
-    assert sorted((item["visit"], item["detector"]) for item in found) == [(1288, 20), (1314, 22), (1316, 20), (1316, 21), (1324, 20)]
+    assert sorted((item["visit"], item["detector"]) for item in found) == [
+        (1288, 20),
+        (1314, 22),
+        (1316, 20),
+        (1316, 21),
+        (1324, 20),
+    ]
 
 
 def test_cell_22_keeps_those_with_datasets(butler):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from query_comparison import MEANT, ask_here, ask_peer, difference, read_peer, report
-from query_generator import Generator, facts_of
-from query_repositories import make_rc2, make_survey
+
+from peer.queries_asked.comparison import MEANT, ask_here, ask_peer, difference, read_peer, report
+from peer.queries_asked.generator import Generator, facts_of
+from peer.queries_asked.repositories import make_rc2, make_survey
 
 # How many of a hundred queries are asked of each repository.
 REPOSITORIES = {
@@ -31,12 +32,12 @@ def repositories(tmp_path_factory, shared_path):
     folder = tmp_path_factory.mktemp("queries")
     found = {
         "survey": make_survey(str(folder / "survey")),
-        "rc2": make_rc2(
-            str(folder / "rc2"), str(shared_path("data", "exports", "daf_butler_hsc-rc2-subset.yaml"))
-        ),
+        "rc2": make_rc2(str(folder / "rc2"), str(shared_path("data", "exports", "daf_butler_hsc-rc2-subset.yaml"))),
     }
     for name in REPOSITORIES.keys() - found.keys():
-        source = shared_path("contract-fixtures", "repos", name) if name == "rich" else shared_path("data", "repos", name)
+        source = (
+            shared_path("contract-fixtures", "repos", name) if name == "rich" else shared_path("data", "repos", name)
+        )
         found[name] = shutil.copytree(source, folder / name, copy_function=shutil.copyfile)
         (folder / name).chmod(0o755)
     return {name: str(found[name]) for name in REPOSITORIES}
@@ -55,7 +56,7 @@ def questions(repositories, request):
 @pytest.fixture(scope="module")
 def answers(repositories, questions):
     """For each repository, (query, our answer, the peer's answer); the peer starts once per repository."""
-    from conftest import peer_python
+    from peer.conftest import peer_python
 
     started = {}
     found = {}
@@ -111,7 +112,7 @@ def test_counts_are_those_of_the_results(repositories, questions, answers):
     """`count` and `any` agree with what is found, on every right query that has results of its own kind."""
     counted = []
     for query in questions["survey"]:
-        name, _, keywords = query["steps"][0]
+        name = query["steps"][0][0]
         if query["on"] == "registry" and len(query["steps"]) == 1 and name in ("queryDataIds", "queryDatasets"):
             counted.append(query)
     found = ask_here(repositories["survey"], counted)

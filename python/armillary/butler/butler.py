@@ -245,6 +245,8 @@ class Butler(MovingMixin, SearchingMixin):
         if not self._closed:
             self._closed = True
             self._core_registry.close()
+            self.__dict__.pop("_query_context_cache", None)
+            self._core_registry = _ClosedRegistry(self._core_registry)  # type: ignore[assignment]
 
     def __str__(self) -> str:
         datastore = "none" if self._without_datastore else self._datastore.name
@@ -303,6 +305,8 @@ class Butler(MovingMixin, SearchingMixin):
     def _query_context(self) -> QueryContext:
         context = self.__dict__.get("_query_context_cache")
         if context is None:
+            if self._closed:
+                raise RuntimeError(_CLOSED)
             context = QueryContext(
                 self._core_registry,
                 _core.QueryEngine(self._core_registry),
@@ -423,6 +427,20 @@ class Butler(MovingMixin, SearchingMixin):
     def query(self) -> Any:
         """Give a block with a query to build; see `Query`."""
         return _QueryBlock(self._query_context)
+
+
+_CLOSED = "this butler is closed; open another one"
+
+
+class _ClosedRegistry:
+    """Stands for the registry of a closed butler: it still has a path and a universe, and nothing else."""
+
+    def __init__(self, registry: _core.Registry):
+        self.path = registry.path
+        self.universe = registry.universe
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(_CLOSED)
 
 
 class _QueryBlock:

@@ -177,7 +177,20 @@ class _Import:
                 continue
             for valid in item["validity_ranges"]:
                 span = valid["timespan"] if "timespan" in valid else timespan_of(valid.get("begin"), valid.get("end"))
-                registry.certify(item["collection"], self._find(valid["dataset_ids"]), span)
+                self._certify(item["collection"], self._find(valid["dataset_ids"]), span)
+
+    def _certify(self, collection: str, refs: list[_core.DatasetRef], span: Any) -> None:
+        """Certify what is not certified already for just this time."""
+        registry = self._butler.registry
+        known = {
+            association.ref.id
+            for dataset_type in {ref.datasetType.name for ref in refs}
+            for association in registry.queryDatasetAssociations(dataset_type, [collection])
+            if association.timespan == span
+        }
+        new = [ref for ref in refs if ref.id not in known]
+        if new:
+            registry.certify(collection, new, span)
 
     def _find(self, ids: Iterable[Any]) -> list[_core.DatasetRef]:
         return [self._refs[_as_uuid(dataset_id)] for dataset_id in ids]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.reading import ReadingMixin
 from armillary.butler.zipping import ZippingMixin
-from armillary.errors import CollectionTypeError, OrphanedRecordError
+from armillary.errors import OrphanedRecordError
 
 if TYPE_CHECKING:
     from armillary._core import DatasetRef
@@ -136,9 +136,7 @@ class MovingMixin(ZippingMixin, ReadingMixin):
         runs = [names] if isinstance(names, str) else list(names)
         for name in runs:
             if self._core_registry.collection(name)[1] != CollectionType.RUN:
-                raise CollectionTypeError(
-                    f"`{name}` is not a RUN; other collections are removed with `collections.x_remove`"
-                )
+                raise TypeError(f"`{name}` is not a RUN; other collections are removed with `collections.x_remove`")
         held = {name: self._core_registry.parents(name) for name in runs}
         if not unlink_from_chains and any(held.values()):
             shown = "; ".join(

@@ -86,7 +86,8 @@ class QuerySpec:
 
         Within one call a keyword replaces the value of the same dimension in a data ID.
         """
-        where, data_id = list(self.where), {}
+        where = list(self.where)
+        data_id: dict[str, Any] = {}
         for arg in args:
             if arg is None:
                 continue
@@ -496,6 +497,6 @@ def check_element(universe: DimensionUniverse, element: str) -> None:
     known = [item.name for item in universe.elements]
     if element not in known:
         raise DimensionNameError(
-            f"no dimension element is called `{element}`{did_you_mean(element, known)}"
-            f"; known are {', '.join(name for name in known if not name.startswith(('htm', 'healpix')))}"
+            f"no dimension element is called `{element}`{did_you_mean(element, known)} "
+            f"(known: {', '.join(name for name in known if not name.startswith(('htm', 'healpix')))})"
         )

@@ -52,6 +52,40 @@ class ReadingMixin(LimitedButler):
 
     # -- finding
 
+    def get_dataset(
+        self,
+        id: Any,
+        *,
+        storage_class: Any = None,
+        dimension_records: bool = False,
+        datastore_records: bool = False,
+    ) -> DatasetRef | None:
+        """Give the dataset with an id (a UUID, or its hexadecimal digits), or None.
+
+        Parameters
+        ----------
+        storage_class
+            Storage class of the reference, if not that of the dataset type.
+        dimension_records
+            Attach dimension records to the data ID.
+        """
+        import uuid
+
+        ref = self._core_registry.get_dataset(uuid.UUID(id) if isinstance(id, str) else id)
+        if ref is None:
+            return None
+        if dimension_records:
+            ref = ref.expanded(self._core_registry.expand_data_id(ref.dataId))
+        return ref if storage_class is None else ref.overrideStorageClass(storage_class)
+
+    def get_many_datasets(self, ids: Iterable[Any]) -> list[DatasetRef]:
+        """Give the datasets with these ids, in their order; unknown ids are left out."""
+        import uuid
+
+        wanted = [uuid.UUID(id) if isinstance(id, str) else id for id in ids]
+        found = {ref.id: ref for ref in self._core_registry.get_datasets(wanted) if ref is not None}
+        return [found[id] for id in wanted if id in found]
+
     def get_dataset_type(self, name: str) -> DatasetType:
         """Give a dataset type by name.
 
@@ -68,6 +102,7 @@ class ReadingMixin(LimitedButler):
     def _standardize(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> DataCoordinate:
         """Make the data ID of a dataset type from what the user gave."""
         try:
+            self._check_keys(dataset_type, data_id, kwargs)
             return _core.DataCoordinate.standardize(
                 data_id,
                 dimensions=dataset_type.dimensions,
@@ -80,6 +115,14 @@ class ReadingMixin(LimitedButler):
             return _core.DataCoordinate.standardize(
                 given, dimensions=dataset_type.dimensions, universe=self.dimensions, defaults=self._defaults.data_id
             )
+
+    def _check_keys(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> None:
+        """Raise `DimensionNameError` for a key that is no dimension, which would be ignored else."""
+        given = kwargs if data_id is None else {**getattr(data_id, "mapping", data_id), **kwargs}
+        dimensions = dataset_type.dimensions
+        for key in given:
+            if key not in dimensions and key not in self.dimensions.dimensions.names:
+                raise DimensionNameError(f"no dimension is called `{key}`")
 
     def _temporal_hint(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> Timespan | None:
         """Give the timespan of an exposure or visit in a data ID that asks for a calibration."""

@@ -6,7 +6,7 @@ Every method has its counterpart on `Butler` or `Butler.collections`; the names 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -339,8 +339,21 @@ class Registry:
             collectionTypes=collectionTypes,
             flattenChains=flattenChains,
         )
-        for ref, collection, timespan in self._core.dataset_associations(type_name(datasetType), names):
-            yield DatasetAssociation(ref, collection, timespan)
+        found = self._core.dataset_associations(type_name(datasetType), names)
+        whole = self._with_implied(ref for ref, _, _ in found)
+        for ref, collection, timespan in found:
+            yield DatasetAssociation(whole[ref.id], collection, timespan)
+
+    def _with_implied(self, refs: Iterable[DatasetRef]) -> dict[Any, DatasetRef]:
+        """Give references, by id, whose data IDs know the values of implied dimensions."""
+        by_id = {ref.id: ref for ref in refs}
+        partial = [ref for ref in by_id.values() if not ref.dataId.hasFull()]
+        if partial:
+            known = self._core.expand_data_ids([ref.dataId for ref in partial])
+            for ref, data_id in zip(partial, known, strict=True):
+                plain = type(data_id).from_full_values(data_id.dimensions, data_id.full_values)
+                by_id[ref.id] = ref.expanded(plain)
+        return by_id
 
     # -- queries
 
@@ -381,7 +394,10 @@ class Registry:
                 raise ArgumentError("`collections` has no meaning without `datasets`; give both or neither")
             return spec
         path = tuple(self._butler._query_context.search_path(collections, globs_allowed=True))
-        patterns: Sequence[str] = as_patterns(datasets) or []
+        patterns = as_patterns(datasets)
+        wild = "*" if patterns is None else next(filter(is_glob, patterns), None)
+        if patterns is None or wild is not None:
+            raise DatasetTypeExpressionError(f"`{wild}` is a wildcard; name the dataset types that must exist")
         joins = tuple((self._core.dataset_type(name).name, path) for name in patterns)
         return dataclasses.replace(spec, joins=spec.joins + joins)
 

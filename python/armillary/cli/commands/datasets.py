@@ -87,8 +87,9 @@ def associate(
 
     with Butler(repo, writeable=True) as butler:
         refs = select(butler, dataset_types, collections, where, find_first, limit)
-        butler.collections.register(collection, CollectionType.TAGGED)
-        butler.registry.associate(collection, refs)
+        with butler.transaction():
+            butler.collections.register(collection, CollectionType.TAGGED)
+            butler.registry.associate(collection, refs)
         click.echo(f"{len(refs)} datasets are in `{collection}`")
 
 
@@ -114,7 +115,7 @@ def certify_calibrations(
     from armillary.instrument import certify_calibrations as certify
 
     times = [parse_time(text, option) for text, option in ((begin_date, "--begin-date"), (end_date, "--end-date"))]
-    with Butler(repo, writeable=True) as butler:
+    with Butler(repo, writeable=True) as butler, butler.transaction():
         number = certify(
             butler,
             input_collection,

@@ -42,7 +42,8 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     "exposure": {
         "exposure_time": "float", "obs_id": "str", "observation_type": "str", "seq_num": "int", "tracking_ra": "float",
-        "can_see_sky": "bool", "has_simulated": "bool", "timespan": "timespan", "target_name": "str", "dark_time": "float",
+        "can_see_sky": "bool", "has_simulated": "bool", "timespan": "timespan", "target_name": "str",
+        "dark_time": "float",
     },
     "detector": {"full_name": "str", "raft": "str", "name_in_raft": "str", "purpose": "str"},
     "tract": {"region": "region"},
@@ -101,12 +102,18 @@ def facts_of(repository: str) -> Facts:
                 import lsst.sphgeom
 
                 lonlat = lsst.sphgeom.LonLat(centre)
-                places.append((round(lonlat.getLon().asDegrees(), 2), round(lonlat.getLat().asDegrees(), 2)))
+                # Never on an edge, where the last bit of a number decides.
+                places.append(
+                    (round(lonlat.getLon().asDegrees(), 2) + 0.0037, round(lonlat.getLat().asDegrees(), 2) + 0.0029)
+                )
             if name in ("visit", "exposure") and record.timespan is not None and record.timespan.begin is not None:
                 times.append(record.timespan.begin.tai.isot[:19])
     collections = sorted(butler.collections.query("*"))
     types = {found.name: list(found.dimensions.names) for found in butler.registry.queryDatasetTypes()}
-    held = {name: sorted(butler.collections.get_info(name, include_summary=True).dataset_types or ()) for name in collections}
+    held = {
+        name: sorted(butler.collections.get_info(name, include_summary=True).dataset_types or ())
+        for name in collections
+    }
     ids = []
     for name in sorted(types):
         for run in sorted(butler.collections.query("*", CollectionType.RUN)):
@@ -114,7 +121,19 @@ def facts_of(repository: str) -> Facts:
     chains = sorted(butler.collections.query("*", CollectionType.CHAINED, include_chains=True))
     universe = butler.dimensions
     butler.close()
-    return Facts(keys, fields, chains, collections, types, held, sorted(ids), sorted(set(places)), sorted(set(times)), n_records > 3000, universe)
+    return Facts(
+        keys,
+        fields,
+        chains,
+        collections,
+        types,
+        held,
+        sorted(ids),
+        sorted(set(places)),
+        sorted(set(times)),
+        n_records > 3000,
+        universe,
+    )
 
 
 class Generator:
@@ -181,7 +200,10 @@ class Generator:
         if key in ("detector", "visit", "exposure", "tract", "patch", "day_obs") and self.maybe(0.1):
             spelled = f"{key}.id"
         if key == "instrument" and self.maybe(0.2):
-            spelled = self.pick([f"{name}.instrument" for name in ("visit", "detector", "exposure") if name in dimensions]) or key
+            spelled = (
+                self.pick([f"{name}.instrument" for name in ("visit", "detector", "exposure") if name in dimensions])
+                or key
+            )
         form = self.chance.random()
         value = self.key_value(key)
         if form < 0.45:
@@ -192,7 +214,16 @@ class Generator:
         if form < 0.85:
             return self.membership(spelled, key, kind)
         if kind == "int":
-            arithmetic = self.pick(["{k} % 2 = {v}", "{k} + 1 > {v}", "{k} * 2 <= {v}", "-{k} < -{v}", "{k} / 2 >= {v}", "({k} - {v}) % 3 = 1"])
+            arithmetic = self.pick(
+                [
+                    "{k} % 2 = {v}",
+                    "{k} + 1 > {v}",
+                    "{k} * 2 <= {v}",
+                    "-{k} < -{v}",
+                    "{k} / 2 >= {v}",
+                    "({k} - {v}) % 3 = 1",
+                ]
+            )
             return arithmetic.format(k=spelled, v=value if "%" not in arithmetic else self.chance.randint(0, 1))
         return f"GLOB({spelled}, '{self.glob(str(value))}')"
 
@@ -211,7 +242,10 @@ class Generator:
         items = [self.literal(value, kind) for value in values]
         if kind == "int" and self.maybe(0.5):
             low = values[0]
-            items.append(f"{low}..{low + self.chance.randint(0, 40)}" + (f":{self.chance.randint(1, 4)}" if self.maybe(0.3) else ""))
+            items.append(
+                f"{low}..{low + self.chance.randint(0, 40)}"
+                + (f":{self.chance.randint(1, 4)}" if self.maybe(0.3) else "")
+            )
         return f"{spelled} {negation}{self.pick(['IN', 'in'])} ({', '.join(items)})"
 
     def field_condition(self, dimensions: list[str], elements: list[str], types: list[str]) -> str | None:
@@ -234,7 +268,14 @@ class Generator:
         if kind == "str" and self.maybe(0.3):
             return f"GLOB({spelled}, '{self.glob(value)}')"
         if kind == "float" and self.maybe(0.3):
-            return self.pick([f"{spelled} * 2 > {value} + 1", f"{spelled} % 4 < 2.0", f"{spelled} - {value} >= -1", f"+{spelled} < {value}"])
+            return self.pick(
+                [
+                    f"{spelled} * 2 > {value} + 1",
+                    f"{spelled} % 4 < 2.0",
+                    f"{spelled} - {value} >= -1",
+                    f"+{spelled} < {value}",
+                ]
+            )
         if kind in ("int", "str") and self.maybe(0.2):
             others = [self.literal(self.field_value(element, field, kind), kind) for _ in range(2)]
             return f"{spelled} {'NOT ' if self.maybe(0.3) else ''}IN ({', '.join(others)})"
@@ -246,8 +287,18 @@ class Generator:
             return None
         column = f"{self.pick(found)}.timespan"
         early, late = sorted(self.pick(self.facts.times) for _ in range(2))
-        point = self.pick([f"T'{early}'", self.bind({"$time": early}), self.bind({"$datetime": early}), f"T'{early[:10]}'"])
-        interval = self.pick([f"(T'{early}', T'{late}')", f"(T'{early}', NULL)", f"(null, T'{late}')", self.bind({"$timespan": [early, late]}), self.bind({"$timespan": [None, late]})])
+        point = self.pick(
+            [f"T'{early}'", self.bind({"$time": early}), self.bind({"$datetime": early}), f"T'{early[:10]}'"]
+        )
+        interval = self.pick(
+            [
+                f"(T'{early}', T'{late}')",
+                f"(T'{early}', NULL)",
+                f"(null, T'{late}')",
+                self.bind({"$timespan": [early, late]}),
+                self.bind({"$timespan": [None, late]}),
+            ]
+        )
         form = self.chance.random()
         if form < 0.4:
             return f"{column}.{self.pick(['begin', 'end'])} {self.pick(['<', '<=', '>', '>=', '=', '!='])} {point}"
@@ -294,7 +345,11 @@ class Generator:
             return None
         spelled = self.pick(strings)
         value = self.field_value(*spelled.split("."), "str")
-        return f"glob({spelled}, '{self.glob(value)}')" if self.maybe(0.2) else f"GLOB({spelled}, {self.bind(self.glob(value))})"
+        return (
+            f"glob({spelled}, '{self.glob(value)}')"
+            if self.maybe(0.2)
+            else f"GLOB({spelled}, {self.bind(self.glob(value))})"
+        )
 
     def dataset_condition(self, dimensions: list[str], elements: list[str], types: list[str]) -> str | None:
         name = self.pick(types)
@@ -305,7 +360,8 @@ class Generator:
             spelled = f"UUID('{wanted}')" if self.maybe(0.6) else self.bind({"$uuid": wanted})
             return f"{prefix}dataset_id = {spelled}"
         if form < 0.7:
-            return f"{prefix}{self.pick(['run', 'collection'])} {self.pick(['=', '!='])} '{self.pick(self.facts.collections)}'"
+            field, operator = self.pick(["run", "collection"]), self.pick(["=", "!="])
+            return f"{prefix}{field} {operator} '{self.pick(self.facts.collections)}'"
         if form < 0.85:
             return f"{prefix}ingest_date {self.pick(['<', '>'])} T'2026-01-01'"
         return f"{prefix}run IN ('{self.pick(self.facts.collections)}', 'x')"
@@ -356,7 +412,13 @@ class Generator:
         keys = [name for name in dimensions if name in KEYS or name.startswith(("htm", "healpix"))]
         terms = list(keys) if total else keys[: self.chance.randint(0, len(keys))]
         self.chance.shuffle(terms)
-        fields = [f"{name}.{field}" for name in FIELDS if name in dimensions for field, kind in FIELDS[name].items() if kind not in ("region", "timespan", "bool")]
+        fields = [
+            f"{name}.{field}"
+            for name in FIELDS
+            if name in dimensions
+            for field, kind in FIELDS[name].items()
+            if kind not in ("region", "timespan", "bool")
+        ]
         fields += [f"{name}.timespan.begin" for name in ("visit", "exposure") if name in dimensions]
         if fields and self.maybe(0.4):
             terms.insert(0, self.pick(fields))
@@ -368,9 +430,18 @@ class Generator:
         if form < 0.35:
             return self.pick(self.facts.chains or self.facts.collections)
         if form < 0.6 or ordered:
-            return self.chance.sample(self.facts.collections, min(len(self.facts.collections), self.chance.randint(1, 3)))
+            return self.chance.sample(
+                self.facts.collections, min(len(self.facts.collections), self.chance.randint(1, 3))
+            )
         if form < 0.8:
-            return self.pick(["*", self.glob(self.pick(self.facts.collections)), ["run*", self.pick(self.facts.collections)], {"$everything": 0}])
+            return self.pick(
+                [
+                    "*",
+                    self.glob(self.pick(self.facts.collections)),
+                    ["run*", self.pick(self.facts.collections)],
+                    {"$everything": 0},
+                ]
+            )
         return self.pick(self.facts.collections)
 
     def shape(self) -> list[str]:
@@ -378,7 +449,9 @@ class Generator:
             shape = self.pick(SHAPES)
             if not set(shape) <= set(self.facts.universe.dimensions.names):
                 continue
-            heavy = {"visit", "detector", "patch"} <= set(shape) or (len(shape) > 1 and "patch" in shape and "visit" in shape)
+            heavy = {"visit", "detector", "patch"} <= set(shape) or (
+                len(shape) > 1 and "patch" in shape and "visit" in shape
+            )
             if not (self.facts.large and heavy):
                 return shape
 
@@ -441,7 +514,9 @@ class Generator:
         self.binds = {}
         keywords: dict[str, Any] = {"find_first": self.maybe(0.5)}
         if self.maybe(0.7):
-            keywords["name"] = self.pick(["*", "c*", ["bias", "c*"], "*_*", "nothing*", self.pick(self.facts.types) or "raw"])
+            keywords["name"] = self.pick(
+                ["*", "c*", ["bias", "c*"], "*_*", "nothing*", self.pick(self.facts.types) or "raw"]
+            )
         if self.maybe(0.4):
             keywords["where"] = self.key_condition(["instrument"], [], [])
             keywords["instrument"] = self.pick(self.facts.keys["instrument"] or ["Nope"])
@@ -449,12 +524,30 @@ class Generator:
                 keywords["bind"] = dict(self.binds)
         if self.maybe(0.2):
             keywords["limit"] = self.pick([1, 5, -3, 0])
-        return {"on": "butler", "steps": [["query_all_datasets", [self.search(ordered=True) if keywords["find_first"] or self.maybe(0.5) else "*"], keywords]], "ordered": False}
+        return {
+            "on": "butler",
+            "steps": [
+                [
+                    "query_all_datasets",
+                    [self.search(ordered=True) if keywords["find_first"] or self.maybe(0.5) else "*"],
+                    keywords,
+                ]
+            ],
+            "ordered": False,
+        }
 
     def records(self) -> dict[str, Any]:
         known = {element.name for element in self.facts.universe.elements}
         element = self.pick([name for name in ELEMENTS if name in known])
-        dimensions = self.whole([element] if element in KEYS else {"visit_detector_region": ["visit", "detector"], "visit_definition": ["visit", "exposure"], "visit_system_membership": ["visit", "visit_system"]}[element])
+        dimensions = self.whole(
+            [element]
+            if element in KEYS
+            else {
+                "visit_detector_region": ["visit", "detector"],
+                "visit_definition": ["visit", "exposure"],
+                "visit_system_membership": ["visit", "visit_system"],
+            }[element]
+        )
         where, keywords = self.constraint(dimensions)
         ordered = self.finish(keywords, dimensions)
         if where:
@@ -471,7 +564,7 @@ class Generator:
                 steps.append(["limit", [self.pick([0, 1, 3, 20])], {}])
         if self.maybe(0.1) and steps[-1][0] != "limit":
             steps.append([self.pick(["count", "any"]), [], {}])
-        elif self.maybe(0.1) and expandable:
+        elif self.maybe(0.1) and expandable and steps[-1][0] != "limit":
             steps.append(["expanded", [], {}])
         return ordered
 
@@ -523,7 +616,7 @@ class Generator:
 
     def legacy_records(self) -> dict[str, Any]:
         query = self.records()
-        name, arguments, keywords = query["steps"][0]
+        _, arguments, keywords = query["steps"][0]
         for gone in ("order_by", "limit", "explain"):
             keywords.pop(gone, None)
         if "data_id" in keywords:
@@ -532,7 +625,12 @@ class Generator:
             keywords["datasets"] = self.pick(self.facts.types)
             keywords["collections"] = self.search(ordered=False)
         steps = [["queryDimensionRecords", arguments, keywords]]
-        return {"on": "registry", "steps": steps, "ordered": self.chain_steps(steps, self.whole(arguments if arguments[0] in KEYS else ["instrument"])) and arguments[0] in KEYS}
+        return {
+            "on": "registry",
+            "steps": steps,
+            "ordered": self.chain_steps(steps, self.whole(arguments if arguments[0] in KEYS else ["instrument"]))
+            and arguments[0] in KEYS,
+        }
 
     def built(self) -> dict[str, Any]:
         """`with butler.query() as query` and a few steps."""
@@ -561,7 +659,27 @@ class Generator:
             path = [] if name in joined else [self.search(ordered=find_first)]
             steps.append(["datasets", [name, *path], {"find_first": find_first}])
         elif form < 0.9:
-            steps.append(["dimension_records", [self.pick(["visit", "detector", "instrument", "exposure", "tract", "physical_filter", "visit_definition", "visit_detector_region", "patch"])], {}])
+            steps.append(
+                [
+                    "dimension_records",
+                    [
+                        self.pick(
+                            [
+                                "visit",
+                                "detector",
+                                "instrument",
+                                "exposure",
+                                "tract",
+                                "physical_filter",
+                                "visit_definition",
+                                "visit_detector_region",
+                                "patch",
+                            ]
+                        )
+                    ],
+                    {},
+                ]
+            )
         else:
             steps.append([self.pick(["any"]), [], {}])
         if (steps[-1][0] == "dimension_records" or steps[-1][-1].get("find_first")) and self.maybe(0.3):
@@ -584,7 +702,11 @@ class Generator:
                 keywords["flattenChains"] = self.maybe(0.7)
             if self.maybe(0.3):
                 keywords["includeChains"] = self.maybe(0.5)
-            return {"on": "registry", "steps": [["queryCollections", [asked] if self.maybe(0.9) else [], keywords]], "ordered": False}
+            return {
+                "on": "registry",
+                "steps": [["queryCollections", [asked] if self.maybe(0.9) else [], keywords]],
+                "ordered": False,
+            }
         keywords = {}
         if self.maybe(0.4):
             keywords["collection_types"] = kinds
@@ -597,13 +719,25 @@ class Generator:
         return {"on": "collections", "steps": [["query", [asked], keywords]], "ordered": False}
 
     def dataset_types(self) -> dict[str, Any]:
-        asked = self.pick(["*", "c*", {"$everything": 0}, ["b*", "raw"], "nope", ["nope*"], "c[ao]*", "?ias", self.pick(self.facts.types) or "raw"])
+        asked = self.pick(
+            [
+                "*",
+                "c*",
+                {"$everything": 0},
+                ["b*", "raw"],
+                "nope",
+                ["nope*"],
+                "c[ao]*",
+                "?ias",
+                self.pick(self.facts.types) or "raw",
+            ]
+        )
         return {"on": "registry", "steps": [["queryDatasetTypes", [asked], {}]], "ordered": False}
 
     # -- wrong ones
 
     def wrong(self) -> dict[str, Any]:
         """A query with one mistake that people make."""
-        from query_mistakes import mistakes
+        from peer.queries_asked.mistakes import mistakes
 
         return self.pick(mistakes(self))

@@ -1,7 +1,7 @@
 """Answer a list of queries on one repository, under either package, as plain JSON.
 
 Used as a module with `armillary.butler`, and as a script by the peer's interpreter:
-`python query_runner.py lsst.daf.butler REPOSITORY < queries.json > answers.json`.
+`python runner.py lsst.daf.butler REPOSITORY < queries.json > answers.json`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import sys
 import time
 import uuid
 import warnings
-
 
 LIMIT_SECONDS = 20
 
@@ -125,7 +124,13 @@ def plain(item):
     if isinstance(item, (list, tuple)):
         return [plain(part) for part in item]
     if hasattr(item, "datasetType"):
-        return [item.datasetType.name, item.datasetType.storageClass_name, plain_data_id(item.dataId), item.run, item.id.hex]
+        return [
+            item.datasetType.name,
+            item.datasetType.storageClass_name,
+            plain_data_id(item.dataId),
+            item.run,
+            item.id.hex,
+        ]
     if hasattr(item, "definition"):
         return [item.definition.name, sorted([key, plain_field(value)] for key, value in item.toDict().items())]
     if hasattr(item, "storageClass_name"):
@@ -138,10 +143,7 @@ def plain(item):
 def run_steps(target, steps, decoder):
     for name, arguments, keywords in steps:
         found = getattr(target, name)
-        if callable(found):
-            target = found(*decoder.value(arguments), **decoder.value(keywords))
-        else:
-            target = found
+        target = found(*decoder.value(arguments), **decoder.value(keywords)) if callable(found) else found
     return target
 
 

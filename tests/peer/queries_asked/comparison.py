@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from query_runner import answers
+from peer.queries_asked.runner import answers
 
-RUNNER = Path(__file__).with_name("query_runner.py")
+RUNNER = Path(__file__).with_name("runner.py")
 # Our class may say more than the peer's if it is also the peer's, but not if that is the class of everything.
 GENERAL_ERRORS = {"Exception", "BaseException", "ButlerUserError", "RegistryError"}
 
@@ -24,28 +24,46 @@ def names_glob(query: dict[str, Any]) -> bool:
     return query["on"] == "query" and any(mark in texts(query) for mark in ("*", "?", "[", "$everything"))
 
 
-# Differences that are meant: what the peer answers, what we do instead, and why. Each is a name, a reason, and a test of
-# the query, our answer and the peer's answer.
+# Differences that are meant: each has a name, a reason, and a test of the query, our answer and the peer's answer.
 MEANT: list[tuple[str, str, Any]] = [
     (
         "spatial terms inside OR and NOT",
         "the peer has no answer; here they are answered",
-        lambda query, ours, theirs: theirs.get("error") == "UnimplementedQueryError" and "nested inside OR or NOT" in theirs["message"],
+        lambda query, ours, theirs: (
+            theirs.get("error") == "UnimplementedQueryError" and "nested inside OR or NOT" in theirs["message"]
+        ),
     ),
     (
         "a crash of the peer",
         "an error of the database or of Python itself is no answer to a user",
-        lambda query, ours, theirs: theirs.get("error") in ("TimeoutError", "ProgrammingError", "OperationalError", "AttributeError", "AssertionError", "OverflowError"),
+        lambda query, ours, theirs: (
+            theirs.get("error")
+            in (
+                "TimeoutError",
+                "ProgrammingError",
+                "OperationalError",
+                "AttributeError",
+                "AssertionError",
+                "OverflowError",
+            )
+        ),
     ),
     (
         "integers and floats together",
         "arithmetic and comparisons may mix them",
-        lambda query, ours, theirs: "items" in ours and "do not agree" in theirs.get("message", "") and "float" in theirs["message"] + texts(query),
+        lambda query, ours, theirs: (
+            "items" in ours
+            and "do not agree" in theirs.get("message", "")
+            and "float" in theirs["message"] + texts(query)
+        ),
     ),
     (
         "ranges and arrays as lists",
         "any sequence of values may follow IN",
-        lambda query, ours, theirs: theirs.get("error") == "TypeError" and any(f"Invalid type '{kind}'" in theirs["message"] for kind in ("range", "ndarray", "bool")),
+        lambda query, ours, theirs: (
+            theirs.get("error") == "TypeError"
+            and any(f"Invalid type '{kind}'" in theirs["message"] for kind in ("range", "ndarray", "bool"))
+        ),
     ),
     (
         "globs in the steps of a query",
@@ -55,12 +73,22 @@ MEANT: list[tuple[str, str, Any]] = [
     (
         "names of a query built in steps",
         "a name is looked up when the whole query is known, not at the step that uses it",
-        lambda query, ours, theirs: query["on"] == "query" and "items" in ours and any(text in theirs.get("message", "") for text in ("Unrecognized identifier", "without constraining it", "have not been joined")),
+        lambda query, ours, theirs: (
+            query["on"] == "query"
+            and "items" in ours
+            and any(
+                text in theirs.get("message", "")
+                for text in ("Unrecognized identifier", "without constraining it", "have not been joined")
+            )
+        ),
     ),
     (
         "fields of what is asked for",
         "a field of the record, or of the one dataset type searched for, needs no name before it",
-        lambda query, ours, theirs: "items" in ours and any(text in theirs.get("message", "") for text in ("Ambiguous identifier", "Unrecognized identifier")),
+        lambda query, ours, theirs: (
+            "items" in ours
+            and any(text in theirs.get("message", "") for text in ("Ambiguous identifier", "Unrecognized identifier"))
+        ),
     ),
     (
         "sorting by dataset id",
@@ -80,17 +108,28 @@ MEANT: list[tuple[str, str, Any]] = [
     (
         "equal regions",
         "regions are tested with OVERLAPS; the peer compares their bytes",
-        lambda query, ours, theirs: "items" in theirs and "visit.region = visit.region" in texts(query) and ours.get("error") == "InvalidQueryError",
+        lambda query, ours, theirs: (
+            "items" in theirs
+            and "visit.region = visit.region" in texts(query)
+            and ours.get("error") == "InvalidQueryError"
+        ),
     ),
     (
         "nothing to search",
         "no collections hold nothing, and nothing needs no order",
-        lambda query, ours, theirs: query["steps"][0][0] == "query_all_datasets" and ours.get("items") == [] and "Can not use wildcards" in theirs.get("message", ""),
+        lambda query, ours, theirs: (
+            query["steps"][0][0] == "query_all_datasets"
+            and ours.get("items") == []
+            and "Can not use wildcards" in theirs.get("message", "")
+        ),
     ),
     (
         "all levels of pixels",
         "the peer joins pixels of one level only",
-        lambda query, ours, theirs: theirs.get("error") == "UnimplementedQueryError" and ("Cannot join dimension element" in theirs["message"] or "Unsupported combination" in theirs["message"]),
+        lambda query, ours, theirs: (
+            theirs.get("error") == "UnimplementedQueryError"
+            and ("Cannot join dimension element" in theirs["message"] or "Unsupported combination" in theirs["message"])
+        ),
     ),
     (
         "exact counts",
@@ -100,7 +139,14 @@ MEANT: list[tuple[str, str, Any]] = [
     (
         "regions are compared exactly",
         "the peer also keeps what only shares a pixel with a tract or patch that is not part of the result",
-        lambda query, ours, theirs: "items" in ours and "items" in theirs and bool(re.search("patch|tract", texts(query))) and bool(re.search("visit|calexp|warp|summary", texts(query))) and not is_cut(query) and set(sort(ours["items"])) < set(sort(theirs["items"])),
+        lambda query, ours, theirs: (
+            "items" in ours
+            and "items" in theirs
+            and bool(re.search("patch|tract", texts(query)))
+            and bool(re.search("visit|calexp|warp|summary", texts(query)))
+            and not is_cut(query)
+            and set(sort(ours["items"])) < set(sort(theirs["items"]))
+        ),
     ),
     (
         "related datasets of nothing",
@@ -110,7 +156,9 @@ MEANT: list[tuple[str, str, Any]] = [
     (
         "counting ambiguous calibrations",
         "counting them fails as finding them does",
-        lambda query, ours, theirs: ours.get("error") == "CalibrationLookupError" and query["steps"][-1][0] in ("count", "any"),
+        lambda query, ours, theirs: (
+            ours.get("error") == "CalibrationLookupError" and query["steps"][-1][0] in ("count", "any")
+        ),
     ),
 ]
 
@@ -148,9 +196,7 @@ def ask_here(repository: str, queries: list[dict[str, Any]]) -> list[dict[str, A
 
 def is_cut(query: dict[str, Any]) -> bool:
     """Whether only part of the results was asked for."""
-    return any(
-        name == "limit" or keywords.get("limit") not in (None, -20000) for name, _, keywords in query["steps"]
-    )
+    return any(name == "limit" or keywords.get("limit") not in (None, -20000) for name, _, keywords in query["steps"])
 
 
 def difference(query: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
@@ -210,8 +256,8 @@ def report(query: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any], 
     return f"{text}\n  query  {json.dumps(query)}\n  peer   {shown(theirs)}\n  ours   {shown(ours)}"
 
 
-if __name__ == "__main__":  # python query_comparison.py PEER_PYTHON REPOSITORY SEED QUERIES
-    from query_generator import Generator, facts_of
+if __name__ == "__main__":  # python comparison.py PEER_PYTHON REPOSITORY SEED QUERIES
+    from peer.queries_asked.generator import Generator, facts_of
 
     peer, repository, seed, number = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     generator = Generator(facts_of(repository), seed)

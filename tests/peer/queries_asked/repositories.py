@@ -30,9 +30,7 @@ def square(ra: float, dec: float, half_width: float) -> lsst.sphgeom.ConvexPolyg
 def register(butler: Butler, types: dict[str, tuple[list[str], str, bool]]) -> None:
     for name, (dimensions, storage_class, calibration) in types.items():
         butler.registry.registerDatasetType(
-            DatasetType(
-                name, dimensions, storage_class, universe=butler.dimensions, isCalibration=calibration
-            )
+            DatasetType(name, dimensions, storage_class, universe=butler.dimensions, isCalibration=calibration)
         )
 
 
@@ -113,7 +111,10 @@ def fill_dimensions(butler: Butler, chance: random.Random) -> None:
     insert("subfilter", {"band": "g", "id": 0}, {"band": "g", "id": 1})
     for sky_map, step in (("rings", 1.0), ("discrete", 1.5)):
         here = {"skymap": sky_map}
-        insert("skymap", {"name": sky_map, "hash": sky_map.encode() * 2, "tract_max": 9, "patch_nx_max": 2, "patch_ny_max": 2})
+        insert(
+            "skymap",
+            {"name": sky_map, "hash": sky_map.encode() * 2, "tract_max": 9, "patch_nx_max": 2, "patch_ny_max": 2},
+        )
         for tract in range(3):
             ra = 10.0 + step * tract
             insert("tract", here | {"id": tract, "region": square(ra, 0.0, step / 2)})
@@ -177,7 +178,11 @@ def fill_visit(butler, here: dict, number: int, chance: random.Random, filters: 
         "visit_detector_region",
         *(
             here
-            | {"visit": number, "detector": i, "region": square(ra + 0.2 * (i % 2 - 0.5), dec + 0.2 * (i // 2 - 0.5), 0.1)}
+            | {
+                "visit": number,
+                "detector": i,
+                "region": square(ra + 0.2 * (i % 2 - 0.5), dec + 0.2 * (i // 2 - 0.5), 0.1),
+            }
             for i in range(n_detectors)
         ),
     )
@@ -232,7 +237,7 @@ def fill_datasets(butler: Butler, chance: random.Random) -> None:
         insert("flat", run, some(["detector", "physical_filter"], 0.8, instrument="CamA"))
         insert("camera", run, some(["instrument"], 1.0))
     collections = butler.collections
-    for name, children in (("calib", None), ("calib/other", None)):
+    for name in ("calib", "calib/other"):
         collections.register(name, CollectionType.CALIBRATION)
     for name in ("bias", "flat"):
         registry.certify("calib", made[name, "calib/run1"], Timespan(None, time_at(30)))
