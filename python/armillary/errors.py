@@ -244,6 +244,8 @@ class QueryTypeError(InvalidQueryError, TypeError):
 class QueryValueError(InvalidQueryError, ValueError):
     """A function in a query is unknown, or cannot use its arguments."""
 
+    kind: ClassVar[str] = "query_value"
+
 
 class EmptyQueryResultError(Exception):
     """A query that had to find something found nothing; `reasons` holds one line for each cause."""
