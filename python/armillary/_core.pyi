@@ -965,8 +965,8 @@ class QuantumGraphBuilder:
     `armillary.pipeline.quantum_graph_builder.QuantumGraphBuilder`.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         pipeline: PipelineGraph,
         registry: Registry,
         *,
@@ -979,7 +979,7 @@ class QuantumGraphBuilder:
         retained: Sequence[str] | None = None,
         clobber: bool = False,
         constraint: str | Sequence[str] | None = None,
-    ) -> None: ...
+    ) -> QuantumGraphBuilder: ...
     @property
     def labels(self) -> list[str]: ...
     @property

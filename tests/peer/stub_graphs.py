@@ -56,7 +56,7 @@ def stub(class_name):
 
 def keep_names_only(task):
     """Leave of a config only the names of dataset types, which the stubs know."""
-    module, _, name = task.klass.partition(".")
+    _, _, name = task.klass.partition(".")
     known = getattr(STUBS, name).ConfigClass.ConnectionsConfigClass._fields
     kept = []
     for block in task.config or []:

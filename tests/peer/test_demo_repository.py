@@ -20,8 +20,9 @@ datasets = {{
 }}
 names = sorted(butler.collections.query("*"))
 print(json.dumps({{
-    "collections": [[name, butler.collections.get_info(name).type.name, list(butler.collections.get_info(name).children)]
-                    for name in names],
+    "collections": [
+        [name, butler.collections.get_info(name).type.name, *butler.collections.get_info(name).children] for name in names
+    ],
     "types": [str(found) for found in types],
     "datasets": datasets,
     "data_ids": {{

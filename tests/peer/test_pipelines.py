@@ -89,7 +89,8 @@ def run_ours(code, folder):
 
 
 def run_theirs(run_peer, code, folder):
-    return run_peer(f"import sys, os; sys.path.insert(0, {str(folder)!r}); os.chdir({str(folder)!r})\n" + textwrap.dedent(code))
+    start = f"import sys, os; sys.path.insert(0, {str(folder)!r}); os.chdir({str(folder)!r})\n"
+    return run_peer(start + textwrap.dedent(code))
 
 
 def test_caveats_are_spelt_as_the_peer_spells_them(run_peer):
@@ -120,8 +121,7 @@ def test_metadata_is_read_both_ways(run_peer):
     theirs = run_peer(textwrap.dedent(code), text)
     assert TaskMetadata.model_validate_json(theirs).to_dict() == values  # 1 == 1.0 == True
     fresh = run_peer(
-        "from lsst.pipe.base import TaskMetadata\n"
-        f"print(TaskMetadata.from_dict({values!r}).model_dump_json(), end='')"
+        f"from lsst.pipe.base import TaskMetadata\nprint(TaskMetadata.from_dict({values!r}).model_dump_json(), end='')"
     )
     assert fresh == text
 
