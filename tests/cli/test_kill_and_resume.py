@@ -1,0 +1,144 @@
+"""`pipetask run` that is killed, and run again: the same outputs, and nothing left over."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import armillary
+from armillary.butler import Butler
+from cli.conftest import check_files_and_rows, make_workshop
+from cli.programs import HERE, pipetask
+
+DETECTORS, VISITS = 4, 4
+MEASURED = DETECTORS * VISITS
+SECONDS = 0.12
+PROGRAM = "import sys; from armillary.cli.pipetask import main; sys.exit(main(sys.argv[1:]))"
+
+
+def command_line(workshop):
+    files = ["-b", workshop.repo, "-p", workshop.pipeline, "-o", "out"]
+    return ["run", *files, "-c", f"measure:seconds={SECONDS}", "--register-dataset-types", "-j", 2]
+
+
+def resume(workshop, *arguments):
+    """Run to the end, in place of the run that was killed."""
+    ended = pipetask(
+        *command_line(workshop),
+        *arguments,
+        before=lambda: os.environ.update(QUANTA_SEEN=str(workshop.folder / "seen")),
+    )
+    assert ended.code == 0, ended.err
+    check_outputs(workshop)
+
+
+class Running:
+    """A run in a session of its own, of which every process carries a mark in its environment."""
+
+    def __init__(self, workshop, *arguments):
+        self.workshop = workshop
+        self.seen = workshop.folder / "seen"
+        self.seen.mkdir(exist_ok=True)
+        source = Path(armillary.__file__).parents[1]
+        self.mark = f"ARMILLARY_TEST_MARK={workshop.folder}"
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(source), str(HERE / "modules")]),
+            "QUANTA_SEEN": str(self.seen),
+            "ARMILLARY_TEST_MARK": str(workshop.folder),
+        }
+        command = [sys.executable, "-c", PROGRAM, *command_line(workshop), *arguments]
+        self.log = open(workshop.folder / "log", "ab")  # noqa: SIM115  # closed in `wait`
+        self.process = subprocess.Popen(
+            list(map(str, command)), env=environment, start_new_session=True, stdout=self.log, stderr=self.log
+        )
+
+    @property
+    def n_started(self):
+        """How many quanta have started."""
+        return sum(len(path.read_text()) for path in self.seen.iterdir())
+
+    def wait_for(self, quanta):
+        deadline = time.monotonic() + 60
+        while self.n_started < quanta and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert self.process.poll() is None, self.told()
+
+    def wait(self):
+        code = self.process.wait(120)
+        self.log.close()
+        return code
+
+    def told(self):
+        return (self.workshop.folder / "log").read_text()
+
+    def alive(self):
+        """Processes of this run."""
+        return [number for number in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_ours(number)]
+
+    def _is_ours(self, number):
+        try:
+            return self.mark.encode() in Path(f"/proc/{number}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+
+
+def check_outputs(workshop):
+    """All outputs are there once, in one run, with the values of an undisturbed run."""
+    with Butler(workshop.repo, collections="out") as butler:
+        (run, *_) = [name for name in butler.collections.get_info("out").children if name.startswith("out/")]
+        for detector in range(1, DETECTORS + 1):
+            total = 0
+            for visit in range(10, 10 + VISITS):
+                data_id = {"instrument": "Cam", "visit": visit, "detector": detector}
+                assert butler.get("measured", data_id)["v"] == (visit * detector) ** 2
+                total += (visit * detector) ** 2
+            assert butler.get("all_total", instrument="Cam", detector=detector) == {"sum": total}
+        counts = {
+            name: len(butler.query_datasets(name, run, find_first=False))
+            for name in ("measured", "measure_log", "measure_metadata", "all_total", "sum_log", "sum_metadata")
+        }
+        assert counts == dict.fromkeys(("measured", "measure_log", "measure_metadata"), MEASURED) | dict.fromkeys(
+            ("all_total", "sum_log", "sum_metadata"), DETECTORS
+        )
+        assert "numpy" in butler.get("packages", collections=run)
+        assert f"config.seconds={SECONDS}" in butler.getURI("measure_config", collections=run).read().decode()
+    check_files_and_rows(workshop)
+
+
+@pytest.mark.parametrize("quanta", [1, 7, 15])
+@pytest.mark.parametrize("whole_group", [True, False], ids=["everything", "driver"])
+def test_a_killed_run_is_finished_by_the_next(tmp_path, whole_group, quanta):
+    workshop = make_workshop(tmp_path, DETECTORS, VISITS)
+    killed = Running(workshop, "-i", "in")
+    killed.wait_for(quanta)
+    if whole_group:
+        os.killpg(killed.process.pid, signal.SIGKILL)
+    else:
+        killed.process.kill()
+    assert killed.wait() == -signal.SIGKILL
+    deadline = time.monotonic() + 2
+    while killed.alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert killed.alive() == []
+    started = killed.n_started
+    resume(workshop, "--extend-run", "--skip-existing")
+    again = killed.n_started - started
+    assert MEASURED - started <= again <= MEASURED
+
+
+def test_killed_before_its_first_quantum_it_can_be_started_again(tmp_path):
+    workshop = make_workshop(tmp_path, DETECTORS, VISITS)
+    killed = Running(workshop, "-i", "in")
+    run_folder = workshop.repo / "out"
+    deadline = time.monotonic() + 60
+    while not run_folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(killed.process.pid, signal.SIGKILL)
+    killed.wait()
+    with Butler(workshop.repo) as butler:
+        chained = butler.collections.query("out")
+    resume(workshop, *(["--extend-run", "--skip-existing"] if chained else ["-i", "in"]))
