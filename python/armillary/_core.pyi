@@ -975,7 +975,7 @@ class QuantumGraphBuilder:
         where: str = "",
         bind: Mapping[str, Any] | None = None,
         data_id: _DataId | None = None,
-        skip_existing_in: Sequence[str] = [],
+        skip_existing_in: Sequence[str] = ...,
         retained: Sequence[str] | None = None,
         clobber: bool = False,
         constraint: str | Sequence[str] | None = None,

@@ -21,7 +21,8 @@ datasets = {{
 names = sorted(butler.collections.query("*"))
 print(json.dumps({{
     "collections": [
-        [name, butler.collections.get_info(name).type.name, *butler.collections.get_info(name).children] for name in names
+        [name, butler.collections.get_info(name).type.name, *butler.collections.get_info(name).children]
+        for name in names
     ],
     "types": [str(found) for found in types],
     "datasets": datasets,
