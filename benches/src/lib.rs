@@ -1,0 +1,3 @@
+//! Seeded tables for benches: the same on every machine.
+
+pub mod synthetic;
