@@ -951,7 +951,7 @@ class QuantumGraph:
         self,
         path: str | PathLike[str],
         *,
-        level: int = 10,
+        level: int = 3,
         dictionary_size: int = 32768,
         dictionary_samples: int = 512,
     ) -> None:

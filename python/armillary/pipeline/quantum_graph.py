@@ -354,7 +354,7 @@ class PredictedQuantumGraph:
         self,
         uri: str | os.PathLike[str],
         *,
-        zstd_level: int = 10,
+        zstd_level: int = 3,
         zstd_dict_size: int = 32_768,
         zstd_dict_n_inputs: int = 512,
     ) -> None:
@@ -486,7 +486,7 @@ class PredictedQuantumGraphComponents:
         self,
         uri: str | os.PathLike[str],
         *,
-        zstd_level: int = 10,
+        zstd_level: int = 3,
         zstd_dict_size: int = 32_768,
         zstd_dict_n_inputs: int = 512,
     ) -> None:

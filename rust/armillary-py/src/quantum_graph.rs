@@ -389,7 +389,7 @@ impl PyQuantumGraph {
     }
 
     /// Writes the graph to a file, which appears under its name when it is complete.
-    #[pyo3(signature = (path, *, level = 10, dictionary_size = 32_768, dictionary_samples = 512))]
+    #[pyo3(signature = (path, *, level = 3, dictionary_size = 32_768, dictionary_samples = 512))]
     fn write(
         &self,
         py: Python<'_>,
