@@ -46,9 +46,12 @@ fn query_class(problem: &QueryProblem) -> ErrorClass {
     match problem {
         QueryProblem::Unsupported { .. } => ErrorClass::UnimplementedQueryError,
         QueryProblem::AmbiguousCalibration { .. } => ErrorClass::CalibrationLookupError,
-        QueryProblem::UnknownFunction { .. } | QueryProblem::BadArguments { .. } => ErrorClass::QueryValueError,
+        QueryProblem::UnknownFunction { .. } => ErrorClass::QueryValueError,
+        // The peer leaves the text of a region to Python, which raises a `ValueError`.
+        QueryProblem::BadArguments { function, .. } if function == "REGION" => ErrorClass::QueryValueError,
         QueryProblem::NullBind { .. } => ErrorClass::QueryTypeError,
         QueryProblem::Syntax(_)
+        | QueryProblem::BadArguments { .. }
         | QueryProblem::BadKey { .. }
         | QueryProblem::UnknownName { .. }
         | QueryProblem::UnknownField { .. }
