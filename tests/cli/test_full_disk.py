@@ -71,8 +71,9 @@ def check_complete(workshop, power=2):
     check_files_and_rows(workshop)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("left", [0, 60 * KIB, 150 * KIB, 400 * KIB, 1000 * KIB])
+@pytest.mark.parametrize(
+    ("left", "processes"), [(0, 1), (150 * KIB, 1), (400 * KIB, 1), (400 * KIB, 2), (1000 * KIB, 1), (1000 * KIB, 2)]
+)
 def test_a_run_goes_on_when_there_is_room_again(small_disk, left, processes):
     workshop = make_workshop(small_disk)
     config = ("-c", f"measure:size={200 * KIB}")

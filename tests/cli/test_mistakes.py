@@ -7,9 +7,14 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cli.conftest import make_workshop
+from armillary.butler import Butler
+from armillary.demo.simulate import Survey, write_survey
+from armillary.instrument import Nickel
+from armillary.storage.masked_image import Image
+from cli.conftest import check_files_and_rows, make_workshop
 from cli.programs import HERE, run_program
 
 TRANSCRIPT = Path(__file__).with_name("mistakes.txt").read_text()
@@ -61,6 +66,56 @@ def test_a_mistake_is_told_and_changes_nothing(workshop, name):
     assert len(re.findall(r"^error: ", ended.err, re.MULTILINE)) == 1
     assert "Traceback" not in ended.err
     assert made.state() == before
+
+
+def test_an_unreadable_frame_is_named_and_costs_only_its_own_quantum(tmp_path):
+    made = make_workshop(tmp_path)
+    pipeline = made.write("frame.yaml", FILES["frame.yaml"])
+    with Butler(made.repo, writeable=True, run="frames") as butler:
+        for detector in (1, 2):
+            butler.put(Image(np.full((8, 8), detector, "f4")), "frame", instrument="Cam", detector=detector)
+        place = Path(butler.getURI("frame", instrument="Cam", detector=2).ospath)
+    content = place.read_bytes()
+    place.write_bytes(b"\0" * len(content))
+    command = ("run", "-b", made.repo, "-p", pipeline, "-o", "out", "--register-dataset-types")
+    ended = run_program("pipetask", *command, "-i", "frames")
+    assert ended.code == 1
+    started, counts, told = ended.told(repo=made.repo).splitlines()
+    assert started == "2 quanta for 1 task: frame 2"
+    assert counts == "2 quanta: 1 finished, 1 failed in <seconds>"
+    assert told.startswith(
+        "error: task `frame` failed on {instrument: 'Cam', detector: 2}: ValueError: "
+        f"`<repo>/{place.relative_to(made.repo)}` cannot be read as `FitsImage`: OSError: No SIMPLE card found"
+    )
+    assert told.endswith("(dataset frame@{instrument: 'Cam', detector: 2})")
+    assert "Traceback" not in ended.err
+    check_files_and_rows(made)
+    place.write_bytes(content)
+    again = run_program("pipetask", *command, "--extend-run", "--skip-existing")
+    assert (again.code, "1 quantum: 1 finished" in again.err) == (0, True), again.err
+    with Butler(made.repo, collections="out") as butler:
+        assert butler.get("frame_size", instrument="Cam", detector=2) == {"shape": [8, 8]}
+    check_files_and_rows(made)
+
+
+def test_frames_that_cannot_be_ingested_are_named_and_the_others_go_in(tmp_path):
+    made = make_workshop(tmp_path)
+    frames = write_survey(tmp_path / "raw", Survey(size=64, stars=3, science=(("V", 1),), biases=1, flats=1))
+    (tmp_path / "raw" / "empty.fits").write_bytes(b"")
+    (tmp_path / "raw" / "text.fits").write_text("SIMPLE  = no frame at all")
+    with Butler(made.repo, writeable=True) as butler:
+        Nickel().register(butler.registry)
+    ended = run_program("butler", "ingest-raws", made.repo, tmp_path / "raw", "-t", "copy")
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert ended.told(raw=tmp_path / "raw") == (
+        "not ingested: `<raw>/empty.fits`: the file is empty\n"
+        "not ingested: `<raw>/text.fits`: Header size is not multiple of 2880: 25\n"
+        "error: 2 of the files could not be ingested; they are named above"
+    )
+    with Butler(made.repo, collections="Nickel/raw/all") as butler:
+        assert len(butler.query_datasets("raw")) == len(frames)
+    check_files_and_rows(made)
 
 
 def test_the_traceback_is_there_for_who_asks(workshop):

@@ -93,4 +93,4 @@ class FrameTask(pipeBase.PipelineTask):
     _DefaultName = "frame"
 
     def run(self, frame):
-        return pipeBase.Struct(size={"shape": list(frame.shape)})
+        return pipeBase.Struct(size={"shape": list(frame.array.shape)})

@@ -62,6 +62,8 @@ def ingest_raws(
     skipped = f", {len(report.skipped)} were there already" if report.skipped else ""
     failed = f", {len(report.failed)} could not be used" if report.failed else ""
     click.echo(f"{len(report.ingested)} files of {report.exposures} exposures ingested{skipped}{failed}")
+    if report.failed:
+        click.echo(f"error: {len(report.failed)} of the files could not be ingested; they are named above", err=True)
     return 1 if report.failed else 0
 
 
