@@ -145,3 +145,43 @@ def test_killed_before_its_first_quantum_it_can_be_started_again(tmp_path):
     with Butler(workshop.repo) as butler:
         chained = butler.collections.query("out")
     resume(workshop, *(["--extend-run", "--skip-existing"] if chained else ["-i", "in"]))
+
+
+def fatal(workshop, fate, *arguments):
+    pipeline = workshop.write("fatal.yaml", "description: x\ntasks:\n  fatal: small_tasks.FatalTask\n")
+    return pipetask(
+        *("run", "-b", workshop.repo, "-p", pipeline, "-o", "out", "-j", 2, "--register-dataset-types", *arguments),
+        before=lambda: os.environ.update(FATE=fate),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fate", "options", "told"),
+    [
+        ("die", (), "its process was ended by signal SIGKILL (and 1 more)"),
+        ("hang", ("--timeout", 0.5), "took longer than 0.5 s, so its process was ended (and 3 more)"),
+    ],
+)
+def test_outputs_of_a_process_that_was_ended_do_not_stay(workshop, fate, options, told):
+    ended = fatal(workshop, fate, "-i", "in", *options)
+    assert ended.code == 1
+    assert ended.err.rstrip().endswith(told), ended.err
+    assert "Traceback" not in ended.err
+    check_files_and_rows(workshop)
+    again = fatal(workshop, "live", "--extend-run", "--skip-existing")
+    assert again.code == 0, again.err
+    with Butler(workshop.repo, collections="out") as butler:
+        assert len(butler.query_datasets("measured", "out")) == 4
+    check_files_and_rows(workshop)
+
+
+def test_an_interrupted_run_says_so_and_goes_on_later(tmp_path):
+    workshop = make_workshop(tmp_path, DETECTORS, VISITS)
+    interrupted = Running(workshop, "-i", "in")
+    interrupted.wait_for(5)
+    os.killpg(interrupted.process.pid, signal.SIGINT)
+    assert interrupted.wait() == 130
+    assert "Traceback" not in interrupted.told()
+    assert interrupted.told().rstrip().splitlines()[-1] == "interrupted"
+    check_files_and_rows(workshop)
+    resume(workshop, "--extend-run", "--skip-existing")

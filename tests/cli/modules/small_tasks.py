@@ -1,6 +1,7 @@
 """Tasks as users write them today: they import the packages of LSST and know nothing of armillary."""
 
 import os
+import signal
 import time
 
 import lsst.pex.config as pexConfig
@@ -94,3 +95,17 @@ class FrameTask(pipeBase.PipelineTask):
 
     def run(self, frame):
         return pipeBase.Struct(size={"shape": list(frame.array.shape)})
+
+
+class FatalTask(MeasureTask):
+    """Ends its process, or stays in it for ever, once its output is written."""
+
+    _DefaultName = "fatal"
+
+    def runQuantum(self, butlerQC, inputRefs, outputRefs):
+        super().runQuantum(butlerQC, inputRefs, outputRefs)
+        how = os.environ.get("FATE", "live")
+        if how == "hang":
+            time.sleep(600)
+        if how == "die" and butlerQC.quantum.dataId["detector"] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
