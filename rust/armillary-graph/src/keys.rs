@@ -154,7 +154,7 @@ pub struct Tables {
     pub keys: Dictionary,
     all: Vec<DataIds>,
     by_group: HashMap<DimensionGroup, usize>,
-    known: Vec<HashMap<Box<[u32]>, Row>>,
+    known: Vec<hashbrown::HashMap<Box<[u32]>, Row>>,
 }
 
 impl Tables {
@@ -162,9 +162,21 @@ impl Tables {
     pub fn table(&mut self, universe: &Universe, group: DimensionGroup) -> usize {
         *self.by_group.entry(group).or_insert_with(|| {
             self.all.push(DataIds::new(universe.info(group)));
-            self.known.push(HashMap::new());
+            self.known.push(hashbrown::HashMap::new());
             self.all.len() - 1
         })
+    }
+
+    /// Number of tables.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there are no tables.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// A table.

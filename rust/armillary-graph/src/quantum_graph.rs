@@ -440,7 +440,7 @@ impl QuantumGraph {
 /// Adds datasets to a graph, each id only once.
 #[derive(Debug, Default)]
 pub struct DatasetInterner {
-    by_id: HashMap<Id, DatasetIndex>,
+    by_id: hashbrown::HashMap<Id, DatasetIndex>,
     types: HashMap<String, u32>,
 }
 

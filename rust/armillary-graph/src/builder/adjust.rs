@@ -1,10 +1,11 @@
 //! Hooks of tasks, in batches, and the removal of quanta that have nothing to work on.
 
-use super::{Builder, Part, Slot};
+use super::{Builder, Part, Slot, part::TypeState};
 use crate::{
     Edge, GraphError, Id, Task,
     fetch::FoundDataset,
     keys::{Row, small},
+    skeleton::Meetings,
 };
 use armillary_dimensions::{DataCoordinate, DimensionGroup};
 use std::collections::HashSet;
@@ -78,6 +79,42 @@ pub(super) fn connections(task: &Task) -> (Vec<&Edge>, usize) {
     let inputs = edges.len();
     edges.extend(task.all_outputs());
     (edges, inputs)
+}
+
+/// Where the datasets of one connection come from, found once for all quanta of a task.
+pub(super) enum Supply<'p> {
+    /// From outside of the join, by quantum.
+    External(&'p [Vec<u32>]),
+    /// From the join.
+    Join { of_type: &'p TypeState, meetings: &'p Meetings },
+}
+
+impl Part {
+    /// The supplies of all connections of a task, in the order of batches.
+    pub(super) fn supplies<'p>(&'p self, task: &Task) -> Vec<Supply<'p>> {
+        let state = &self.tasks[task.label.as_str()];
+        let (edges, _) = connections(task);
+        let of = |(connection, edge): (usize, &&Edge)| {
+            if let Some(lists) = state.prerequisites.get(connection) {
+                return Supply::External(lists);
+            }
+            let of_type = &self.types[edge.parent()];
+            Supply::Join { of_type, meetings: self.skeleton.meetings(state.group, of_type.group) }
+        };
+        edges.iter().enumerate().map(of).collect()
+    }
+}
+
+impl Supply<'_> {
+    /// How many datasets a quantum has by this connection.
+    fn count(&self, row: Row) -> usize {
+        match self {
+            Self::External(lists) => lists[row as usize].len(),
+            Self::Join { of_type, meetings } => {
+                meetings.of(row).iter().filter(|met| of_type.slots[**met as usize].is_some()).count()
+            }
+        }
+    }
 }
 
 impl Builder {
@@ -277,11 +314,13 @@ impl Builder {
         let state = &self.parts[part].tasks[label];
         let rows: Vec<Row> = (0..small(state.alive.len())).filter(|row| state.alive[*row as usize]).collect();
         let mut idle = Vec::new();
+        let supplies = self.parts[part].supplies(&task);
         for row in rows {
-            if !self.has_work(part, &task, row)? {
+            if !self.has_work(part, &task, &supplies, row)? {
                 idle.push(row);
             }
         }
+        drop(supplies);
         for row in idle {
             self.remove(part, label, row);
             self.parts[part].tasks[label].count.no_work += 1;
@@ -289,7 +328,7 @@ impl Builder {
         Ok(())
     }
 
-    fn has_work(&self, part: usize, task: &Task, row: Row) -> Result<bool, GraphError> {
+    fn has_work(&self, part: usize, task: &Task, supplies: &[Supply<'_>], row: Row) -> Result<bool, GraphError> {
         let this = &self.parts[part];
         let state = &this.tasks[task.label.as_str()];
         let changed = state.overrides.contains_key(&row);
@@ -297,7 +336,8 @@ impl Builder {
         let (mut read, mut written) = (0, 0);
         let mut enough = true;
         for (connection, edge) in edges.iter().enumerate() {
-            let count = self.count_members(this, task, connection, row, changed);
+            let count =
+                if changed { self.members(this, task, connection, row).len() } else { supplies[connection].count(row) };
             let is_prerequisite = connection < task.prerequisite_inputs.len();
             if connection < inputs {
                 read += count;
@@ -334,19 +374,5 @@ impl Builder {
             });
         }
         Ok(enough && (written > 0 || task.outputs.is_empty()))
-    }
-
-    fn count_members(&self, part: &Part, task: &Task, connection: usize, row: Row, changed: bool) -> usize {
-        if changed {
-            return self.members(part, task, connection, row).len();
-        }
-        let state = &part.tasks[task.label.as_str()];
-        if connection < task.prerequisite_inputs.len() {
-            return state.prerequisites[connection][row as usize].len();
-        }
-        let Some(edge) = connections(task).0.get(connection).copied() else { return 0 };
-        let of_type = &part.types[edge.parent()];
-        let met = part.meet(state.group, of_type.group, row);
-        met.iter().filter(|met| of_type.slots[**met as usize].is_some()).count()
     }
 }

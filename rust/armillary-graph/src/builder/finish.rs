@@ -1,6 +1,10 @@
 //! From the state of the builder to a quantum graph.
 
-use super::{Builder, Part, adjust::Member, adjust::connections, element_key};
+use super::{
+    Builder, Part, Slot,
+    adjust::{Member, Supply, connections},
+    element_key,
+};
 use crate::{
     DatasetIndex, GraphError, Header, PipelineGraph, QuantumGraph, Task,
     fetch::FoundDataset,
@@ -20,12 +24,14 @@ struct Mapping<'p> {
     part: &'p Part,
     codes: HashMap<ElementIndex, Vec<u32>>,
     rows: HashMap<DimensionGroup, Vec<Row>>,
-    datasets: HashMap<String, Vec<u32>>,
+    /// For each dataset type of the part, in name order, its number in the graph and those of its datasets.
+    datasets: Vec<(u32, Vec<u32>)>,
 }
 
 impl<'p> Mapping<'p> {
     fn new(part: &'p Part) -> Self {
-        Self { part, codes: HashMap::new(), rows: HashMap::new(), datasets: HashMap::new() }
+        let datasets = part.types.values().map(|of_type| (UNKNOWN, vec![UNKNOWN; of_type.slots.len()])).collect();
+        Self { part, codes: HashMap::new(), rows: HashMap::new(), datasets }
     }
 
     fn row(&mut self, graph: &mut QuantumGraph, group: DimensionGroup, row: Row) -> Row {
@@ -82,13 +88,38 @@ impl Builder {
         let part = mapping.part;
         let state = &part.tasks[task.label.as_str()];
         let (edges, _) = connections(task);
-        let names: Vec<String> = edges.iter().map(|edge| edge.parent().to_owned()).collect();
+        let names: Vec<&str> = edges.iter().map(|edge| edge.parent()).collect();
+        let positions: Vec<Option<usize>> =
+            names.iter().map(|name| part.types.keys().position(|known| known == name)).collect();
+        let supplies = part.supplies(task);
         let mut lists: Vec<Vec<DatasetIndex>> = vec![Vec::new(); edges.len()];
         for row in (0..small(state.alive.len())).filter(|row| state.alive[*row as usize]) {
+            let changed = state.overrides.contains_key(&row);
             for (connection, list) in lists.iter_mut().enumerate() {
                 list.clear();
-                for member in self.members(part, task, connection, row) {
-                    list.push(self.dataset(graph, interner, mapping, &names[connection], member)?);
+                let mut add = |graph: &mut QuantumGraph, member: Member| -> Result<(), GraphError> {
+                    list.push(match (member, positions[connection]) {
+                        (Member::Join(met, slot), Some(position)) => {
+                            self.joined(graph, interner, mapping, (names[connection], position), met, slot)?
+                        }
+                        (Member::External(index, slot), _) => self.outside(graph, interner, index, slot)?,
+                        (Member::Join(..), None) => unreachable!("the join holds the types of its members"),
+                    });
+                    Ok(())
+                };
+                match &supplies[connection] {
+                    Supply::Join { of_type, meetings } if !changed => {
+                        for met in meetings.of(row) {
+                            if let Some(slot) = of_type.slots[*met as usize] {
+                                add(graph, Member::Join(*met, slot))?;
+                            }
+                        }
+                    }
+                    Supply::Join { .. } | Supply::External(_) => {
+                        for member in self.members(part, task, connection, row) {
+                            add(graph, member)?;
+                        }
+                    }
                 }
             }
             let graph_row = mapping.row(graph, state.group, row);
@@ -98,45 +129,49 @@ impl Builder {
         Ok(())
     }
 
-    fn dataset(
+    /// A dataset of the join, by the name and position of its type.
+    fn joined(
         &self,
         graph: &mut QuantumGraph,
         interner: &mut DatasetInterner,
         mapping: &mut Mapping<'_>,
-        name: &str,
-        member: Member,
+        (name, position): (&str, usize),
+        row: Row,
+        slot: Slot,
     ) -> Result<DatasetIndex, GraphError> {
-        let slot = member.slot();
-        let run = self.runs[slot.run as usize].clone();
-        match member {
-            Member::Join(row, _) => {
-                let of_type = &mapping.part.types[name];
-                if !mapping.datasets.contains_key(name) {
-                    mapping.datasets.insert(name.to_owned(), vec![UNKNOWN; of_type.slots.len()]);
-                }
-                let known = mapping.datasets[name][row as usize];
-                if known != UNKNOWN {
-                    return Ok(DatasetIndex(known));
-                }
-                let graph_row = mapping.row(graph, of_type.group, row);
-                let type_index = interner.dataset_type(graph, name)?;
-                let index = interner.dataset(graph, slot.id, type_index, graph_row, &run)?;
-                if let Some(known) = mapping.datasets.get_mut(name) {
-                    known[row as usize] = index.0;
-                }
-                Ok(index)
-            }
-            Member::External(index, _) => {
-                if let Some(known) = interner.find(&slot.id) {
-                    return Ok(known);
-                }
-                let external = &self.externals[index as usize];
-                let type_index = interner.dataset_type(graph, &external.dataset_type)?;
-                let table = graph.datasets.types[type_index as usize].table;
-                let row = graph.ids.row_of(table, external.values.iter().cloned());
-                interner.dataset(graph, slot.id, type_index, row, &run)
-            }
+        let known = mapping.datasets[position].1[row as usize];
+        if known != UNKNOWN {
+            return Ok(DatasetIndex(known));
         }
+        if mapping.datasets[position].0 == UNKNOWN {
+            mapping.datasets[position].0 = interner.dataset_type(graph, name)?;
+        }
+        let type_index = mapping.datasets[position].0;
+        let group = mapping.part.types[name].group;
+        let graph_row = mapping.row(graph, group, row);
+        let run = self.runs[slot.run as usize].clone();
+        let index = interner.dataset(graph, slot.id, type_index, graph_row, &run)?;
+        mapping.datasets[position].1[row as usize] = index.0;
+        Ok(index)
+    }
+
+    /// A dataset from outside of the join.
+    fn outside(
+        &self,
+        graph: &mut QuantumGraph,
+        interner: &mut DatasetInterner,
+        index: u32,
+        slot: Slot,
+    ) -> Result<DatasetIndex, GraphError> {
+        if let Some(known) = interner.find(&slot.id) {
+            return Ok(known);
+        }
+        let external = &self.externals[index as usize];
+        let run = self.runs[slot.run as usize].clone();
+        let type_index = interner.dataset_type(graph, &external.dataset_type)?;
+        let table = graph.datasets.types[type_index as usize].table;
+        let row = graph.ids.row_of(table, external.values.iter().cloned());
+        interner.dataset(graph, slot.id, type_index, row, &run)
     }
 
     /// The dataset without dimensions of one type, if it exists in some collections.
@@ -291,34 +326,39 @@ fn joined_records(universe: &Universe, parts: &[Part]) -> HashMap<ElementIndex, 
     wanted
 }
 
+/// Codes of the required values of one element; zeros fill what is left.
+type ElementCodes = [u32; 8];
+
 /// Required values of the records of one element.
 type WantedKeys = HashSet<Box<[Key]>>;
 
 /// For every element the required values of all data IDs that have it.
 fn wanted_records(graph: &QuantumGraph, pipeline: &PipelineGraph) -> Vec<(ElementIndex, WantedKeys)> {
     let universe = &graph.universe;
-    let mut uses: Vec<(usize, HashSet<Row>)> = Vec::new();
+    // Rows in use, by table.
+    let mut used: Vec<Vec<bool>> = (0..graph.ids.len()).map(|table| vec![false; graph.ids.get(table).len()]).collect();
     for task in &graph.tasks {
-        uses.push((task.table, task.row.iter().copied().collect()));
-    }
-    let mut by_type: Vec<HashSet<Row>> = vec![HashSet::new(); graph.datasets.types.len()];
-    for (of_type, row) in graph.datasets.type_of.iter().zip(&graph.datasets.row) {
-        by_type[*of_type as usize].insert(*row);
-    }
-    for (of_type, rows) in graph.datasets.types.iter().zip(by_type) {
-        let is_prerequisite =
-            of_type.name != PACKAGES && pipeline.resolved(&of_type.name).is_ok_and(|node| node.is_prerequisite);
-        if !is_prerequisite {
-            uses.push((of_type.table, rows));
+        for row in &task.row {
+            used[task.table][*row as usize] = true;
         }
     }
-    let mut by_table: HashMap<usize, HashSet<Row>> = HashMap::new();
-    for (table, rows) in uses {
-        by_table.entry(table).or_default().extend(rows);
+    let counts: Vec<bool> = graph
+        .datasets
+        .types
+        .iter()
+        .map(|of_type| {
+            let node = pipeline.dataset_type(&of_type.name);
+            !node.is_ok_and(|node| node.is_some_and(|node| node.is_prerequisite))
+        })
+        .collect();
+    for (of_type, row) in graph.datasets.type_of.iter().zip(&graph.datasets.row) {
+        if counts[*of_type as usize] {
+            used[graph.datasets.types[*of_type as usize].table][*row as usize] = true;
+        }
     }
-    let mut wanted: HashMap<ElementIndex, HashSet<Vec<u32>>> = HashMap::new();
-    for (table, rows) in &by_table {
-        let ids = graph.ids.get(*table);
+    let mut wanted: HashMap<ElementIndex, hashbrown::HashSet<ElementCodes>> = HashMap::new();
+    for (table, used) in used.iter().enumerate() {
+        let ids = graph.ids.get(table);
         for element in &ids.info().elements {
             let element = universe.get(*element);
             if matches!(element.kind, ElementKind::SkyPix { .. }) {
@@ -327,10 +367,15 @@ fn wanted_records(graph: &QuantumGraph, pipeline: &PipelineGraph) -> Vec<(Elemen
             let positions: Option<Vec<usize>> =
                 element.required.iter().map(|dimension| ids.position(dimension)).collect();
             let Some(positions) = positions else { continue };
+            assert!(positions.len() <= ElementCodes::default().len(), "no element needs so many dimensions");
             let into = wanted.entry(element.index).or_default();
-            for row in rows {
-                let codes = ids.codes(*row);
-                into.insert(positions.iter().map(|position| codes[*position]).collect());
+            for row in (0..small(ids.len())).filter(|row| used[*row as usize]) {
+                let codes = ids.codes(row);
+                let mut key = ElementCodes::default();
+                for (code, position) in key.iter_mut().zip(&positions) {
+                    *code = codes[*position];
+                }
+                into.insert(key);
             }
         }
     }
@@ -340,7 +385,7 @@ fn wanted_records(graph: &QuantumGraph, pipeline: &PipelineGraph) -> Vec<(Elemen
         .into_iter()
         .map(|(element, rows)| {
             let dimensions: Vec<ElementIndex> = universe.get(element).required.iter().collect();
-            let decode = |codes: Vec<u32>| {
+            let decode = |codes: ElementCodes| {
                 dimensions
                     .iter()
                     .zip(codes)
