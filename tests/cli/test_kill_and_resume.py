@@ -175,6 +175,18 @@ def test_outputs_of_a_process_that_was_ended_do_not_stay(workshop, fate, options
     check_files_and_rows(workshop)
 
 
+def test_a_finished_run_is_not_taken_for_one_with_another_config(workshop):
+    command = ("run", "-b", workshop.repo, "-p", workshop.pipeline, "-o", "out", "--register-dataset-types")
+    assert pipetask(*command, "-i", "in").code == 0
+    before = workshop.state()
+    same = pipetask(*command, "--extend-run")
+    assert (same.code, same.told()) == (0, "nothing to do: 6 quanta already succeeded")
+    other = pipetask(*command, "--extend-run", "-c", "sum:scale=3")
+    assert other.code == 1
+    assert "error: the config of this run differs from `sum_config`" in other.err
+    assert workshop.state() == before
+
+
 def test_an_interrupted_run_says_so_and_goes_on_later(tmp_path):
     workshop = make_workshop(tmp_path, DETECTORS, VISITS)
     interrupted = Running(workshop, "-i", "in")

@@ -222,6 +222,7 @@ def qgraph(ctx: click.Context, /, **options: Any) -> int:
 def run(ctx: click.Context, /, **options: Any) -> int:
     """Make a quantum graph, or read one with `-g`, and run it."""
     from armillary.butler import Butler
+    from armillary.pipeline.execution.initialise import check_configs_of_done_tasks
 
     check_graph_file(options["save_qgraph"])
     with Butler(options["butler_config"], writeable=True) as butler:
@@ -229,7 +230,9 @@ def run(ctx: click.Context, /, **options: Any) -> int:
             graph, collections = read_graph(butler, options)
         else:
             collections = plan_collections(butler, options)
-            components, _ = build_graph(ctx, butler, collections, options)
+            components, pipeline = build_graph(ctx, butler, collections, options)
+            if collections.existing_run:
+                check_configs_of_done_tasks(pipeline, components.n_skipped, butler, collections.run)
             if options["save_qgraph"]:
                 components.write(options["save_qgraph"])
             if not components.header.n_quanta:

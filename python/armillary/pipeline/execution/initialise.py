@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from armillary.errors import ConflictingDefinitionError
+from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError
 from armillary.pipeline.init_outputs import check_registrations, compare_config, merge_packages
 from armillary.pipeline.packages import Packages
 from armillary.pipeline.pipeline_nodes import TaskImportMode
 
 if TYPE_CHECKING:
     from armillary.butler import Butler, DatasetRef, LimitedButler
+    from armillary.pipeline.pipeline_graph import PipelineGraph
 
-__all__ = ["check_dataset_types", "initialise_run", "write_init_datasets"]
+__all__ = ["check_configs_of_done_tasks", "check_dataset_types", "initialise_run", "write_init_datasets"]
 
 
 def check_dataset_types(graph: Any, butler: Butler, *, register: bool) -> None:
@@ -106,6 +108,36 @@ def write_init_datasets(graph: Any, butler: LimitedButler, *, may_exist: bool, v
     if versions and packages_ref is not None:
         writes.add_versions(packages_ref, may_exist)
     writes.write()
+
+
+def check_configs_of_done_tasks(pipeline: PipelineGraph, labels: Iterable[str], butler: Butler, run: str) -> None:
+    """Check that tasks with nothing left to do have the configs they were run with, where these are stored.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline graph.
+    labels
+        The tasks.
+    butler
+        The repository.
+    run
+        The run that holds their outputs.
+
+    Raises
+    ------
+    ConflictingDefinitionError
+        A config differs: what is in the run is not what was asked for.
+    """
+    for label in labels:
+        node = pipeline.tasks[label]
+        name = node.init.config_output.dataset_type_name
+        try:
+            ref = butler.find_dataset(name, collections=[run])
+        except MissingDatasetTypeError:
+            continue
+        if ref is not None:
+            compare_config(name, node.config, butler.get(ref), run)
 
 
 class _Writes:
