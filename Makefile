@@ -28,7 +28,7 @@ lint: .venv/.installed
 	.venv/bin/stubtest armillary._core --allowlist tests/values/stubtest_allowlist.txt
 
 bench:
-	cargo bench --package armillary-benches
+	cargo bench --package benches
 
 clean:
 	rm -rf .venv target demo-output
