@@ -144,7 +144,8 @@ def describe(error: BaseException) -> str:
     """Tell an error in one paragraph: its message, its kind when that is needed, and what was being done."""
     notes = [f"  {note}" for note in getattr(error, "__notes__", ())]
     if isinstance(error, OSError) and error.strerror:
-        place = f": `{error.filename}`" if error.filename else ""
+        name = error.filename2 or error.filename  # of a copy it is the new file that does not fit
+        place = f": `{name}`" if name else ""
         text = f"{error.strerror[0].lower()}{error.strerror[1:]}{place}{_WAYS_OUT.get(error.errno or 0, '')}"
     elif isinstance(error, SyntaxError):
         text = f"{error.msg}: `{error.filename}`, line {error.lineno}"

@@ -256,7 +256,12 @@ class FileDatastore:
             size = self._write_temporary(part, temporary)
             checksum = file_checksum(temporary) if self.checksums else None
             publish(temporary, target, overwrite=prepared.overwrite)
-        except (OSError, MemoryError):
+        except OSError as error:
+            unlink_all([temporary])
+            if error.errno and error.filename in (None, temporary):
+                error.filename = target  # the name people know
+            raise
+        except MemoryError:
             unlink_all([temporary])
             raise
         except Exception as error:
