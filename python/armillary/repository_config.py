@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -323,10 +325,18 @@ def create_repository_config(
     os.makedirs(directory, exist_ok=True)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     text = _yaml.dump(content)
-    with open(target, "w" if overwrite else "x", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with open(target, "w" if overwrite else "x", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and not overwrite:  # an empty file, alone in its folder
+            os.unlink(target)
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(target))
+            error.filename = error.filename or target
+        raise
     made = ButlerConfig(Config(Path(target)), searchPaths=search_paths)
     made.configFile, made.configDir = target, os.path.dirname(target)
     return made

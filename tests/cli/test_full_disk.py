@@ -113,6 +113,34 @@ def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(tmp_path, spare, 
     check_complete(workshop)
 
 
+@pytest.mark.parametrize("left", [0, 24 * KIB, 60 * KIB, 120 * KIB])
+def test_a_run_that_does_not_begin_can_be_started_again(small_disk, left):
+    workshop = make_workshop(small_disk)
+    with nearly_full(small_disk, left):
+        full = run(workshop, "--register-dataset-types")
+    assert full.code == 1
+    assert len(re.findall(r"^error: ", full.err, re.MULTILINE)) == 1
+    assert "Traceback" not in full.err
+    check_files_and_rows(workshop)
+    with Butler(workshop.repo) as butler:
+        begun = butler.collections.query("out*")
+        assert not begun or butler.query_datasets("measure_config", "out"), "a run without its configs"
+    again = run(workshop, "--register-dataset-types", *(["--extend-run", "--skip-existing"] if begun else []))
+    assert again.code == 0, again.err
+    check_complete(workshop)
+
+
+@pytest.mark.parametrize("left", [0, 40 * KIB])
+def test_a_repository_that_does_not_fit_is_not_half_made(small_disk, left):
+    with nearly_full(small_disk, left):
+        full = butler_program("create", small_disk / "new")
+        assert full.code == 1
+        assert len(re.findall(r"^error: ", full.err, re.MULTILINE)) == 1
+        assert not (small_disk / "new").exists()
+    again = butler_program("create", small_disk / "new")
+    assert again.code == 0, again.err
+
+
 @pytest.mark.parametrize("left", [0, 30 * KIB, 100 * KIB])
 def test_frames_that_do_not_fit_are_named_and_go_in_later(small_disk, tmp_path, left):
     frames = write_survey(tmp_path / "raw", Survey(size=64, stars=3, science=(("V", 2),), biases=1, flats=1))

@@ -5,6 +5,7 @@
 
 import re
 import shlex
+import time
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,28 @@ def test_frames_that_cannot_be_ingested_are_named_and_the_others_go_in(tmp_path)
     with Butler(made.repo, collections="Nickel/raw/all") as butler:
         assert len(butler.query_datasets("raw")) == len(frames)
     check_files_and_rows(made)
+
+
+def test_a_task_that_cannot_be_made_leaves_no_run(tmp_path):
+    made = make_workshop(tmp_path)
+    pipeline = made.write("stillborn.yaml", "description: x\ntasks: {measure: small_tasks.StillbornTask}\n")
+    command = ("run", "-b", made.repo, "-i", "in", "-o", "out", "--register-dataset-types", "-p")
+    done = run_program("pipetask", *command, made.pipeline)
+    assert done.code == 0, done.err
+    before = made.state()
+    for output in ("out", "out2"):
+        command = ("run", "-b", made.repo, "-i", "in", "-o", output, "-p", pipeline)
+        time.sleep(1.1)  # names of runs have seconds
+        ended = run_program("pipetask", *command)
+        assert ended.code == 1
+        assert "error: RuntimeError: no model is there to load" in ended.err
+        assert contents(made.state()) == contents(before)
+
+
+def contents(state):
+    """All rows and files, without the counters that only grow."""
+    rows, files = state
+    return sorted(row for row in rows if "sqlite_sequence" not in row), files
 
 
 def test_the_traceback_is_there_for_who_asks(workshop):

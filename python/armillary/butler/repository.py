@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -29,14 +30,20 @@ def make_repository(root: Any, config: Any, dimension_config: Any, **options: An
     existed = os.path.isdir(os.fspath(root))
     written = create_repository_config(root, config, **options)
     assert written.configFile is not None, "a configuration that was just written has a file"
+    made: list[str] = [written.configFile]
     try:
         location = database_location(written, repository_root(written, written.configFile))
         if location.path is None:
             raise NotImplementedError(f"a {location.dialect} registry cannot be made yet; only SQLite files can")
+        if not os.path.exists(location.path):
+            made += [location.path, f"{location.path}-journal"]
         _core.Registry.create(location.path, universe)
     except BaseException:
-        os.unlink(written.configFile)
+        for path in made:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         if not existed:
-            os.rmdir(os.fspath(root))
+            with contextlib.suppress(OSError):  # what else is in it is not ours
+                os.rmdir(os.fspath(root))
         raise
     return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from armillary.cli.pipetask_options import (
     pipeline_changes,
     repository_options,
 )
+from armillary.errors import RegistryError
 
 if TYPE_CHECKING:
     from armillary.butler import Butler
@@ -266,16 +268,21 @@ def execute(butler: Butler, graph: Any, collections: OutputCollections, options:
     from armillary.pipeline.execution import check_dataset_types, initialise_run, run_graph
 
     check_dataset_types(graph, butler, register=options["register_dataset_types"])
-    collections.register(butler)
+    undo = collections.register(butler)
     run_butler = butler.clone(collections=[collections.run, *collections.inputs], run=collections.run)
-    initialise_run(
-        graph,
-        run_butler,
-        register_dataset_types=options["register_dataset_types"],
-        extend_run=options["extend_run"],
-        skip_init_writes=options["skip_init_writes"],
-        no_versions=options["no_versions"],
-    )
+    try:
+        initialise_run(
+            graph,
+            run_butler,
+            register_dataset_types=options["register_dataset_types"],
+            extend_run=options["extend_run"],
+            skip_init_writes=options["skip_init_writes"],
+            no_versions=options["no_versions"],
+        )
+    except BaseException:
+        with contextlib.suppress(RegistryError, OSError):  # what matters is why it could not begin
+            undo()
+        raise
     collections.prune_replaced(butler, options["prune_replaced"])
     if options["init_only"]:
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler import CollectionType
@@ -105,13 +105,33 @@ class OutputCollections:
             path = (run, *path)
         return cls(run, output, tuple(dict.fromkeys(path)), members, existing, replaced)
 
-    def register(self, butler: Butler) -> None:
-        """Make the run and the chain, or change the chain."""
-        butler.collections.register(self.run, CollectionType.RUN)
-        if self.chain is not None:
-            butler.collections.register(self.chain, CollectionType.CHAINED)
-            if tuple(butler.collections.get_info(self.chain).children) != self.members:
-                butler.collections.redefine_chain(self.chain, self.members)
+    def register(self, butler: Butler) -> Callable[[], None]:
+        """Make the run and the chain, or change the chain; all of it or nothing.
+
+        Returns
+        -------
+        undo
+            Makes everything as it was, with whatever is in a new run removed; for a run that could not be begun.
+        """
+        before: tuple[str, ...] | None = None
+        with butler.transaction():
+            new_run = butler.collections.register(self.run, CollectionType.RUN)
+            if self.chain is not None:
+                if not butler.collections.register(self.chain, CollectionType.CHAINED):
+                    before = tuple(butler.collections.get_info(self.chain).children)
+                if before != self.members:
+                    butler.collections.redefine_chain(self.chain, self.members)
+
+        def undo() -> None:
+            if not new_run:
+                return
+            if self.chain is not None and before is None:
+                butler.collections.x_remove(self.chain)
+            elif self.chain is not None:
+                butler.collections.redefine_chain(self.chain, before or ())
+            butler.removeRuns([self.run])
+
+        return undo
 
     def prune_replaced(self, butler: Butler, mode: str | None, keep_types: frozenset[str] = frozenset()) -> None:
         """Remove what the replaced run holds: all of it ("purge"), or the files of task outputs ("unstore")."""

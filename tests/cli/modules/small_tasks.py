@@ -97,6 +97,16 @@ class FrameTask(pipeBase.PipelineTask):
         return pipeBase.Struct(size={"shape": list(frame.array.shape)})
 
 
+class StillbornTask(MeasureTask):
+    """Cannot be made."""
+
+    _DefaultName = "stillborn"
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        raise RuntimeError("no model is there to load")
+
+
 class FatalTask(MeasureTask):
     """Ends its process, or stays in it for ever, once its output is written."""
 
