@@ -70,6 +70,8 @@ def main(descriptor: int) -> None:
             data, channels = _receive_socket(control)
         except TimeoutError:
             continue
+        except OSError:  # the driver closed its end with messages unread
+            _end(children)
         if not data:
             _end(children)
         for channel in channels:
@@ -79,7 +81,10 @@ def main(descriptor: int) -> None:
                 _work(channel, context)
             channel.close()
             children.add(process)
-            send(control, {"started": process})
+            try:
+                send(control, {"started": process})
+            except OSError:
+                _end(children)
 
 
 def _receive_socket(control: socket.socket) -> tuple[bytes, list[socket.socket]]:
