@@ -167,11 +167,8 @@ impl Fetch for Survey {
         ids: &[Box<[Key]>],
     ) -> Result<Vec<FoundDataset>, GraphError> {
         let run: Arc<str> = "inputs".into();
-        let found = |key: &[Key]| FoundDataset {
-            values: key.to_vec(),
-            id: id_of(&search.dataset_type, key),
-            run: run.clone(),
-        };
+        let found =
+            |key: &[Key]| FoundDataset { values: key.to_vec(), id: id_of(&search.dataset_type, key), run: run.clone() };
         Ok(ids.iter().map(|key| found(key)).collect())
     }
 

@@ -131,6 +131,15 @@ def test_uris_are_those_of_files_and_can_be_predicted(butler):
         butler.getURI("metrics", instrument="Cam", visit=10, detector=1)
 
 
+# -- what differs from the peer on purpose
+
+
+@pytest.mark.parametrize("test", ["begin < T'2100-01-01'", "end > T'1980-01-01'", "begin != T'2000-01-01'"])
+def test_what_has_no_timespan_has_no_begin_and_no_end(butler, test):
+    assert butler.query_dimension_records("visit", instrument="Cam", where="visit.timespan = NULL")
+    assert not butler.query_dimension_records("visit", instrument="Cam", where=f"visit.timespan.{test}", explain=False)
+
+
 # -- transactions
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, overload
 
 from armillary.butler.collection_type import CollectionType
+from armillary.errors import CollectionExpressionError, DatasetTypeExpressionError
 
 if TYPE_CHECKING:
     from armillary import _core
@@ -69,7 +72,34 @@ def as_patterns(expression: object) -> list[str] | None:
                 return None
             patterns.extend(inner)
         return patterns
-    raise TypeError(f"`{expression!r}` is not a collection name, a glob, or a list of them")
+    raise CollectionExpressionError(f"`{expression!r}` is not a collection name, a glob, or a list of them")
+
+
+def dataset_type_patterns(expression: object) -> list[str] | None:
+    """Do the same for dataset types, for which regular expressions have never been allowed."""
+    try:
+        return as_patterns(expression)
+    except CollectionExpressionError:
+        raise DatasetTypeExpressionError(
+            f"`{expression!r}` is not a dataset type, a name, a glob such as `*_metrics`, or a list of them"
+        ) from None
+
+
+def without_regular_expressions(registry: _core.Registry, expression: object) -> object:
+    """Replace regular expressions by the names of the collections that they match."""
+    parts = list(expression) if isinstance(expression, (list, tuple, set, frozenset)) else [expression]
+    if not any(isinstance(part, re.Pattern) for part in parts):
+        return expression
+    warnings.warn(
+        "regular expressions for collections are going away; use globs such as `run/*`", FutureWarning, stacklevel=4
+    )
+    names: list[object] = []
+    for part in parts:
+        if isinstance(part, re.Pattern):
+            names.extend(name for name in registry.query_collections(None) if part.fullmatch(name))
+        else:
+            names.append(part)
+    return names
 
 
 class ButlerCollections(Sequence[str]):

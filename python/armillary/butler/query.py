@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from armillary._words import did_you_mean
-from armillary.butler.collections import as_patterns, is_glob
+from armillary.butler.collections import as_patterns, is_glob, without_regular_expressions
 from armillary.errors import InvalidQueryError, NoDefaultCollectionError, QueryTypeError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class QueryContext:
                     "no collections to search: give `collections=`, or open the butler with default collections"
                 )
             return list(self.default_collections)
-        patterns = as_patterns(collections)
+        patterns = as_patterns(without_regular_expressions(self.registry, collections))
         if patterns is not None and not any(map(is_glob, patterns)):
             return patterns
         if not globs_allowed:

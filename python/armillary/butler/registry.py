@@ -11,7 +11,12 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType, DatasetIdGenEnum
-from armillary.butler.collections import as_patterns, is_glob
+from armillary.butler.collections import (
+    as_patterns,
+    dataset_type_patterns,
+    is_glob,
+    without_regular_expressions,
+)
 from armillary.butler.query import (
     ChainedDatasetQueryResults,
     DataCoordinateQueryResults,
@@ -26,6 +31,7 @@ from armillary.errors import (
     ArgumentError,
     DatasetTypeExpressionError,
     InvalidQueryError,
+    MissingDatasetTypeError,
     NoDefaultCollectionError,
     QueryTypeError,
 )
@@ -182,7 +188,7 @@ class Registry:
         """List the names of collections that match names or globs; all by default."""
         kinds = [collectionTypes] if isinstance(collectionTypes, CollectionType) else collectionTypes
         return self._core.query_collections(
-            as_patterns(expression),
+            as_patterns(without_regular_expressions(self._core, expression)),
             sorted(map(int, kinds)),
             flatten_chains=flattenChains,
             include_chains=includeChains,
@@ -213,15 +219,7 @@ class Registry:
 
         Names that do not exist are appended to `missing`.
         """
-        import re
-
-        parts = [expression] if not isinstance(expression, (list, tuple, set)) else list(expression)
-        if any(isinstance(part, re.Pattern) for part in parts):
-            raise DatasetTypeExpressionError("regular expressions are not supported; use a glob such as `*_metrics`")
-        try:
-            patterns = as_patterns(expression)
-        except TypeError as error:
-            raise DatasetTypeExpressionError(str(error).replace("collection", "dataset type")) from None
+        patterns = dataset_type_patterns(expression)
         found = self._core.query_dataset_types(patterns)
         if missing is not None and patterns is not None:
             names = {dataset_type.name for dataset_type in found}
@@ -379,9 +377,12 @@ class Registry:
         spec = QuerySpec().filtered([where, dataId], bind, kwargs)
         if dimensions is not None:
             spec = dataclasses.replace(spec, dimensions=tuple(dimension_names(dimensions)))
-        patterns = as_patterns(datasetType)
+        patterns = dataset_type_patterns(datasetType)
         if patterns is not None and len(patterns) == 1 and not is_glob(patterns[0]):
-            found = self._core.dataset_type(patterns[0])
+            try:
+                found = self._core.dataset_type(patterns[0])
+            except MissingDatasetTypeError as error:
+                return ChainedDatasetQueryResults([], [str(error.args[0])])
             return DatasetRefQueryResults(context, spec, found.name, path, findFirst)
         missing: list[str] = []
         types = self.queryDatasetTypes(datasetType, missing=missing)
@@ -394,7 +395,7 @@ class Registry:
                 raise ArgumentError("`collections` has no meaning without `datasets`; give both or neither")
             return spec
         path = tuple(self._butler._query_context.search_path(collections, globs_allowed=True))
-        patterns = as_patterns(datasets)
+        patterns = dataset_type_patterns(datasets)
         wild = "*" if patterns is None else next(filter(is_glob, patterns), None)
         if patterns is None or wild is not None:
             raise DatasetTypeExpressionError(f"`{wild}` is a wildcard; name the dataset types that must exist")

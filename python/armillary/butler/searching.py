@@ -178,7 +178,7 @@ class SearchingMixin(ReadingMixin):
         **kwargs: Any,
     ) -> list[DatasetRef]:
         """Find datasets of all types whose names match names or globs."""
-        from armillary.butler.collections import as_patterns
+        from armillary.butler.collections import dataset_type_patterns, is_glob
 
         context = self._query_context
         path = context.search_path(collections, globs_allowed=not find_first)
@@ -188,9 +188,13 @@ class SearchingMixin(ReadingMixin):
         spec = QuerySpec().filtered([where, data_id], bind, kwargs)
         most = None if limit is None else abs(limit)
         found: list[DatasetRef] = []
-        types = self._core_registry.query_dataset_types(as_patterns(name))
+        patterns = dataset_type_patterns(name)
+        types = self._core_registry.query_dataset_types(patterns)
         if not types:
             raise MissingDatasetTypeError(f"no dataset type has a name like {name!r}")
+        for wanted in patterns or ():
+            if not is_glob(wanted):
+                self._core_registry.dataset_type(wanted)  # says at once if it is unknown
         for dataset_type in sorted(types, key=lambda found: found.name):
             if dataset_type.name not in held:
                 continue

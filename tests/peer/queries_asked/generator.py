@@ -75,11 +75,13 @@ class Facts:
     times: list[str]
     large: bool
     universe: Any
+    timed: set[str]
 
 
 def facts_of(repository: str) -> Facts:
     """Read them through the plain parts of the butler, so that queries hit as often as they miss."""
     butler = Butler.from_config(repository, writeable=False)
+    timed: set[str] = set()
     keys: dict[str, list[Any]] = {}
     fields: dict[tuple[str, str], list[Any]] = {}
     places, times = [(10.0, 0.0)], ["2025-01-01T12:00:00"]
@@ -91,6 +93,9 @@ def facts_of(repository: str) -> Facts:
         n_records += len(records)
         if name in KEYS:
             keys[name] = sorted({record.dataId[name] for record in records})
+        spans = [getattr(record, "timespan", None) for record in records]
+        if None not in spans:  # what a missing timespan means has a test of its own
+            timed.add(name)
         for field, kind in FIELDS.get(name, {}).items():
             values = [getattr(record, field, None) for record in records]
             if kind in ("timespan", "region"):
@@ -133,6 +138,7 @@ def facts_of(repository: str) -> Facts:
         sorted(set(times)),
         n_records > 3000,
         universe,
+        timed,
     )
 
 
@@ -282,7 +288,7 @@ class Generator:
         return f"{spelled} {self.pick(['=', '!=', '<', '<=', '>', '>='])} {self.literal(value, kind)}"
 
     def temporal(self, dimensions: list[str], elements: list[str], types: list[str]) -> str | None:
-        found = [name for name in elements if "timespan" in FIELDS[name]]
+        found = [name for name in elements if name in self.facts.timed]
         if not found:
             return None
         column = f"{self.pick(found)}.timespan"
@@ -564,7 +570,7 @@ class Generator:
                 steps.append(["limit", [self.pick([0, 1, 3, 20])], {}])
         if self.maybe(0.1) and steps[-1][0] != "limit":
             steps.append([self.pick(["count", "any"]), [], {}])
-        elif self.maybe(0.1) and expandable and steps[-1][0] != "limit":
+        elif self.maybe(0.1) and expandable and len(steps) == 1:
             steps.append(["expanded", [], {}])
         return ordered
 

@@ -146,7 +146,7 @@ def fill_visit(butler, here: dict, number: int, chance: random.Random, filters: 
         "id": number,
         "physical_filter": f"{here['instrument']}-{band.upper()}",
         "day_obs": day,
-        "timespan": None if number == 19 else timespan,
+        "timespan": timespan,
         "target_name": f"field {number % 3}",
         "science_program": None if number % 4 == 0 else "P1",
         "observation_reason": "science" if number % 2 else "test",

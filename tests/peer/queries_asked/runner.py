@@ -14,7 +14,7 @@ import time
 import uuid
 import warnings
 
-LIMIT_SECONDS = 20
+LIMIT_SECONDS = 8
 
 
 def give_up(*_):
