@@ -21,7 +21,7 @@ test: .venv/.installed
 lint: .venv/.installed
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check ruff mypy types-PyYAML
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check ruff mypy types-PyYAML  # the extra `lint`
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
