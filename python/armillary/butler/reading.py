@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ class Defaults:
     data_id: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     infer: bool = True
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _as_uuid(id: Any) -> Any:
+    return uuid.UUID(id) if isinstance(id, str) else id
 
 
 class ReadingMixin(LimitedButler):
@@ -183,6 +188,45 @@ class ReadingMixin(LimitedButler):
         if dimension_records:
             ref = ref.expanded(self._core_registry.expand_data_id(ref.dataId))
         return ref if storage_class is None else ref.overrideStorageClass(storage_class)
+
+    def get_dataset(
+        self,
+        id: Any,
+        *,
+        storage_class: Any = None,
+        dimension_records: bool = False,
+        datastore_records: bool = False,
+    ) -> DatasetRef | None:
+        """Give the dataset that has an id, or None.
+
+        Parameters
+        ----------
+        id
+            A `uuid.UUID`, or the text of one; text that is none raises `ValueError`.
+        storage_class
+            Storage class, or its name, the reference shall have.
+        dimension_records
+            If true, the data ID comes with its records.
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository(run="u/me") as butler:
+        ...     ref = butler.put({"a": 1}, "summary", instrument="Cam")
+        ...     butler.get_dataset(ref.id) == ref
+        True
+        """
+        ref = self._core_registry.get_dataset(_as_uuid(id))
+        if ref is None:
+            return None
+        if dimension_records:
+            ref = ref.expanded(self._core_registry.expand_data_id(ref.dataId))
+        return ref if storage_class is None else ref.overrideStorageClass(storage_class)
+
+    def get_many_datasets(self, ids: Iterable[Any]) -> list[DatasetRef]:
+        """Give the datasets that have these ids, each once; ids that nothing has are passed over."""
+        wanted = list(dict.fromkeys(map(_as_uuid, ids)))
+        return [ref for ref in self._core_registry.get_datasets(wanted) if ref is not None]
 
     def _find_records(
         self, wanted: Any, data_id: Any, collections: Any, timespan: Timespan | None, kwargs: Mapping[str, Any]
