@@ -103,9 +103,18 @@ impl Catalog {
         let mut catalog = Self::default();
         catalog.load_collections(connection)?;
         catalog.load_chains(connection)?;
-        let groups = load_groups(connection, universe)?;
-        catalog.load_dataset_types(connection, &groups)?;
-        catalog.group_keys = groups.into_iter().map(|(key, group)| (group, key)).collect();
+        catalog.load_dataset_types(connection, universe, None)?;
+        Ok(catalog)
+    }
+
+    /// Reads the dimension groups and one dataset type: making many dataset types must not read all for each.
+    pub(crate) fn load_dataset_type(
+        connection: &Connection,
+        universe: &Universe,
+        name: &str,
+    ) -> Result<Self, RegistryError> {
+        let mut catalog = Self::default();
+        catalog.load_dataset_types(connection, universe, Some(name))?;
         Ok(catalog)
     }
 
@@ -142,13 +151,16 @@ impl Catalog {
     fn load_dataset_types(
         &mut self,
         connection: &Connection,
-        groups: &HashMap<i64, DimensionGroup>,
+        universe: &Universe,
+        only: Option<&str>,
     ) -> Result<(), RegistryError> {
-        let mut select = connection.prepare_cached(
+        let groups = load_groups(connection, universe)?;
+        let mut select = connection.prepare_cached(&format!(
             "SELECT id, name, storage_class, dimensions_key, tag_association_table, calibration_association_table \
-             FROM dataset_type ORDER BY id",
-        )?;
-        let mut rows = select.query([])?;
+             FROM dataset_type {} ORDER BY id",
+            if only.is_some() { "WHERE name = ?" } else { "" }
+        ))?;
+        let mut rows = select.query(rusqlite::params_from_iter(only))?;
         while let Some(row) = rows.next()? {
             let (id, name): (i64, Arc<str>) = (row.get(0)?, row.get(1)?);
             let dimensions_key = row.get(3)?;
@@ -168,6 +180,7 @@ impl Catalog {
             };
             self.dataset_types.insert(id, record);
         }
+        self.group_keys = groups.into_iter().map(|(key, group)| (group, key)).collect();
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Registering, listing and removing dataset types.
 
 use crate::{
-    catalog::DatasetTypeRecord,
+    catalog::{Catalog, DatasetTypeRecord},
     error::RegistryError,
     pattern::{glob_fits, is_glob},
     registry::Registry,
@@ -46,11 +46,12 @@ impl Registry {
         let same = |stored: &DatasetTypeRecord| {
             self.refuse_other_definition(stored, group, storage_class, is_calibration).map(|()| false)
         };
-        if let Some(stored) = self.catalog()?.dataset_type(name) {
+        let load = |connection: &Connection| Catalog::load_dataset_type(connection, self.universe(), name);
+        if let Some(stored) = self.store().read(load)?.dataset_type(name) {
             return same(stored);
         }
         self.store().write("registering a dataset type", |connection| {
-            let catalog = self.catalog_in(connection)?;
+            let catalog = load(connection)?;
             if let Some(stored) = catalog.dataset_type(name) {
                 return same(stored);
             }
