@@ -71,6 +71,13 @@ def test_queries_print_tables(run, arguments, expected):
     assert run(*arguments) == (0, expected, "")
 
 
+def test_rows_are_cut_with_a_word_and_left_out_from_the_front(run):
+    code, output, errors = run("query-data-ids", "REPO", "visit", "--limit", "-1")
+    assert (code, output.count("Cam "), errors) == (0, 1, "there are more than 1 data IDs; `--limit 0` shows all\n")
+    code, output, errors = run("query-data-ids", "REPO", "visit", "--limit", "0", "--offset", "1")
+    assert (code, output.splitlines()[-1].split()[:2], errors) == (0, ["Cam", "11"], "")
+
+
 def test_datasets_are_listed_in_the_order_asked_for(run):
     code, output, errors = run(
         "query-datasets",

@@ -159,6 +159,21 @@ def explain_nothing(butler: Butler, types: list[str], patterns: tuple[str, ...],
             click.echo(f"no `{name}`: {reason}", err=True)
 
 
+def fetch(results: Any, order_by: tuple[str, ...], limit: int, offset: int, what: str) -> list[Any]:
+    """Sort, cut and fetch; say on standard error when rows are left out, or why there are none."""
+    if order_by:
+        results = results.order_by(*split_commas(order_by))
+    # One row more than asked for tells whether there are more.
+    found = list(results.limit(abs(limit) + (limit < 0) if limit else None, offset))
+    if limit < 0 and len(found) > -limit:
+        found.pop()
+        click.echo(f"there are more than {-limit} {what}; `--limit 0` shows all", err=True)
+    if not found:
+        for reason in results.explain_no_results():
+            click.echo(f"no {what}: {reason}", err=True)
+    return found
+
+
 @click.command()
 @repo_argument
 @click.argument("dimensions", nargs=-1, required=True)
@@ -185,14 +200,8 @@ def query_data_ids(
             datasets=split_commas(datasets) or None,
             collections=(split_commas(collections) or "*") if datasets else None,
         )
-        if order_by:
-            results = results.order_by(*split_commas(order_by))
-        if limit:
-            results = results.limit(abs(limit), offset)
-        found = list(results)
+        found = fetch(results, order_by, limit, offset, "data IDs")
         if not found:
-            for reason in results.explain_no_results():
-                click.echo(f"no data IDs: {reason}", err=True)
             return
         keys = list(found[0].dimensions.required.names) + list(found[0].dimensions.implied.names)
         print_table(keys, ([data_id[key] for key in keys] for data_id in found))
@@ -226,14 +235,8 @@ def query_dimension_records(
             datasets=split_commas(datasets) or None,
             collections=(split_commas(collections) or "*") if datasets else None,
         )
-        if order_by:
-            results = results.order_by(*split_commas(order_by))
-        if limit:
-            results = results.limit(abs(limit), offset)
-        found = list(results)
+        found = fetch(results, order_by, limit, offset, f"`{element}` records")
         if not found:
-            for reason in results.explain_no_results():
-                click.echo(f"no `{element}` records: {reason}", err=True)
             return
         columns = list(found[0].toDict())
         print_table(columns, ([short(value) for value in record.toDict().values()] for record in found))
