@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -79,17 +80,34 @@ class PreparedIngest(list[PreparedFile]):
         return [ref for item in self for ref in item.refs]
 
 
-def _inside(root: str, path: str) -> str | None:
-    """The path below the root, or None if it is elsewhere. Links are followed, so that a name cannot lead out."""
-    real, real_root = os.path.realpath(path), os.path.realpath(root)
-    if real.startswith(real_root + os.sep):
-        plain = os.path.normpath(path)
-        return plain[len(root) + 1 :] if plain.startswith(root + os.sep) else real[len(real_root) + 1 :]
-    plain = os.path.normpath(path)
-    # A link inside the root to a file outside is in the datastore: that is what `symlink` made.
-    if plain.startswith(root + os.sep) and os.path.islink(plain):
-        return plain[len(root) + 1 :]
-    return None
+class _Inside:
+    """Tells what is below a root. Where a folder really is is asked once: many files share one."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._real_root = os.path.realpath(root)
+        self._real_folders: dict[str, str] = {}
+
+    def _real(self, path: str) -> str:
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        real = self._real_folders.get(folder)
+        if real is None:
+            real = self._real_folders[folder] = os.path.realpath(folder)
+        return os.path.join(real, name)
+
+    def path_below(self, path: str) -> str | None:
+        """The path below the root, or None if it is elsewhere. Links are followed, so that a name cannot lead out."""
+        real = self._real(path)
+        if real.startswith(self._real_root + os.sep):
+            if path.startswith(self._root + os.sep):
+                return path[len(self._root) + 1 :]
+            return real[len(self._real_root) + 1 :]
+        # A link inside the root to a file outside is in the datastore: that is what `symlink` made.
+        if path.startswith(self._root + os.sep) and os.path.islink(path):
+            return path[len(self._root) + 1 :]
+        return None
 
 
 def prepare_ingest(
@@ -109,7 +127,8 @@ def prepare_ingest(
     if transfer is not None and transfer not in TRANSFER_MODES:
         raise ValueError(f"`{transfer}` is not a transfer mode; use None or one of {', '.join(TRANSFER_MODES)}")
     sources = [(_source(datastore, one.path), one) for one in files]
-    inside = [None if "://" in source else _inside(datastore.root, source) for source, _ in sources]
+    below = _Inside(datastore.root).path_below
+    inside = [None if "://" in source else below(source) for source, _ in sources]
     if transfer == "auto":
         transfer = _automatic(inside)
     items = [
@@ -134,9 +153,11 @@ def _source(datastore: FileDatastore, path: Any) -> str:
     if local is None:
         return str(path)
     source = os.path.normpath(os.path.join(datastore.root, local))
-    if not os.path.exists(source):
-        raise FileNotFoundError(f"Resource `{source}` does not exist, so it cannot be ingested")
-    if os.path.isdir(source):
+    try:
+        mode = os.stat(source).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"Resource `{source}` does not exist, so it cannot be ingested") from None
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"`{source}` is a directory; files are ingested one by one")
     return source
 
