@@ -17,7 +17,11 @@ from cli.programs import HERE, pipetask
 DETECTORS, VISITS = 4, 4
 MEASURED = DETECTORS * VISITS
 SECONDS = 0.12
-PROGRAM = "import sys; from armillary.cli.pipetask import main; sys.exit(main(sys.argv[1:]))"
+# A shell that starts the tests in the background has Ctrl-C ignored, and so would this process.
+PROGRAM = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from armillary.cli.pipetask import main; sys.exit(main(sys.argv[1:]))"
+)
 
 
 def command_line(workshop):
