@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import tempfile
 import threading
 import zlib
@@ -48,7 +47,7 @@ def temporary_path(target: str, extension: str = "") -> str:
     'a/.armillary-'
     """
     folder = os.path.dirname(target)
-    return os.path.join(folder, f"{TEMPORARY_PREFIX}{_host_mark()}-{os.getpid()}-{secrets.token_hex(6)}{extension}")
+    return os.path.join(folder, f"{TEMPORARY_PREFIX}{_host_mark()}-{os.getpid()}-{os.urandom(6).hex()}{extension}")
 
 
 def _host_mark() -> str:
