@@ -57,40 +57,6 @@ class ReadingMixin(LimitedButler):
 
     # -- finding
 
-    def get_dataset(
-        self,
-        id: Any,
-        *,
-        storage_class: Any = None,
-        dimension_records: bool = False,
-        datastore_records: bool = False,
-    ) -> DatasetRef | None:
-        """Give the dataset with an id (a UUID, or its hexadecimal digits), or None.
-
-        Parameters
-        ----------
-        storage_class
-            Storage class of the reference, if not that of the dataset type.
-        dimension_records
-            Attach dimension records to the data ID.
-        """
-        import uuid
-
-        ref = self._core_registry.get_dataset(uuid.UUID(id) if isinstance(id, str) else id)
-        if ref is None:
-            return None
-        if dimension_records:
-            ref = ref.expanded(self._core_registry.expand_data_id(ref.dataId))
-        return ref if storage_class is None else ref.overrideStorageClass(storage_class)
-
-    def get_many_datasets(self, ids: Iterable[Any]) -> list[DatasetRef]:
-        """Give the datasets with these ids, in their order; unknown ids are left out."""
-        import uuid
-
-        wanted = [uuid.UUID(id) if isinstance(id, str) else id for id in ids]
-        found = {ref.id: ref for ref in self._core_registry.get_datasets(wanted) if ref is not None}
-        return [found[id] for id in wanted if id in found]
-
     def get_dataset_type(self, name: str) -> DatasetType:
         """Give a dataset type by name.
 
