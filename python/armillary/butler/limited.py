@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +11,7 @@ from armillary.butler.deferred import DeferredDatasetHandle
 from armillary.butler.metrics import ButlerMetrics
 
 if TYPE_CHECKING:
-    from armillary._core import DatasetRef, DimensionUniverse
+    from armillary._core import DatasetRef, DimensionUniverse, FileRecord
 
 __all__ = ["DatasetRefURIs", "LimitedButler"]
 
@@ -24,6 +24,13 @@ class DatasetRefURIs(NamedTuple):
 
     componentURIs: dict[str, Any]
     """URI of each component."""
+
+    @classmethod
+    def of(cls, datastore: Any, records: Sequence[FileRecord]) -> DatasetRefURIs:
+        """Give the places of the files that records name."""
+        if len(records) == 1 and records[0].component is None:
+            return cls(datastore.uri(records[0]), {})
+        return cls(None, {record.component or "": datastore.uri(record) for record in records})
 
 
 class LimitedButler(ABC):

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType
-from armillary.butler.reading import ReadingMixin
 from armillary.butler.zipping import ZippingMixin
 from armillary.errors import OrphanedRecordError
 
@@ -18,14 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["MovingMixin"]
 
 
-class MovingMixin(ZippingMixin, ReadingMixin):
+class MovingMixin(ZippingMixin):
     """Methods of `Butler` that move or remove whole files."""
-
-    def _need_writeable(self) -> None:
-        raise NotImplementedError
-
-    def _write(self, refs: list[DatasetRef], prepared: Any, *, ingest: bool = False) -> None:
-        raise NotImplementedError
 
     def ingest(
         self,

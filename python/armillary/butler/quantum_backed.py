@@ -57,9 +57,7 @@ class QuantumBackedButler(LimitedButler):
     universe
         All dimensions.
     records
-        Records of datasets that exist, by dataset id.
-    predicted_inputs
-        Ids of inputs that other quanta write: they are read from where those quanta put them.
+        Records of datasets that exist, by dataset id; all others are read from where their quanta would put them.
     predicted_outputs
         Ids of datasets that may be written.
     """
@@ -69,14 +67,12 @@ class QuantumBackedButler(LimitedButler):
         datastore: Any,
         universe: DimensionUniverse,
         records: Mapping[uuid.UUID, list[FileRecord]],
-        predicted_inputs: Iterable[uuid.UUID] = (),
         predicted_outputs: Iterable[uuid.UUID] = (),
         metrics: ButlerMetrics | None = None,
     ):
         self._datastore = datastore
         self._universe = universe
         self._records = dict(records)
-        self._predicted_inputs = set(predicted_inputs)
         self._predicted_outputs = set(predicted_outputs)
         self._metrics = metrics or ButlerMetrics()
         self.written: dict[uuid.UUID, tuple[DatasetRef, list[FileRecord]]] = {}
@@ -102,10 +98,8 @@ class QuantumBackedButler(LimitedButler):
         if known is not None:
             return known
         # Written by another process since: its place follows from what it is. A component is in the file of the whole.
-        from armillary.storage.artifacts import predict_records
-
         whole = ref.makeCompositeRef() if ref.isComponent() else ref
-        return predict_records(self._datastore, whole)
+        return list(self._datastore.predict_records(whole))
 
     def get(self, ref: Any, /, *, parameters: Mapping[str, Any] | None = None, storageClass: Any = None) -> Any:
         """Read a dataset."""
@@ -151,9 +145,7 @@ class QuantumBackedButler(LimitedButler):
         records = self._records_of(ref)
         if not predict and not self._datastore.exists(records):
             raise FileNotFoundError(f"the dataset {ref} is not in this datastore")
-        if len(records) == 1 and records[0].component is None:
-            return DatasetRefURIs(self._datastore.uri(records[0]), {})
-        return DatasetRefURIs(None, {record.component or "": self._datastore.uri(record) for record in records})
+        return DatasetRefURIs.of(self._datastore, records)
 
     def markInputUnused(self, ref: DatasetRef) -> None:
         """Say that a task did not use an input after all."""

@@ -362,12 +362,8 @@ class ReadingMixin(LimitedButler):
         if not records:
             if not predict:
                 raise FileNotFoundError(f"the dataset {ref} is not in this datastore")
-            from armillary.storage.artifacts import predict_records
-
-            records = predict_records(self._datastore, self._with_records(ref))
-        if len(records) == 1 and records[0].component is None:
-            return DatasetRefURIs(self._datastore.uri(records[0]), {})
-        return DatasetRefURIs(None, {record.component or "": self._datastore.uri(record) for record in records})
+            records = self._datastore.predict_records(self._with_records(ref))
+        return DatasetRefURIs.of(self._datastore, records)
 
     def getURI(
         self,

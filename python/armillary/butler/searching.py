@@ -45,10 +45,15 @@ def run_query(results: QueryResults[Any], order_by: Any, limit: int | None, expl
     found = list(results)
     if warn and most is not None and len(found) > most:
         found.pop()
-        _LOG.warning("more than %d results were found and the rest is left out; give `limit=None` for all", most)
+        tell_cut(most)
     if not found and explain and limit != 0:
         raise EmptyQueryResultError(results.limit(None).explain_no_results())
     return found
+
+
+def tell_cut(most: int) -> None:
+    """Say that results were left out."""
+    _LOG.warning("more than %d results were found and the rest is left out; give `limit=None` for all", most)
 
 
 class SearchingMixin(ReadingMixin):
@@ -202,8 +207,6 @@ class SearchingMixin(ReadingMixin):
             found.extend(results if most is None else results.limit(most + 1 - len(found)))
             if most is not None and len(found) > most:
                 if limit is not None and limit < 0:
-                    _LOG.warning(
-                        "more than %d results were found and the rest is left out; give `limit=None` for all", most
-                    )
+                    tell_cut(most)
                 return found[:most]
         return found

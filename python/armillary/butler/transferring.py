@@ -45,7 +45,7 @@ def transfer_datasets(
         target.collections.register(run, CollectionType.RUN)
     files = [
         FileDataset(
-            path=source._datastore._local_path(record.path) or source._datastore.uri(record),
+            path=source._datastore.local_path(record),
             refs=[ref],
             formatter=record.formatter,
         )

@@ -7,26 +7,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType
+from armillary.butler.reading import ReadingMixin
 from armillary.errors import ConflictingDefinitionError
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
 
     from armillary._core import DatasetRef
-    from armillary._core import Registry as CoreRegistry
 
 __all__ = ["ZippingMixin"]
 
 
-class ZippingMixin:
+class ZippingMixin(ReadingMixin):
     """Methods of `Butler` for zip files of datasets."""
-
-    _core_registry: CoreRegistry
-    dimensions: Any
-
-    @property
-    def _datastore(self) -> Any:
-        raise NotImplementedError
 
     def _need_writeable(self) -> None:
         raise NotImplementedError

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from armillary.storage.file_datastore import FileDatastore
 
-__all__ = ["export_files", "predict_records", "retrieve"]
+__all__ = ["export_files", "retrieve"]
 
 _ZIP_MARK = "#zip-path="
 
@@ -52,11 +52,6 @@ def retrieve(
         place_file(datastore, stored, target, transfer, overwrite=overwrite)
         copies[stored] = target
     return [resource_path(os.path.abspath(target)) for target in copies.values()]
-
-
-def predict_records(datastore: FileDatastore, ref: Any) -> list[FileRecord]:
-    """Give the records that a dataset will have when it is written; sizes are not known yet (-1)."""
-    return datastore.predict_records(ref)
 
 
 def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str, *, overwrite: bool) -> None:
