@@ -24,6 +24,11 @@ _HOME = {
     "armillary.butler.collection_type": ["CollectionType", "DatasetExistence", "DatasetIdGenEnum"],
     "armillary.butler.collections": ["ButlerCollections", "CollectionInfo"],
     "armillary.butler.data_coordinate_sets": ["DataCoordinateIterable", "DataCoordinateSequence", "DataCoordinateSet"],
+    "armillary.butler.dataset_uris": [
+        "LabeledButlerFactory",
+        "ParsedButlerDatasetURI",
+        "SpecificButlerDataset",
+    ],
     "armillary.butler.deferred": ["DeferredDatasetHandle"],
     "armillary.butler.exporting": ["RepoExportContext"],
     "armillary.butler.limited": ["DatasetRefURIs", "LimitedButler"],

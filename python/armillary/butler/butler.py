@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from armillary import _core
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.collections import ButlerCollections, CollectionChains, as_patterns, is_glob
+from armillary.butler.dataset_uris import (
+    ParsedButlerDatasetURI,
+    SpecificButlerDataset,
+    find_dataset_of_uri,
+    parse_dataset_uri,
+)
 from armillary.butler.metrics import ButlerMetrics
 from armillary.butler.moving import MovingMixin
 from armillary.butler.query import Query, QueryContext
@@ -17,7 +24,7 @@ from armillary.butler.registry import Registry
 from armillary.butler.searching import SearchingMixin
 from armillary.butler.writing import WriteSession
 from armillary.config import ButlerConfig
-from armillary.errors import DimensionNameError
+from armillary.errors import DimensionNameError, ValidationError
 from armillary.repository_config import database_location, repository_root
 
 if TYPE_CHECKING:
@@ -101,15 +108,38 @@ class Butler(MovingMixin, SearchingMixin):
 
     def _recover(self) -> None:
         """Undo what killed writers left: files that have no rows."""
-        for intent, name, paths in self._core_registry.stale_intents():
-            if name == self._datastore.name:
-                self._datastore.recover(paths)
-                self._core_registry.abandon_write(intent)
+        for store in self._datastore.file_stores:
+            for intent, name, paths in self._core_registry.stale_intents(store.records_table):
+                if name == store.name:
+                    store.recover(paths)
+                    self._core_registry.abandon_write(intent)
 
     @classmethod
-    def from_config(cls, config: Any = None, **kwargs: Any) -> Butler:
+    def from_config(
+        cls,
+        config: Any = None,
+        *,
+        collections: Any = None,
+        run: str | None = None,
+        searchPaths: Iterable[Any] | None = None,
+        writeable: bool | None = None,
+        inferDefaults: bool = True,
+        without_datastore: bool = False,
+        metrics: ButlerMetrics | None = None,
+        **kwargs: Any,
+    ) -> Butler:
         """Open a repository; the same as `Butler(...)`."""
-        return cls(config, **kwargs)
+        return cls(
+            config,
+            collections=collections,
+            run=run,
+            searchPaths=searchPaths,
+            writeable=writeable,
+            inferDefaults=inferDefaults,
+            without_datastore=without_datastore,
+            metrics=metrics,
+            **kwargs,
+        )
 
     @staticmethod
     def makeRepo(
@@ -171,6 +201,24 @@ class Butler(MovingMixin, SearchingMixin):
             if return_label:
                 return label
             raise
+
+    @staticmethod
+    def parse_dataset_uri(uri: str) -> ParsedButlerDatasetURI:
+        """Read the address of a dataset, `ivo://…?repo=LABEL&id=UUID` or `butler://LABEL/UUID`; nothing is opened."""
+        return parse_dataset_uri(uri)
+
+    @classmethod
+    def get_dataset_from_uri(cls, uri: str, factory: Callable[[str], Butler] | None = None) -> SpecificButlerDataset:
+        """Open the repository that an address names and look its dataset up.
+
+        Parameters
+        ----------
+        uri
+            Address of a dataset; see `parse_dataset_uri`.
+        factory
+            Makes a butler from a label; by default the label is opened as `Butler(label)` does.
+        """
+        return find_dataset_of_uri(cls, uri, factory)
 
     def _make_defaults(self, collections: Any, run: str | None, infer: bool, given: Mapping[str, Any]) -> Defaults:
         if collections is None:
@@ -295,10 +343,15 @@ class Butler(MovingMixin, SearchingMixin):
             if self._without_datastore:
                 raise RuntimeError("this butler was opened without a datastore, so no dataset can be read or written")
             from armillary.storage import make_datastore
+            from armillary.storage.file_record import DEFAULT_RECORDS_TABLE
 
             self._datastore_cache = make_datastore(
                 self._config, self._root, universe=self.dimensions, writeable=self._writeable
             )
+            if self._writeable:
+                for store in self._datastore_cache.file_stores:
+                    if store.records_table != DEFAULT_RECORDS_TABLE:  # which every writer has made already
+                        self._core_registry.prepare_datastore(store.records_table)
         return self._datastore_cache
 
     @property
@@ -327,7 +380,51 @@ class Butler(MovingMixin, SearchingMixin):
 
     def get_datastore_names(self) -> tuple[str, ...]:
         """Names of the datastores."""
-        return (self._datastore.name,)
+        return tuple(self._datastore.names)
+
+    def get_datastore_roots(self) -> dict[str, Any]:
+        """Where each datastore keeps its files, by its name; None for datastores in memory."""
+        return dict(self._datastore.roots)
+
+    def validateConfiguration(
+        self,
+        logFailures: bool = False,
+        datasetTypeNames: Iterable[str] | None = None,
+        ignore: Iterable[str] | None = None,
+    ) -> None:
+        """Check that the datasets of every type could be stored.
+
+        Parameters
+        ----------
+        logFailures
+            Whether each finding is logged, too.
+        datasetTypeNames
+            Dataset types to check; by default all.
+        ignore
+            Dataset types not to check.
+
+        Raises
+        ------
+        ValidationError
+            If one could not: no formatter writes it, its files could not be told apart, or no datastore takes it.
+        """
+        skipped = set(ignore or ())
+        wanted = (
+            self._core_registry.query_dataset_types(None)
+            if datasetTypeNames is None
+            else [self.get_dataset_type(name) for name in datasetTypeNames]
+        )
+        found = [
+            problem
+            for dataset_type in wanted
+            if dataset_type.nameAndComponent()[0] not in skipped and dataset_type.name not in skipped
+            for problem in self._datastore.problems(dataset_type)
+        ]
+        if logFailures:
+            for problem in found:
+                logging.getLogger(__name__).critical(problem)
+        if found:
+            raise ValidationError("; ".join(found))
 
     # -- writing
 
@@ -375,9 +472,18 @@ class Butler(MovingMixin, SearchingMixin):
             self._write([ref], prepared)
             return ref
 
+    def _new_session(self) -> WriteSession:
+        if self._without_datastore:
+            return WriteSession(self._core_registry, None)
+        if not self._datastore.is_chain:
+            return WriteSession(self._core_registry, self._datastore)
+        from armillary.butler.chained_writing import ChainedWriteSession
+
+        return ChainedWriteSession(self._core_registry, self._datastore)
+
     def _write(self, refs: list[DatasetRef], prepared: Any, *, ingest: bool = False) -> None:
         """Write files and their rows, all or none: intent, files, one transaction."""
-        session = WriteSession(self._core_registry, self._datastore)
+        session = self._new_session()
         if ingest:
             session.ingest(refs, prepared)
         else:
@@ -402,10 +508,7 @@ class Butler(MovingMixin, SearchingMixin):
         []
         """
         self._need_writeable()
-        outer, self._session = (
-            self._session,
-            WriteSession(self._core_registry, None if self._without_datastore else self._datastore),
-        )
+        outer, self._session = self._session, self._new_session()
         self._core_registry.begin()
         try:
             yield

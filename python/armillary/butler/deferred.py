@@ -24,7 +24,9 @@ class DeferredDatasetHandle:
     {'a': 1}
     """
 
-    def __init__(self, butler: LimitedButler, ref: DatasetRef, parameters: Mapping[str, Any] | None, storageClass: Any):
+    def __init__(
+        self, butler: LimitedButler, ref: DatasetRef, parameters: Mapping[str, Any] | None, storageClass: Any = None
+    ):
         self.butler = butler
         self.ref = ref
         self.parameters = dict(parameters) if parameters else None

@@ -86,7 +86,7 @@ class RepoExportContext:
         exported = export_files(
             self._butler._datastore,
             new,
-            self._butler._core_registry.records([ref.id for ref in new]),
+            self._butler._datastore.file_records(self._butler._core_registry, [ref.id for ref in new]),
             self._directory,
             self._transfer,
         )

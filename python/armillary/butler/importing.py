@@ -156,7 +156,8 @@ class _Import:
         """Take files into the datastore; those of datasets that are stored already stay."""
         from armillary.storage import FileDataset
 
-        stored = {record.dataset_id for record in self._butler._core_registry.records(list(self._refs))}
+        known = self._butler._datastore.records(self._butler._core_registry, list(self._refs))
+        stored = {record.dataset_id for record in known}
         folder = None if directory is None else os.path.abspath(os.fspath(directory))
         datasets = [
             FileDataset(path=_below(folder, path), refs=refs, formatter=formatter)

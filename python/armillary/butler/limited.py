@@ -28,6 +28,7 @@ class DatasetRefURIs(NamedTuple):
     @classmethod
     def of(cls, datastore: Any, records: Sequence[FileRecord]) -> DatasetRefURIs:
         """Give the places of the files that records name."""
+        records = datastore.one_copy(records)
         if len(records) == 1 and records[0].component is None:
             return cls(datastore.uri(records[0]), {})
         return cls(None, {record.component or "": datastore.uri(record) for record in records})
@@ -58,6 +59,26 @@ class LimitedButler(ABC):
     @abstractmethod
     def stored_many(self, refs: Iterable[DatasetRef]) -> dict[DatasetRef, bool]:
         """Whether the files of datasets are there."""
+
+    @abstractmethod
+    def get_datastore_names(self) -> tuple[str, ...]:
+        """Names of the datastores."""
+
+    @abstractmethod
+    def get_datastore_roots(self) -> dict[str, Any]:
+        """Where each datastore keeps its files, by its name; None for datastores in memory."""
+
+    @abstractmethod
+    def pruneDatasets(
+        self,
+        refs: Iterable[DatasetRef],
+        *,
+        disassociate: bool = True,
+        unstore: bool = False,
+        tags: Iterable[str] = (),
+        purge: bool = False,
+    ) -> None:
+        """Take datasets out of collections, remove their files, or remove them altogether."""
 
     @abstractmethod
     def getURIs(self, ref: Any, /, *, predict: bool = False) -> DatasetRefURIs:

@@ -12,7 +12,7 @@ from armillary.butler.zipping import ZippingMixin
 from armillary.errors import OrphanedRecordError
 
 if TYPE_CHECKING:
-    from armillary._core import DatasetRef
+    from armillary._core import DataCoordinate, DatasetRef
 
 __all__ = ["MovingMixin"]
 
@@ -104,14 +104,34 @@ class MovingMixin(ZippingMixin):
             for tag in tags:
                 self._core_registry.disassociate(tag, found)
         if unstore:
-            self._core_registry.trash(self._datastore.name, [ref.id for ref in found], purge=purge)
+            self._trash([ref.id for ref in found], purge=purge)
             self._empty_trash()
 
     def _empty_trash(self) -> None:
         """Remove the files of trashed datasets, then their records; resumes by itself after a crash."""
-        records = self._core_registry.trashed(self._datastore.name)
-        self._datastore.remove([record.path for record in records if not record.shared])
-        self._core_registry.empty_trash(self._datastore.name, list({record.dataset_id for record in records}))
+        for store in self._datastore.file_stores:
+            records = self._core_registry.trashed(store.name, table=store.records_table)
+            store.remove([record.path for record in records if not record.shared])
+            ids = list({record.dataset_id for record in records})
+            self._core_registry.empty_trash(store.name, ids, table=store.records_table)
+
+    def _trash(self, ids: list[Any], *, purge: bool) -> None:
+        """Mark the files of datasets for deletion in every datastore; with `purge` the datasets go, too."""
+        stores = self._datastore.file_stores
+        if len(stores) == 1:
+            self._core_registry.trash(stores[0].name, ids, purge=purge)
+        else:
+            self._core_registry.begin()
+            try:
+                for store in stores:
+                    self._core_registry.trash(store.name, ids, purge=False)
+                if purge:  # when no datastore holds them any more
+                    self._core_registry.trash("", ids, purge=True)
+            except BaseException:
+                self._core_registry.rollback()
+                raise
+            self._core_registry.commit()
+        self._datastore.forget(ids)
 
     def removeRuns(self, names: Iterable[str], unstore: Any = True, *, unlink_from_chains: bool = False) -> None:
         """Remove RUN collections with all their datasets and files.
@@ -143,7 +163,7 @@ class MovingMixin(ZippingMixin):
                     self._core_registry.remove_from_chain(chain, [name])
             for name in runs:
                 ids = self._core_registry.run_dataset_ids(name)
-                self._core_registry.trash(self._datastore.name, ids, purge=True)
+                self._trash(ids, purge=True)
                 self._core_registry.remove_collection(name)
         except BaseException:
             self._core_registry.rollback()
@@ -167,7 +187,7 @@ class MovingMixin(ZippingMixin):
             If a file is there already and `overwrite` is not set.
         """
         ids = [ref.id for ref in refs]
-        records = self._core_registry.records(ids)
+        records = self._datastore.file_records(self._core_registry, ids)
         os.makedirs(os.fspath(destination), exist_ok=True)
         from armillary.storage.artifacts import retrieve
 
@@ -248,6 +268,36 @@ class MovingMixin(ZippingMixin):
             skip_dimensions=frozenset(skip_dimensions or ()),
             record_validation_info=record_validation_info,
             without_datastore=without_datastore,
+        )
+
+    def transfer_dimension_records_from(
+        self, source_butler: Any, source_refs: Iterable[DatasetRef | DataCoordinate]
+    ) -> None:
+        """Copy the dimension records of datasets or data IDs from another repository; what is here already stays.
+
+        Parameters
+        ----------
+        source_butler
+            Where the records come from.
+        source_refs
+            Datasets, or data IDs. Records that define visits come with them.
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository() as source, small_repository() as target:
+        ...     row = {"instrument": "Cam", "name": "Cam-G", "band": "g"}
+        ...     source.registry.insertDimensionData("physical_filter", row)
+        ...     new = source.query_data_ids(["physical_filter"], where="physical_filter = 'Cam-G'", instrument="Cam")
+        ...     target.transfer_dimension_records_from(source, new)
+        ...     len(target.query_dimension_records("physical_filter", instrument="Cam"))
+        2
+        """
+        from armillary.butler.transferring import transfer_dimension_records
+
+        self._need_writeable()
+        transfer_dimension_records(
+            source_butler, self, [one.dataId if hasattr(one, "dataId") else one for one in source_refs]
         )
 
     def transfer_from(

@@ -91,7 +91,11 @@ class QuantumBackedButler(LimitedButler):
 
     def get_datastore_names(self) -> tuple[str, ...]:
         """Names of the datastores."""
-        return (self._datastore.name,)
+        return tuple(self._datastore.names)
+
+    def get_datastore_roots(self) -> dict[str, Any]:
+        """Where the datastore keeps its files, by its name."""
+        return dict(self._datastore.roots)
 
     def _records_of(self, ref: DatasetRef) -> list[FileRecord]:
         known = self._records.get(ref.id)

@@ -201,16 +201,18 @@ class ReadingMixin(LimitedButler):
         if isinstance(wanted, _core.DatasetRef):
             if data_id is not None or kwargs:
                 raise ValueError("a dataset reference already has its data ID; give one or the other")
-            return wanted, self._core_registry.records([wanted.id])
+            return wanted, self._records_of(wanted)
         dataset_type = self._core_registry.dataset_type(type_name(wanted))
         coordinate = self._standardize(dataset_type, data_id, kwargs)
         if timespan is None:
             timespan = self._temporal_hint(dataset_type, data_id, kwargs)
         path = self._collections_to_search(collections)
-        found = self._core_registry.find_records(dataset_type.name, coordinate, path, timespan=timespan)
+        found = self._datastore.find_records(self._core_registry, dataset_type.name, coordinate, path, timespan)
         if found is None:
             raise DatasetNotFoundError(self._not_found_message(dataset_type, coordinate, path))
         ref, records = found
+        if not records and self._datastore.trusts_requests:
+            records = self._records_of(ref)
         if not isinstance(wanted, str) and wanted.storageClass_name != ref.datasetType.storageClass_name:
             ref = ref.overrideStorageClass(wanted.storageClass_name)
         return ref, records
@@ -231,6 +233,15 @@ class ReadingMixin(LimitedButler):
         if elsewhere:
             return f"{message}; it is in {', '.join(f'`{name}`' for name in elsewhere)}"
         return f"{message}, nor in any other collection; `query_datasets` lists what there is"
+
+    def _records_of(self, ref: DatasetRef) -> list[_core.FileRecord]:
+        """Records of a dataset's files; if the datastore trusts requests, also of files the database does not know."""
+        datastore = self._datastore
+        records: list[_core.FileRecord] = datastore.records(self._core_registry, [ref.id])
+        if not records and datastore.trusts_requests:
+            whole = ref.makeCompositeRef() if ref.isComponent() else ref
+            records = datastore.trusted_records(self._with_records(whole))
+        return records
 
     def _need_records(self, ref: DatasetRef, records: list[_core.FileRecord]) -> list[_core.FileRecord]:
         if not records:
@@ -300,8 +311,11 @@ class ReadingMixin(LimitedButler):
         """Whether the files of datasets are there."""
         refs = list(refs)
         by_id: dict[Any, list[_core.FileRecord]] = {}
-        for record in self._core_registry.records([ref.id for ref in refs]):
+        for record in self._datastore.records(self._core_registry, [ref.id for ref in refs]):
             by_id.setdefault(record.dataset_id, []).append(record)
+        if self._datastore.trusts_requests:
+            for ref in refs:
+                by_id.setdefault(ref.id, self._records_of(ref) if ref.id not in by_id else [])
         return {ref: bool(by_id.get(ref.id)) and self._datastore.exists(by_id[ref.id]) for ref in refs}
 
     def exists(
@@ -327,7 +341,7 @@ class ReadingMixin(LimitedButler):
         if ref is None:
             return DatasetExistence.UNRECOGNIZED
         result = DatasetExistence.RECORDED if known else DatasetExistence.UNRECOGNIZED
-        records = self._core_registry.records([ref.id])
+        records = self._datastore.records(self._core_registry, [ref.id])
         if records:
             result |= DatasetExistence.DATASTORE
             if not full_check:

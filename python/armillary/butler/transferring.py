@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType
 from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError
 
 if TYPE_CHECKING:
-    from armillary._core import DatasetRef
+    from armillary._core import DataCoordinate, DatasetRef, DimensionRecord
 
-__all__ = ["transfer_datasets"]
+__all__ = ["transfer_datasets", "transfer_dimension_records"]
 
 
 def transfer_datasets(
@@ -31,7 +32,7 @@ def transfer_datasets(
     known = {ref.id for ref in target._core_registry.get_datasets([ref.id for ref in refs]) if ref is not None}
     wanted = [ref for ref in refs if ref.id not in known]
     by_id: dict[Any, list[Any]] = {}
-    for record in source._core_registry.records([ref.id for ref in wanted]):
+    for record in source._datastore.file_records(source._core_registry, [ref.id for ref in wanted]):
         by_id.setdefault(record.dataset_id, []).append(record)
     missing = [ref for ref in wanted if ref.id not in by_id]
     if missing and not skip_missing:
@@ -40,7 +41,7 @@ def transfer_datasets(
     if dry_run or not wanted:
         return wanted
     if transfer_dimensions:
-        _copy_records(source, target, wanted)
+        transfer_dimension_records(source, target, [ref.dataId for ref in wanted])
     for run in dict.fromkeys(ref.run for ref in wanted):
         target.collections.register(run, CollectionType.RUN)
     files = [
@@ -70,14 +71,59 @@ def _check_types(target: Any, refs: list[DatasetRef], register: bool, allowed: b
             raise ConflictingDefinitionError(f"{dataset_type} is {ours} in the target repository")
 
 
-def _copy_records(source: Any, target: Any, refs: list[DatasetRef]) -> None:
+def transfer_dimension_records(source: Any, target: Any, data_ids: Iterable[DataCoordinate]) -> None:
+    """Copy the dimension records that data IDs refer to, and those that come with them; what is there stays.
+
+    With a visit come the records that define it (`visit_definition` and so on), and what these refer to. Raises
+    `ValueError` if records have to be looked up and the source cannot do that.
+    """
     rows: dict[str, dict[Any, Any]] = {}
-    for data_id in source._core_registry.expand_data_ids([ref.dataId for ref in refs]):
-        for name in data_id.dimensions.elements.names:
-            record = data_id.records.get(name)
-            if record is not None and source.dimensions[name].has_own_table:
-                rows.setdefault(name, {})[record.dataId] = record
-    for element in target.dimensions.elements:
-        found = rows.get(element.name)
-        if found:
-            target.registry.insertDimensionData(element.name, *found.values(), skip_existing=True)
+    data_ids = list(data_ids)
+    while data_ids:
+        full = _expanded(source, data_ids)
+        new: dict[str, list[Any]] = {}
+        for data_id in full:
+            for name in data_id.dimensions.elements.names:
+                record = data_id.records.get(name)
+                if record is not None and record.dataId not in rows.setdefault(name, {}):
+                    rows[name][record.dataId] = record
+                    new.setdefault(name, []).append(record)
+        data_ids = [
+            record.dataId
+            for record in _populated(source, new)
+            if record.dataId not in rows.get(record.definition.name, {})
+        ]
+    with target.transaction():
+        for element in target.dimensions.elements:
+            found = rows.get(element.name)
+            if found and element.has_own_table:
+                target.registry.insertDimensionData(element.name, *found.values(), skip_existing=True)
+
+
+def _expanded(source: Any, data_ids: list[DataCoordinate]) -> list[DataCoordinate]:
+    short = [data_id for data_id in data_ids if not data_id.hasRecords()]
+    if not short:
+        return data_ids
+    if not hasattr(source, "_core_registry"):
+        raise ValueError(
+            f"the data ID {short[0]} comes without its records, and a butler without a registry cannot look them up"
+        )
+    made = iter(source._core_registry.expand_data_ids(short))
+    return [data_id if data_id.hasRecords() else next(made) for data_id in data_ids]
+
+
+def _populated(source: Any, new: dict[str, list[Any]]) -> list[DimensionRecord]:
+    """Records of elements that are filled when a dimension is, for new records of that dimension."""
+    found: list[DimensionRecord] = []
+    for name, records in new.items():
+        if name not in source.dimensions.dimensions.names:
+            continue
+        for element in source.dimensions.get_elements_populated_by(name):
+            if element.name == name or not element.has_own_table:
+                continue
+            if not hasattr(source, "_core_registry"):
+                raise ValueError(f"records of `{element.name}` go with `{name}`, and only a full butler can find them")
+            keys = list(source.dimensions[name].required.names)
+            values = [[record.dataId[key] for key in keys] for record in records]
+            found.extend(source._query_context.engine.records(element.name, uploads=[(keys, values)]))
+    return found

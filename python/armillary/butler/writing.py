@@ -48,7 +48,9 @@ class WriteSession:
         try:
             records = write()  # undoes itself when it fails
             self._undo.extend(undo)
-            self._registry.finish_write(intent, self._datastore.name, refs, records, register=True)
+            self._registry.finish_write(
+                intent, self._datastore.name, refs, records, register=True, table=self._datastore.records_table
+            )
         except BaseException:
             self.undo()
             self._registry.abandon_write(intent)

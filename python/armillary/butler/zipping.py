@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType
@@ -27,6 +28,17 @@ class ZippingMixin(ReadingMixin):
     def _write(self, refs: list[DatasetRef], prepared: Any, *, ingest: bool = False) -> None:
         raise NotImplementedError
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """Give a block that happens as a whole or not at all."""
+        raise NotImplementedError
+
+    def _expand_refs(self, refs: Iterable[DatasetRef]) -> list[DatasetRef]:
+        """Give all data IDs their records, in one go."""
+        refs = list(refs)
+        short = [ref for ref in refs if not ref.dataId.hasRecords()]
+        made = iter(self._core_registry.expand_data_ids([ref.dataId for ref in short]))
+        return [ref if ref.dataId.hasRecords() else ref.expanded(next(made)) for ref in refs]
+
     def retrieve_artifacts_zip(
         self, refs: Iterable[DatasetRef], destination: Any, overwrite: bool = True
     ) -> ResourcePath:
@@ -44,8 +56,8 @@ class ZippingMixin(ReadingMixin):
         from armillary.storage.location import resource_path
         from armillary.storage.zip_files import write_zip
 
-        refs = list(refs)
-        records = self._core_registry.records([ref.id for ref in refs])
+        refs = self._expand_refs(refs)
+        records = self._datastore.file_records(self._core_registry, [ref.id for ref in refs])
         folder = os.path.abspath(os.fspath(destination))
         return resource_path(write_zip(self._datastore, refs, records, folder, overwrite=overwrite))
 
@@ -60,7 +72,7 @@ class ZippingMixin(ReadingMixin):
     ) -> None:
         """Take in a zip file of datasets, whole: its datasets are read from it.
 
-        Dataset types and dimension records must be there already; runs are registered.
+        Runs and dataset types are registered as needed.
 
         Parameters
         ----------
@@ -69,7 +81,7 @@ class ZippingMixin(ReadingMixin):
         transfer
             How the file gets below the root; "direct" leaves it where it is.
         transfer_dimensions
-            Not supported: use `transfer_dimension_records_from`.
+            Whether to take in the dimension records that the zip file holds, too; what is there already stays.
         dry_run
             Only check.
         skip_existing
@@ -82,17 +94,15 @@ class ZippingMixin(ReadingMixin):
         ValidationError
             If it is not such a file.
         """
-        from armillary.storage.zip_files import prepare_zip, read_zip_index
+        from armillary.storage.zip_files import read_zip_index
 
         self._need_writeable()
-        if transfer_dimensions:
-            raise NotImplementedError(
-                "dimension records are not taken from zip files; use `transfer_dimension_records_from` first"
-            )
         path = os.fspath(zip_file) if not hasattr(zip_file, "ospath") else zip_file.ospath
         index = read_zip_index(path, self.dimensions)
         refs = list(index.refs.values())
-        stored = {record.dataset_id for record in self._core_registry.records([ref.id for ref in refs])}
+        stored = {
+            record.dataset_id for record in self._datastore.records(self._core_registry, [ref.id for ref in refs])
+        }
         if stored:
             if skip_existing and len(stored) == len(refs):
                 return
@@ -103,4 +113,13 @@ class ZippingMixin(ReadingMixin):
             return
         for run in dict.fromkeys(ref.run for ref in refs):
             self._core_registry.register_collection(run, int(CollectionType.RUN), None)
-        self._write(refs, prepare_zip(self._datastore, path, index, transfer), ingest=True)
+        for dataset_type in dict.fromkeys(ref.datasetType for ref in refs):
+            self._core_registry.register_dataset_type(dataset_type)
+        prepared = self._datastore.prepare_zip(path, index, transfer)
+        with self.transaction():
+            if transfer_dimensions:
+                for element in self.dimensions.elements:
+                    records = index.records.get(element.name)
+                    if records and element.has_own_table:
+                        self._core_registry.insert_records(element.name, records, skip_existing=True)
+            self._write(refs, prepared, ingest=True)

@@ -154,7 +154,7 @@ class QuantumGraphBuilder:
             self._adjust(core, label)
         skipped = {label: core.counts(label)["skipped"] for label in core.labels}
         reasons = core.reasons
-        datastore = self.butler._datastore.name if attach_datastore_records else None
+        datastore = self.butler._datastore.file_datastore.name if attach_datastore_records else None
         graph = core.finish(self._header(output, metadata), datastore)
         return PredictedQuantumGraphComponents(graph, self._pipeline_graph, skipped, reasons)
 

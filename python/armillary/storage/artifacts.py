@@ -40,17 +40,18 @@ def retrieve(
     os.makedirs(destination, exist_ok=True)
     if not os.path.isdir(destination):
         raise NotADirectoryError(f"`{destination}` is not a directory")
-    copies: dict[str, str] = {}
+    copies: dict[tuple[str, str], str] = {}
     for record in records:
+        store = datastore.store_of(record)
         stored = record.path.partition(_ZIP_MARK)[0]
-        if stored in copies:
+        if (store.name, stored) in copies:
             continue
         inside = stored if preserve_path and "://" not in stored else stored.rpartition("/")[2]
         target = os.path.join(destination, inside)
         if target in copies.values():
             raise FileExistsError(f"two of the files are called `{inside}`; keep their folders with `preserve_path`")
-        place_file(datastore, stored, target, transfer, overwrite=overwrite)
-        copies[stored] = target
+        place_file(store, stored, target, transfer, overwrite=overwrite)
+        copies[store.name, stored] = target
     return [resource_path(os.path.abspath(target)) for target in copies.values()]
 
 
@@ -119,7 +120,7 @@ def export_files(
             raise NotImplementedError(f"{ref} is in several files or in a zip file, which an export cannot describe")
         stored = own[0].path
         if stored not in placed:
-            placed[stored] = _export_file(datastore, ref, stored, directory, transfer)
+            placed[stored] = _export_file(datastore.store_of(own[0]), ref, stored, directory, transfer)
         exported.append((ref, FileDataset(placed[stored], [ref], formatter=own[0].formatter)))
     return exported
 

@@ -93,6 +93,12 @@ class Formatters:
             known = self._found[key] = self._search(dataset_type, component, storage_class, instrument)
         return known
 
+    def find_for_type(
+        self, dataset_type: Any, component: str | None = None, storage_class: str | None = None
+    ) -> FormatterEntry:
+        """The formatter of a dataset type, whatever is said for single instruments."""
+        return self._search(dataset_type, component, storage_class, None)
+
     def _search(
         self, dataset_type: Any, component: str | None, storage_class: str | None, instrument: str | None
     ) -> FormatterEntry:
@@ -121,50 +127,62 @@ class Formatters:
 
 
 class Constraints:
-    """Which datasets a datastore takes."""
+    """Which datasets a datastore takes, by dataset type, storage class or dimensions under `accept` and `reject`.
+
+    An entry `instrument<NAME>: [...]` in either list counts for the data of one instrument, and is stronger there.
+    """
 
     def __init__(self, config: Mapping[str, Any] | None, universe: Any) -> None:
-        self._accept = self._keys(config, "accept", universe)
-        self._reject = self._keys(config, "reject", universe)
-        self._by_instrument = {
-            str(key)[len("instrument<") : -1]: Constraints(value, universe)
-            for entries in (config or {}).values()
-            for one in (entries or ())
-            if isinstance(one, Mapping)
-            for key, value in one.items()
-            if str(key).startswith("instrument<")
-        }
+        self._accept: dict[str | None, set[str | frozenset[str]]] = {}
+        self._reject: dict[str | None, set[str | frozenset[str]]] = {}
+        for name, kept in (("accept", self._accept), ("reject", self._reject)):
+            entries = (config or {}).get(name) or []
+            if not isinstance(entries, list):
+                raise ConstraintsValidationError(f"`constraints.{name}` must be a list of names, not `{entries}`")
+            self._read(entries, None, kept, universe)
 
-    @staticmethod
-    def _keys(config: Mapping[str, Any] | None, name: str, universe: Any) -> set[str | frozenset[str]]:
-        entries = (config or {}).get(name) or []
-        if not isinstance(entries, list):
-            raise ConstraintsValidationError(f"`constraints.{name}` must be a list of names, not `{entries}`")
-        keys: set[str | frozenset[str]] = set()
+    def _read(
+        self,
+        entries: list[Any],
+        instrument: str | None,
+        kept: dict[str | None, set[str | frozenset[str]]],
+        universe: Any,
+    ) -> None:
         for entry in entries:
-            if isinstance(entry, str):
-                names = [part.strip() for part in entry.split("+")]
-                keys.add(frozenset(str(one) for one in universe.conform(names).names) if "+" in entry else entry)
-        return keys
+            if isinstance(entry, Mapping):
+                for key, value in entry.items():
+                    if instrument is None and str(key).startswith("instrument<") and isinstance(value, list):
+                        self._read(value, str(key)[len("instrument<") : -1], kept, universe)
+                    else:
+                        raise ConstraintsValidationError(
+                            f"`{key}` among the constraints is not understood; a mapping there is `instrument<NAME>` "
+                            "with a list of names"
+                        )
+                continue
+            names = [part.strip() for part in str(entry).split("+")]
+            key = frozenset(str(one) for one in universe.conform(names).names) if len(names) > 1 else str(entry)
+            kept.setdefault(instrument, set()).add(key)
 
     @property
     def empty(self) -> bool:
         """Whether every dataset is taken."""
         return not self._accept and not self._reject
 
-    def accepts(self, dataset_type: Any) -> bool:
-        """Tell whether datasets of a type are taken; the first key that is listed decides."""
+    def accepts(self, dataset_type: Any, instrument: str | None = None) -> bool:
+        """Tell whether datasets of a type are taken; what is accepted by name is, whatever else is rejected."""
         if self.empty:
             return True
-        keys = list(lookup_names(dataset_type))
-        for key in keys:
-            if key in self._reject:
-                return False
-            if key in self._accept:
-                return True
-        if "all" in self._reject:
+        keys = set(lookup_names(dataset_type))
+        scopes = (None,) if instrument is None else (instrument, None)
+        accepted = [self._accept.get(scope, set()) for scope in scopes]
+        rejected = [self._reject.get(scope, set()) for scope in scopes]
+        if any(keys & one for one in accepted):
+            return True
+        if any(keys & one for one in rejected):
             return False
-        return not self._accept or "all" in self._accept
+        if any("all" in one for one in accepted):
+            return True
+        return not self._accept and not any("all" in one for one in rejected)
 
 
 class Composites:

@@ -22,23 +22,26 @@ from armillary._files import (
 from armillary.errors import (
     ConfigurationError,
     DatasetTypeNotSupportedError,
+    FileTemplateValidationError,
     FormatterNotImplementedError,
     UnknownComponentError,
     tells_all,
 )
 from armillary.repository_config import datastore_root
 from armillary.storage.datastore_config import Composites, Constraints, Formatters, make_formatter
-from armillary.storage.file_record import FileRecord
+from armillary.storage.file_record import DEFAULT_RECORDS_TABLE, FileRecord
 from armillary.storage.file_template import FileTemplates, safe_relative_path
 from armillary.storage.formatter import FormatterV2
-from armillary.storage.location import FileDescriptor, Location, resource_path
+from armillary.storage.location import FileDescriptor, Location, directory_path, resource_path
 from armillary.storage.storage_class import StorageClass, find_storage_class
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
 
+    from armillary._core import Registry
     from armillary.storage.file_dataset import FileDataset
     from armillary.storage.file_ingest import PreparedFile, PreparedIngest
+    from armillary.storage.zip_files import ZipIndex
 
 __all__ = ["DURABILITY_VARIABLE", "FileDatastore", "PreparedWrite"]
 
@@ -89,6 +92,8 @@ class FileDatastore:
 
     """
 
+    is_chain = False
+
     def __init__(self, config: Mapping[str, Any], butler_root: str | None, *, universe: Any, writeable: bool) -> None:
         content: Mapping[str, Any] = config.get("datastore", config)
         own = content.toDict() if hasattr(content, "toDict") else dict(content)
@@ -96,8 +101,9 @@ class FileDatastore:
         self.name: str = str(own.get("name") or f"{type(self).__name__}@{template}")
         self.root: str = datastore_root(template, butler_root)
         self.writeable = writeable
-        self.records_table: str = str((own.get("records") or {}).get("table", "file_datastore_records"))
+        self.records_table: str = str((own.get("records") or {}).get("table", DEFAULT_RECORDS_TABLE))
         self.checksums = bool(own.get("checksum", False))
+        self.trusts_requests = bool(own.get("trust_get_request", False))
         self.templates = FileTemplates(own.get("templates") or {}, universe=universe)
         self.formatterFactory = Formatters(own.get("formatters") or {}, universe)
         self.constraints = Constraints(own.get("constraints"), universe)
@@ -113,11 +119,81 @@ class FileDatastore:
 
     __str__ = __repr__
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name."""
+        return (self.name,)
+
+    @property
+    def roots(self) -> dict[str, ResourcePath | None]:
+        """Its root, by its name."""
+        return {self.name: directory_path(self.root)}
+
+    @property
+    def file_stores(self) -> list[FileDatastore]:
+        """Itself: a chain has several."""
+        return [self]
+
+    @property
+    def file_datastore(self) -> FileDatastore:
+        """Itself: in a chain it is the first datastore of files."""
+        return self
+
+    # Records
+
+    def records(self, registry: Registry, ids: Sequence[Any]) -> list[FileRecord]:
+        """What the database knows of the files of datasets."""
+        return registry.records(ids, table=self.records_table)
+
+    file_records = records
+    worker_records = records  # as another process can read them, whose only datastore this is
+
+    def find_records(
+        self, registry: Registry, name: str, data_id: Any, collections: Sequence[str], timespan: Any
+    ) -> tuple[Any, list[FileRecord]] | None:
+        """Find the first dataset in collections, and the records of its files."""
+        return registry.find_records(name, data_id, collections, timespan=timespan, table=self.records_table)
+
+    @staticmethod
+    def one_copy(records: Sequence[FileRecord]) -> Sequence[FileRecord]:
+        """The records themselves: a chain has a dataset in several places."""
+        return records
+
+    def store_of(self, record: FileRecord) -> FileDatastore:
+        """Itself: a chain has a datastore for each record."""
+        return self
+
+    def trusted_records(self, ref: Any) -> list[FileRecord]:
+        """Records of files that are there although the database does not know them; see `trust_get_request`."""
+        if not self.trusts_requests:
+            return []
+        predicted = self.predict_records(ref)
+        return predicted if self.exists(predicted) else []
+
+    def forget(self, ids: Iterable[Any]) -> None:
+        """Nothing is kept in memory here."""
+
     # Names of files
 
-    def accepts(self, dataset_type: Any) -> bool:
+    def accepts(self, dataset_type: Any, instrument: str | None = None) -> bool:
         """Tell whether this datastore takes datasets of a type."""
-        return self.constraints.accepts(dataset_type)
+        return self.constraints.accepts(dataset_type, instrument)
+
+    def problems(self, dataset_type: Any) -> list[str]:
+        """Why datasets of a type could not be stored, if so: no formatter, or files that could not be told apart."""
+        found = []
+        storage_class = find_storage_class(str(dataset_type.storageClass_name))
+        names: list[str | None] = [None]
+        if storage_class.isComposite() and self.composites.splits(dataset_type):
+            names = list(storage_class.components)
+        for name in names:
+            try:
+                self.templates.getTemplate(dataset_type, name)
+                own = storage_class if name is None else storage_class.component(name)
+                self.formatterFactory.find_for_type(dataset_type, name, own.name)
+            except (FileTemplateValidationError, DatasetTypeNotSupportedError, KeyError) as error:
+                found.append(str(error.args[0]) if error.args else str(error))
+        return found
 
     def needs_records(self, dataset_type: Any) -> bool:
         """Tell whether naming the files of a dataset type takes expanded data IDs."""
@@ -177,7 +253,7 @@ class FileDatastore:
         `DatasetTypeNotSupportedError` if this datastore does not take it.
         """
         dataset_type = ref.datasetType
-        if not self.constraints.accepts(dataset_type):
+        if not self.constraints.accepts(dataset_type, ref.dataId.get("instrument")):
             raise DatasetTypeNotSupportedError(
                 f"datastore `{self.name}` is configured not to take dataset type `{dataset_type.name}`"
             )
@@ -544,6 +620,13 @@ class FileDatastore:
 
         self._check_writeable()
         return prepare_ingest(self, files, transfer, record_validation_info=record_validation_info)
+
+    def prepare_zip(self, path: str, index: ZipIndex, transfer: str | None) -> PreparedIngest:
+        """Prepare a zip file of datasets for ingest; see `armillary.storage.zip_files.prepare_zip`."""
+        from armillary.storage.zip_files import prepare_zip
+
+        self._check_writeable()
+        return prepare_zip(self, path, index, transfer)
 
     def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
         """Transfer prepared files and return their records; on failure, what was made is removed."""

@@ -346,6 +346,45 @@ class Formatter:
         """Write the dataset to the file of the descriptor."""
         raise FormatterNotImplementedError(f"formatter `{self.name()}` cannot write")
 
+    # The same under the names of the newer base class.
+
+    @property
+    def write_parameters(self) -> Mapping[str, Any]:
+        """What the configuration says about writing."""
+        return self.writeParameters
+
+    @property
+    def write_recipes(self) -> Mapping[str, Any]:
+        """Named sets of write options."""
+        return self.writeRecipes
+
+    @classmethod
+    def validate_write_recipes(cls, recipes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Check named sets of write options."""
+        return cls.validateWriteRecipes(recipes)
+
+    @classmethod
+    def validate_extension(cls, location: Location) -> None:
+        """Raise `ValueError` if a file has an extension that is not one of this format."""
+        cls.validateExtension(location)
+
+    @classmethod
+    def can_read_bytes(cls) -> bool:
+        """Tell whether it can read from memory."""
+        return cls.fromBytes is not Formatter.fromBytes
+
+    def segregate_parameters(self, parameters: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Divide read parameters into those handled while reading and those left to the delegate."""
+        return self.segregateParameters(parameters)
+
+    def make_updated_location(self, location: Location) -> Location:
+        """The location with the extension of the files written."""
+        return self.makeUpdatedLocation(location)
+
+    def predict_path(self) -> str:
+        """The path of the file that would be written, below the root."""
+        return self.predictPath()
+
     def fromBytes(self, serializedDataset: bytes, component: str | None = None) -> object:
         """Turn the content of a file into an object."""
         raise FormatterNotImplementedError(f"formatter `{self.name()}` cannot read from memory")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from armillary.storage.storage_class import StorageClass
 
-__all__ = ["FileDescriptor", "Location", "path_extension", "resource_path"]
+__all__ = ["FileDescriptor", "Location", "directory_path", "path_extension", "resource_path"]
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".fz")
 
@@ -38,6 +38,15 @@ def resource_path(path: str) -> ResourcePath:
     if path.startswith("/"):
         return ResourcePath("file://" + quote(path), forceAbsolute=True, forceDirectory=False)
     return ResourcePath(path, forceDirectory=False)
+
+
+def directory_path(path: str) -> ResourcePath:
+    """A URI object for an absolute local directory, or for one given as URI; it ends in a slash."""
+    from lsst.resources import ResourcePath
+
+    if path.startswith("/"):
+        return ResourcePath("file://" + quote(path), forceAbsolute=True, forceDirectory=True)
+    return ResourcePath(path, forceDirectory=True)
 
 
 class Location:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from armillary._core import DataCoordinate, DatasetRef, DatasetType
+from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionRecord
 from armillary._files import publish, temporary_path, unlink_all
 from armillary.errors import ValidationError
 from armillary.storage.file_ingest import PreparedFile, PreparedIngest
@@ -34,9 +34,10 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ZipIndex:
-    """What a zip file holds: its datasets, and for each member what records say of it and whose it is."""
+    """What a zip file holds: datasets, dimension records, and for each member its record and whose it is."""
 
     refs: dict[uuid.UUID, DatasetRef]
+    records: dict[str, list[DimensionRecord]]
     members: dict[str, tuple[dict[str, Any], list[uuid.UUID]]]
 
 
@@ -70,7 +71,7 @@ def _index_text(refs: Iterable[DatasetRef], members: Mapping[str, tuple[FileReco
                 }
                 for ref in ordered
             },
-            "dimension_records": None,
+            "dimension_records": _compact_records(ordered),
         },
         "artifact_map": {
             name: {
@@ -88,6 +89,28 @@ def _index_text(refs: Iterable[DatasetRef], members: Mapping[str, tuple[FileReco
         },
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def _compact_records(refs: list[DatasetRef]) -> dict[str, list[list[Any]]] | None:
+    """All dimension records of expanded data IDs, by element; None if they are not expanded."""
+    if not all(ref.dataId.hasRecords() for ref in refs):
+        return None
+    found: dict[str, dict[Any, list[Any]]] = {}
+    for ref in refs:
+        for name in ref.dataId.dimensions.elements.names:
+            own = found.setdefault(str(name), {})
+            record = ref.dataId.records.get(name)
+            if record is not None and record.dataId not in own:
+                own[record.dataId] = record.serialize_key_value()
+    return {name: [own[key] for key in sorted(own)] for name, own in sorted(found.items())}
+
+
+def _read_records(content: Mapping[str, Any] | None, universe: Any) -> dict[str, list[DimensionRecord]]:
+    records = {}
+    for name, rows in (content or {}).items():
+        made = universe[name].RecordClass
+        records[name] = [made.deserialize_value(*made.deserialize_key(row)) for row in rows]
+    return records
 
 
 def write_zip(
@@ -180,7 +203,7 @@ def _parse_index(content: Any, universe: Any) -> ZipIndex:
         if any(dataset_id not in refs for dataset_id in ids):
             raise ValidationError(f"member `{name}` belongs to a dataset that is not in the index")
         members[name] = (dict(one["info"]), ids)
-    return ZipIndex(refs, members)
+    return ZipIndex(refs, _read_records(container.get("dimension_records"), universe), members)
 
 
 def prepare_zip(datastore: FileDatastore, path: str, index: ZipIndex, transfer: str | None) -> PreparedIngest:

@@ -188,12 +188,10 @@ class _Writes:
         if self._replaced:
             butler.pruneDatasets(self._replaced, disassociate=True, unstore=True, purge=True)
         if hasattr(butler, "_core_registry"):
-            from armillary.butler.writing import WriteSession
-
             datastore = butler._datastore
             refs = [ref for _, ref in self._new]
             prepared = [datastore.prepare(value, ref) for value, ref in self._new]
-            WriteSession(butler._core_registry, datastore).write(refs, prepared)
+            butler._new_session().write(refs, prepared)
             return
         for value, ref in self._new:
             butler.put(value, ref)

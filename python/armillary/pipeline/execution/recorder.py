@@ -55,7 +55,7 @@ class OutputRecorder:
 
     def __init__(self, butler: Butler, n_quanta: int = 0) -> None:
         self._registry: Any = butler._core_registry
-        self._datastore: Any = butler._datastore
+        self._datastore: Any = butler._datastore.file_datastore
         self._refs: list[DatasetRef] = []
         self._records: list[Any] = []
         self._removed: list[uuid.UUID] = []
@@ -144,16 +144,16 @@ class OutputRecorder:
             self._datastore.recover(self._lost)
             self._lost = []
         finished = [intent for intent, quanta in self._open.items() if not quanta]
-        name = self._datastore.name
+        name, table = self._datastore.name, self._datastore.records_table
         if self._removed:
             self._registry.trash(name, self._removed, purge=False)
             self._registry.empty_trash(name, self._removed)
             self._removed = []
         if self._refs or finished:
             first = finished[0] if finished else None
-            self._registry.finish_write(first, name, self._refs, self._records, register=True)
+            self._registry.finish_write(first, name, self._refs, self._records, register=True, table=table)
             for intent in finished[1:]:
-                self._registry.finish_write(intent, name, [], [], register=True)
+                self._registry.finish_write(intent, name, [], [], register=True, table=table)
             for intent in finished:
                 del self._open[intent]
             _LOG.debug("registered %d datasets of %d quanta", len(self._refs), self._n_quanta)

@@ -73,7 +73,7 @@ def run_graph(
 
     def find_records(ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, list[Any]]:
         found: dict[uuid.UUID, list[Any]] = {}
-        for record in registry.records(list(ids)):
+        for record in butler._datastore.worker_records(registry, list(ids)):
             found.setdefault(record.dataset_id, []).append(record)
         return found
 
@@ -82,7 +82,7 @@ def run_graph(
             Run(
                 graph,
                 [(quantum_id, label) for quantum_id, label in graph.quanta() if quantum_id not in done],
-                butler._datastore,
+                butler._datastore.file_datastore,
                 datastore_recipe(butler),
                 ExecutorOptions(
                     assume_no_existing_outputs=True,  # they were looked for in the registry, all at once

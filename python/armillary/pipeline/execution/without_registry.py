@@ -39,7 +39,9 @@ def open_datastore(repo: Any, universe_document: str) -> Any:
 
     config = ButlerConfig(os.fspath(repo))
     root = repository_root(config, config.configFile)
-    return make_datastore(config, root, universe=DimensionUniverse.from_json(universe_document), writeable=True)
+    return make_datastore(
+        config, root, universe=DimensionUniverse.from_json(universe_document), writeable=True
+    ).file_datastore
 
 
 def _open_graph(path: str) -> Any:
@@ -216,7 +218,7 @@ def transfer_from_graph(
     if not dry_run:
         check_dataset_types(graph, butler, register=register_dataset_types)
     registry: Any = butler._core_registry
-    datastore: Any = butler._datastore
+    datastore: Any = butler._datastore.file_datastore
     refs = _all_outputs(graph)
     known = {ref.id for ref in registry.get_datasets([ref.id for ref in refs]) if ref is not None}
     found: list[Any] = []
@@ -235,7 +237,7 @@ def transfer_from_graph(
 
     butler.collections.register(header.output_run, CollectionType.RUN)
     if found:
-        registry.finish_write(None, datastore.name, found, records, register=True)
+        registry.finish_write(None, datastore.name, found, records, register=True, table=datastore.records_table)
     if update_output_chain and header.output:
         _prepend_to_chain(butler, header)
     return len(found)
