@@ -11,6 +11,7 @@ from armillary.cli.lazy import LazyGroup, configure_logging, logging_options, ru
 __all__ = ["main"]
 
 _HERE = "armillary.cli.pipetask_commands"
+_REPORTS = "armillary.cli.pipetask_reports"
 
 COMMANDS = {
     "build": (f"{_HERE}:build", "Make, show and save a pipeline."),
@@ -18,6 +19,10 @@ COMMANDS = {
     "run": (f"{_HERE}:run", "Make a quantum graph and run it."),
     "run-qbb": (f"{_HERE}:run_qbb", "Run quanta of a graph file without a registry."),
     "pre-exec-init-qbb": (f"{_HERE}:pre_exec_init_qbb", "Write configs, versions and init-outputs of a graph file."),
+    "report": (f"{_REPORTS}:report", "Tell what became of executed graphs."),
+    "aggregate-reports": (f"{_REPORTS}:aggregate_reports", "Add up reports on disjoint sets of data IDs."),
+    "purge": (f"{_REPORTS}:purge", "Remove an output chain and its runs."),
+    "cleanup": (f"{_REPORTS}:cleanup", "Remove runs that an output chain no longer holds."),
 }
 
 

@@ -16,6 +16,7 @@ from armillary.cli.pipetask_options import (
     execution_options,
     graph_options,
     pipeline_changes,
+    processes_option,
     repository_options,
 )
 from armillary.errors import RegistryError
@@ -326,9 +327,7 @@ def pre_exec_init_qbb(repo: str, qgraph: str, config_search_path: tuple[str, ...
 @click.argument("repo")
 @click.argument("qgraph")
 @click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Only these quanta, with commas.")
-@click.option(
-    "-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Quanta that run at once."
-)
+@processes_option()
 @click.option("--timeout", type=float, metavar="SECONDS", help="Most time for a quantum.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @click.option("--no-existing-outputs", is_flag=True, help="Do not look for outputs that are there already.")

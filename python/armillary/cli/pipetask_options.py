@@ -13,6 +13,7 @@ __all__ = [
     "execution_options",
     "graph_options",
     "pipeline_changes",
+    "processes_option",
     "repository_options",
 ]
 
@@ -74,6 +75,13 @@ def _decorate(*options: Callable[[Function], Function]) -> Callable[[Function], 
         return function
 
     return decorate
+
+
+def processes_option(help: str = "Quanta that run at once.") -> Callable[[Function], Function]:
+    """`-j`: how much is done at once."""
+    return click.option(
+        "-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help=help
+    )
 
 
 def build_options() -> Callable[[Function], Function]:
@@ -145,14 +153,7 @@ def graph_options() -> Callable[[Function], Function]:
 def execution_options() -> Callable[[Function], Function]:
     """Options of running."""
     return _decorate(
-        click.option(
-            "-j",
-            "--processes",
-            type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
-            help="Quanta that run at once.",
-        ),
+        processes_option(),
         click.option("--timeout", type=float, metavar="SECONDS", help="Most time for a quantum."),
         click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
         click.option(

@@ -6,6 +6,7 @@ drawn before it is resolved, and equal pipelines give equal text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from armillary.pipeline.drawn_graph import DrawnGraph, DrawnNode
@@ -18,7 +19,13 @@ __all__ = ["pipeline_dot", "pipeline_mermaid", "pipeline_svg", "pipeline_text"]
 _SYMBOLS = {"task": "■", "task_init": "□", "dataset_type": "○"}
 
 
-def pipeline_text(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, automatic: bool = False) -> str:
+def pipeline_text(
+    pipeline_graph: PipelineGraph,
+    *,
+    tasks_only: bool = False,
+    automatic: bool = False,
+    notes: Mapping[str, str] | None = None,
+) -> str:
     """Draw a pipeline as text, one line for each task and dataset type, data running down.
 
     `■` is a task, `□` the making of one where that has to be apart, `○` a dataset type, `◌` one that is read as a
@@ -32,6 +39,8 @@ def pipeline_text(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, au
         Whether dataset types are left out, and tasks joined where one reads what another writes.
     automatic
         Whether configs, logs and metadata that no task reads are drawn, too.
+    notes
+        Text to write after tasks and dataset types, by label or name.
 
     Examples
     --------
@@ -44,7 +53,9 @@ def pipeline_text(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, au
     graph = DrawnGraph.of(pipeline_graph, automatic=automatic, tasks_only=tasks_only)
     read = {edge.first for edge in graph.edges}
     symbols = [_symbol(node, position in read) for position, node in enumerate(graph.nodes)]
-    return "\n".join(rail_rows(graph, symbols, [_line(node) for node in graph.nodes]))
+    notes = notes or {}
+    lines = [f"{_line(node)} {notes.get(node.label, '')}".rstrip() for node in graph.nodes]
+    return "\n".join(rail_rows(graph, symbols, lines))
 
 
 def _symbol(node: DrawnNode, is_read: bool) -> str:

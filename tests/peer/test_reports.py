@@ -1,0 +1,106 @@
+"""Reports on executed graphs: the peer and we tell the same of the same repository."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.programs import pipetask
+from reports import moody
+
+RUNS = ("u/one", "u/two", "u/three")
+
+
+@pytest.fixture(scope="module")
+def theirs(run_peer):
+    """Run a program of the peer; give its exit code, output and messages."""
+    folder = Path(run_peer("import sys; print(sys.executable)").strip()).parent
+
+    def call(program, *arguments):
+        environment = {**os.environ, "PYTHONPATH": str(moody.MODULES)}
+        words = [str(argument) for argument in arguments]
+        done = subprocess.run([folder / program, *words], capture_output=True, text=True, env=environment)
+        return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def attempts(tmp_path_factory):
+    """A repository with three attempts, in which quanta ended in every way at random."""
+    folder = tmp_path_factory.mktemp("attempts")
+    moody.in_a_copy(moody.make_attempts, folder, RUNS)
+    return folder
+
+
+def data_ids_of(found):
+    return str(found.get("data_id", found))
+
+
+def without_prose(path):
+    """A JSON report without the messages that tell of contradictions, which each program words by itself."""
+    report = json.loads(path.read_text())
+    assert report["tasks"]["first"]["n_expected"] == 120
+    for task in report["tasks"].values():
+        for quantum in task["wonky_quanta"]:
+            assert quantum.pop("messages")
+        for found in (*task["caveats"].values(), *task["exceptions"].values(), task["recovered_quanta"]):
+            found.sort(key=data_ids_of)
+        for name in ("failed_quanta", "wonky_quanta"):
+            task[name].sort(key=data_ids_of)
+        for quantum in task["failed_quanta"]:  # we do not complain that a run in which it was not tried has no log
+            quantum["messages"] = [text for text in quantum["messages"] if not text.startswith("Logs missing")]
+    for datasets in report["datasets"].values():
+        for dataset in datasets["cursed_datasets"]:
+            assert dataset.pop("messages")
+        datasets["cursed_datasets"].sort(key=data_ids_of)
+        datasets["unsuccessful_datasets"].sort(key=data_ids_of)
+    return report
+
+
+OPTIONS = {
+    "one graph": (["one"], ["--force-v2"]),
+    "three graphs": (["one", "two", "three"], ["--read-caveats", "exhaustive"]),
+    "no caveats, no logs": (["one", "three"], ["--read-caveats", "none", "--no-logs"]),
+    "collections": (["one", "two"], ["--collections", "u/one", "--curse-failed-logs"]),
+    "where": (["one", "two"], ["--collections", "u/two,u/one", "--where", "instrument='Cam' AND detector < 20"]),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_json_report_is_that_of_the_peer(name, attempts, theirs, tmp_path):
+    graphs, options = OPTIONS[name]
+    words = [attempts / "repo", *(attempts / f"{graph}.qg" for graph in graphs), *options, "--full-output-filename"]
+    code, _, said = theirs("pipetask", "report", *words, tmp_path / "theirs.json")
+    assert code == 0, said
+    ended = pipetask("report", *words, tmp_path / "ours.json")
+    assert ended.code == 0, ended.err
+    assert without_prose(tmp_path / "ours.json") == without_prose(tmp_path / "theirs.json")
+
+
+def test_the_yaml_report_on_one_graph_is_that_of_the_peer(attempts, theirs, tmp_path):
+    words = [attempts / "repo", attempts / "one.qg", "--full-output-filename"]
+    code, _, said = theirs("pipetask", "report", *words, tmp_path / "theirs.yaml")
+    assert code == 0, said
+    ended = pipetask("report", *words, tmp_path / "ours.yaml")
+    assert ended.code == 0, ended.err
+    ours, expected = (yaml.safe_load((tmp_path / f"{side}.yaml").read_text()) for side in ("ours", "theirs"))
+    assert ours == expected
+
+
+def test_each_adds_up_what_the_other_reported(attempts, theirs, tmp_path):
+    names = [tmp_path / f"{name}.json" for name in ("one", "three")]
+    for name, graphs in zip(names, (["one"], ["one", "three"]), strict=True):
+        paths = [attempts / f"{graph}.qg" for graph in graphs]
+        pipetask("report", attempts / "repo", *paths, "--force-v2", "--full-output-filename", name)
+    code, _, said = theirs("pipetask", "aggregate-reports", *names, "--full-output-filename", tmp_path / "theirs.json")
+    assert code == 0, said
+    ended = pipetask("aggregate-reports", *names, "--full-output-filename", tmp_path / "ours.json")
+    assert ended.code == 0, ended.err
+    assert json.loads((tmp_path / "ours.json").read_text()) == json.loads((tmp_path / "theirs.json").read_text())
+    again = pipetask("aggregate-reports", tmp_path / "theirs.json", "--brief")
+    assert again.code == 0, again.err
+    assert "first" in again.out
