@@ -1,8 +1,10 @@
 //! The rows that say what a repository is: its managers, their versions, and its universe.
 
-use crate::{error::RegistryError, store::Store};
+use crate::{
+    error::RegistryError,
+    store::{Connection, DatabaseError, ErrorKind, Store},
+};
 use armillary_dimensions::Universe;
-use rusqlite::Connection;
 use std::{collections::HashMap, sync::Arc};
 
 /// A part of a repository with a version of its own.
@@ -77,7 +79,7 @@ pub(crate) fn write(connection: &Connection, universe: &Universe) -> Result<(), 
 
 /// Reads the attributes and refuses repositories that we would misunderstand.
 pub(crate) fn read(store: &Store) -> Result<Attributes, RegistryError> {
-    let rows = store.read(read_rows)?;
+    let rows = store.read(|connection| read_rows(connection, &store.shown()))?;
     if rows.is_empty() {
         return Err(RegistryError::MissingAttribute { name: UNIVERSE.to_owned() });
     }
@@ -93,18 +95,20 @@ pub(crate) fn read(store: &Store) -> Result<Attributes, RegistryError> {
     Ok(Attributes { universe, ingest_date_is_text })
 }
 
-fn read_rows(connection: &Connection) -> Result<HashMap<String, String>, RegistryError> {
-    let missing = |error: &rusqlite::Error| RegistryError::NotARepository {
-        path: connection.path().unwrap_or_default().to_owned(),
-        reason: error.to_string(),
-    };
-    let mut select = match connection.prepare("SELECT name, value FROM butler_attributes") {
+fn read_rows(connection: &Connection, path: &str) -> Result<HashMap<String, String>, RegistryError> {
+    let missing =
+        |error: &DatabaseError| RegistryError::NotARepository { path: path.to_owned(), reason: error.to_string() };
+    let mut select = match connection.prepare_cached("SELECT name, value FROM butler_attributes") {
         Ok(select) => select,
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => return Err(missing(&error)),
+        Err(error) if error.kind == ErrorKind::Statement => return Err(missing(&error)),
         Err(error) => return Err(error.into()),
     };
-    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut rows = select.query(())?;
+    let mut found = HashMap::new();
+    while let Some(row) = rows.next()? {
+        found.insert(row.get(0)?, row.get(1)?);
+    }
+    Ok(found)
 }
 
 fn check(manager: &Manager, rows: &HashMap<String, String>, writeable: bool) -> Result<(), RegistryError> {

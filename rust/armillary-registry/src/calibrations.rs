@@ -6,9 +6,9 @@ use crate::{
     decode::{bind_key, hex_text, row_id},
     error::RegistryError,
     registry::Registry,
+    store::Connection,
 };
 use armillary_dimensions::{DataCoordinate, Timespan};
-use rusqlite::Connection;
 use std::{collections::HashSet, fmt::Write as _};
 
 impl Registry {
@@ -36,19 +36,23 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let table = calibs_table(record)?;
         let columns = data_id_columns(self, record);
+        let dialect = self.store().dialect();
+        let [begin, end] = dialect.timespan_bounds("", "timespan");
         let mut check = format!(
             "SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE dataset_type_id = ? AND collection_id = ? \
-             AND timespan_end > ? AND timespan_begin < ?"
+             AND {end} > ? AND {begin} < ?"
         );
         let mut insert = format!(
-            "INSERT INTO \"{table}\" (dataset_type_id, collection_id, timespan_begin, timespan_end, dataset_id"
+            "INSERT INTO \"{table}\" (id, dataset_type_id, collection_id, {}, dataset_id",
+            dialect.timespan_columns("timespan").join(", ")
         );
         for column in &columns {
             let _ = write!(check, " AND {column} = ?");
             let _ = write!(insert, ", {column}");
         }
         check.push(')');
-        let _ = write!(insert, ") VALUES (?, ?, ?, ?, ?{})", ", ?".repeat(columns.len()));
+        let (next, timespan_values) = (dialect.next_number(table, "id"), dialect.timespan_values());
+        let _ = write!(insert, ") VALUES ({next}, ?, ?, {timespan_values}, ?{})", ", ?".repeat(columns.len()));
         let mut check = connection.prepare_cached(&check)?;
         let mut insert = connection.prepare_cached(&insert)?;
         for statement in [&mut check, &mut insert] {
@@ -117,9 +121,10 @@ impl Registry {
     ) -> Result<Vec<Piece>, RegistryError> {
         let table = calibs_table(record)?;
         let columns: Vec<String> = data_id_columns(self, record).iter().map(|column| format!(", {column}")).collect();
+        let [begin, end] = self.store().dialect().timespan_bounds("", "timespan");
         let sql = format!(
-            "SELECT id, dataset_id, timespan_begin, timespan_end{} FROM \"{table}\" \
-             WHERE dataset_type_id = ? AND collection_id = ? AND timespan_end > ? AND timespan_begin < ? ORDER BY id",
+            "SELECT id, dataset_id, {begin}, {end}{} FROM \"{table}\" \
+             WHERE dataset_type_id = ? AND collection_id = ? AND {end} > ? AND {begin} < ? ORDER BY id",
             columns.concat()
         );
         let mut select = connection.prepare_cached(&sql)?;
@@ -153,11 +158,15 @@ impl Registry {
         pieces: &[Piece],
     ) -> Result<(), RegistryError> {
         let columns: Vec<String> = data_id_columns(self, record).iter().map(|column| format!(", {column}")).collect();
+        let dialect = self.store().dialect();
+        let table = calibs_table(record)?;
         let sql = format!(
-            "INSERT INTO \"{}\" (dataset_type_id, collection_id, dataset_id, timespan_begin, timespan_end{}) \
-             VALUES (?, ?, ?, ?, ?{})",
-            calibs_table(record)?,
+            "INSERT INTO \"{table}\" (id, dataset_type_id, collection_id, dataset_id, {}{}) \
+             VALUES ({}, ?, ?, ?, {}{})",
+            dialect.timespan_columns("timespan").join(", "),
             columns.concat(),
+            dialect.next_number(table, "id"),
+            dialect.timespan_values(),
             ", ?".repeat(columns.len())
         );
         let mut insert = connection.prepare_cached(&sql)?;

@@ -1,9 +1,8 @@
 //! What is small and asked for all the time: collections, chains, dataset types, dimension groups.
 
-use crate::error::RegistryError;
+use crate::{error::RegistryError, store::Connection};
 use armillary_dimensions::{DimensionGroup, Universe, nearest};
 use indexmap::IndexMap;
-use rusqlite::Connection;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -121,7 +120,7 @@ impl Catalog {
     fn load_collections(&mut self, connection: &Connection) -> Result<(), RegistryError> {
         let mut select = connection
             .prepare_cached("SELECT collection_id, name, type, doc FROM collection ORDER BY collection_id")?;
-        let mut rows = select.query([])?;
+        let mut rows = select.query(())?;
         while let Some(row) = rows.next()? {
             let (id, name, number): (i64, Arc<str>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let doc: Option<String> = row.get(3)?;
@@ -139,9 +138,9 @@ impl Catalog {
     fn load_chains(&mut self, connection: &Connection) -> Result<(), RegistryError> {
         let mut select =
             connection.prepare_cached("SELECT parent, child FROM collection_chain ORDER BY parent, position")?;
-        let mut rows = select.query([])?;
+        let mut rows = select.query(())?;
         while let Some(row) = rows.next()? {
-            if let Some(parent) = self.collections.get_mut(&row.get::<_, i64>(0)?) {
+            if let Some(parent) = self.collections.get_mut(&row.get::<i64>(0)?) {
                 parent.children.push(row.get(1)?);
             }
         }
@@ -160,7 +159,7 @@ impl Catalog {
              FROM dataset_type {} ORDER BY id",
             if only.is_some() { "WHERE name = ?" } else { "" }
         ))?;
-        let mut rows = select.query(rusqlite::params_from_iter(only))?;
+        let mut rows = select.query(only.as_slice())?;
         while let Some(row) = rows.next()? {
             let (id, name): (i64, Arc<str>) = (row.get(0)?, row.get(1)?);
             let dimensions_key = row.get(3)?;
@@ -286,7 +285,7 @@ fn load_groups(connection: &Connection, universe: &Universe) -> Result<HashMap<i
     let mut names: HashMap<i64, Vec<String>> = HashMap::new();
     let mut select =
         connection.prepare_cached("SELECT dimension_graph_id, dimension_name FROM dimension_graph_definition")?;
-    let mut rows = select.query([])?;
+    let mut rows = select.query(())?;
     while let Some(row) = rows.next()? {
         names.entry(row.get(0)?).or_default().push(row.get(1)?);
     }

@@ -5,9 +5,8 @@ use crate::{
     error::RegistryError,
     pattern::{glob_fits, is_glob},
     registry::Registry,
-    store::Kept,
+    store::{Connection, Kept, params},
 };
-use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashSet;
 
 /// Longest name of a collection, in bytes: it becomes part of one file name.
@@ -79,15 +78,17 @@ impl Registry {
             return Ok(false);
         }
         self.store().write("registering a collection", |connection| {
-            let mut insert = connection
-                .prepare_cached("INSERT INTO collection (name, type, doc) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")?;
+            let mut insert = connection.prepare_cached(&format!(
+                "INSERT INTO collection (collection_id, name, type, doc) VALUES ({}, ?, ?, ?) \
+                 ON CONFLICT DO NOTHING RETURNING collection_id",
+                self.store().dialect().next_number("collection", "collection_id")
+            ))?;
             let doc = doc.filter(|doc| !doc.is_empty());
-            if insert.execute(params![name, kind.number(), doc])? == 0 {
-                return Ok(false);
-            }
+            let inserted = insert.query_first(params![name, kind.number(), doc], |row| row.get::<i64>(0))?;
+            let Some(id) = inserted else { return Ok(false) };
             if kind == CollectionKind::Run {
                 let mut insert = connection.prepare_cached("INSERT INTO run (collection_id) VALUES (?)")?;
-                insert.execute([connection.last_insert_rowid()])?;
+                insert.execute([id])?;
             }
             self.store().changed(Kept::Catalog);
             Ok(true)
@@ -290,9 +291,8 @@ fn write_chain(connection: &Connection, chain: i64, ids: &[i64], edit: ChainEdit
     let edge = |function: &str| {
         connection
             .prepare_cached(&format!("SELECT {function}(position) FROM collection_chain WHERE parent = ?"))?
-            .query_row([chain], |row| row.get::<_, Option<i64>>(0))
-            .optional()
-            .map(|position| position.flatten().unwrap_or(0))
+            .query_row([chain], |row| row.get::<Option<i64>>(0))
+            .map(|position| position.unwrap_or(0))
     };
     let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
     let first = match edit {

@@ -6,10 +6,9 @@ use crate::{
     pattern::{glob_fits, is_glob},
     registry::Registry,
     schema::{self, Table},
-    store::Kept,
+    store::{Connection, Kept, params},
 };
 use armillary_dimensions::{DimensionGroup, ElementKind};
-use rusqlite::{Connection, params};
 use std::collections::{BTreeSet, HashSet};
 
 /// Longest name of a dataset type, in characters.
@@ -66,12 +65,13 @@ impl Registry {
             if let Some(calibs) = &calibs {
                 self.ensure_table(connection, calibs)?;
             }
+            let next = self.store().dialect().next_number("dataset_type", "id");
             connection
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "INSERT INTO dataset_type \
-                     (name, storage_class, dimensions_key, tag_association_table, calibration_association_table) \
-                     VALUES (?, ?, ?, ?, ?)",
-                )?
+                     (id, name, storage_class, dimensions_key, tag_association_table, calibration_association_table) \
+                     VALUES ({next}, ?, ?, ?, ?, ?)",
+                ))?
                 .execute(params![name, storage_class, key, tags.name(), calibs.as_ref().map(Table::name)])?;
             self.store().changed(Kept::Catalog);
             Ok(true)
@@ -105,8 +105,9 @@ impl Registry {
 
     /// Gives a dimension group a number. Only its required dimensions are stored: they determine the rest.
     fn insert_group(&self, connection: &Connection, group: DimensionGroup) -> Result<i64, RegistryError> {
-        connection.execute("INSERT INTO dimension_graph_key DEFAULT VALUES", [])?;
-        let key = connection.last_insert_rowid();
+        let next = self.store().dialect().next_number("dimension_graph_key", "id");
+        let sql = format!("INSERT INTO dimension_graph_key (id) VALUES ({next}) RETURNING id");
+        let key: i64 = connection.query_row(&sql, (), |row| row.get(0))?;
         let mut insert = connection.prepare_cached(
             "INSERT INTO dimension_graph_definition (dimension_graph_id, dimension_name) VALUES (?, ?)",
         )?;
@@ -118,8 +119,7 @@ impl Registry {
 
     /// Makes a table and its indexes, or checks that the one that exists has the right columns.
     pub(crate) fn ensure_table(&self, connection: &Connection, table: &Table) -> Result<(), RegistryError> {
-        let mut select = connection.prepare_cached("SELECT name FROM pragma_table_info(?)")?;
-        let found: BTreeSet<String> = select.query_map([table.name()], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let found: BTreeSet<String> = connection.column_names(table.name())?.into_iter().collect();
         if found.is_empty() {
             for statement in table.statements(self.store().dialect()) {
                 connection.execute_batch(&statement)?;

@@ -6,11 +6,10 @@ use crate::{
     decode::{bind_key, hex_text},
     error::RegistryError,
     registry::Registry,
-    store::Kept,
+    store::{Connection, DatabaseError, ErrorKind, Kept, params},
     summaries,
 };
 use armillary_dimensions::{DataCoordinate, ElementIndex, Key};
-use rusqlite::{Connection, ffi};
 use std::{
     collections::{BTreeSet, HashMap},
     fmt::Write as _,
@@ -258,7 +257,7 @@ impl Registry {
     fn explain(
         &self,
         connection: &Connection,
-        error: &rusqlite::Error,
+        error: &DatabaseError,
         record: &DatasetTypeRecord,
         collection: &CollectionRecord,
         id: &[u8; 16],
@@ -270,13 +269,10 @@ impl Registry {
             collection: collection.name.to_string(),
             reason,
         };
-        let rusqlite::Error::SqliteFailure(failure, _) = error else {
-            return RegistryError::database("entering datasets", error);
-        };
-        match failure.extended_code {
-            ffi::SQLITE_CONSTRAINT_PRIMARYKEY => conflict(format!("another dataset has the id {}", shown_id(id))),
-            ffi::SQLITE_CONSTRAINT_UNIQUE => conflict("another dataset with this data ID is there already".to_owned()),
-            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => self
+        match error.kind {
+            ErrorKind::PrimaryKey => conflict(format!("another dataset has the id {}", shown_id(id))),
+            ErrorKind::Unique => conflict("another dataset with this data ID is there already".to_owned()),
+            ErrorKind::ForeignKey => self
                 .missing_record(connection, data_id)
                 .unwrap_or_else(|| RegistryError::database("entering datasets", error)),
             _ => RegistryError::database("entering datasets", error),
@@ -358,15 +354,14 @@ impl Registry {
     pub(crate) fn explain_member(
         &self,
         connection: &Connection,
-        error: &rusqlite::Error,
+        error: &DatabaseError,
         record: &DatasetTypeRecord,
         collection: &CollectionRecord,
         dataset: &Dataset,
     ) -> RegistryError {
-        let exists =
-            connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM dataset WHERE id = ?)").and_then(|mut select| {
-                select.query_row([hex_text(&dataset.id, &mut [0; 32])], |row| row.get::<_, bool>(0))
-            });
+        let exists = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM dataset WHERE id = ?)")
+            .and_then(|mut select| select.query_row([hex_text(&dataset.id, &mut [0; 32])], |row| row.get::<bool>(0)));
         if exists == Ok(false) {
             return RegistryError::NoSuchDataset { id: shown_id(&dataset.id) };
         }
@@ -382,7 +377,7 @@ impl Registry {
                 let sql = format!("DELETE FROM \"{}\" WHERE dataset_id = ? AND collection_id = ?", record.tags_table);
                 let mut delete = connection.prepare_cached(&sql)?;
                 for dataset in members {
-                    delete.execute(rusqlite::params![hex_text(&dataset.id, &mut [0; 32]), collection.id])?;
+                    delete.execute(params![hex_text(&dataset.id, &mut [0; 32]), collection.id])?;
                 }
             }
             Ok(())

@@ -4,11 +4,10 @@ use crate::{
     datasets::{Dataset, delete_datasets, now_tai},
     decode::{hex_text, row_id},
     error::RegistryError,
-    find::has_table,
     registry::Registry,
     schema::{file_records_table, intent_table},
+    store::{Connection, Row, params},
 };
-use rusqlite::{Connection, Row, params};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::Path,
@@ -43,8 +42,8 @@ pub struct FileRecord {
 impl FileRecord {
     /// From the columns path, formatter, storage class, component, checksum and size that start at `from`; none if
     /// they are all NULL, as an outer join makes them.
-    pub(crate) fn read(row: &Row<'_>, from: usize, dataset_id: [u8; 16]) -> Result<Option<Self>, RegistryError> {
-        let Some(path) = row.get::<_, Option<String>>(from)? else { return Ok(None) };
+    pub(crate) fn read(row: Row<'_>, from: usize, dataset_id: [u8; 16]) -> Result<Option<Self>, RegistryError> {
+        let Some(path) = row.get::<Option<String>>(from)? else { return Ok(None) };
         let component: String = row.get(from + 3)?;
         Ok(Some(Self {
             dataset_id,
@@ -53,7 +52,7 @@ impl FileRecord {
             storage_class: row.get(from + 2)?,
             component: (component != NO_COMPONENT && !component.is_empty()).then_some(component),
             checksum: row.get(from + 4)?,
-            file_size: row.get::<_, Option<i64>>(from + 5)?.unwrap_or(-1),
+            file_size: row.get::<Option<i64>>(from + 5)?.unwrap_or(-1),
         }))
     }
 }
@@ -83,7 +82,7 @@ impl Registry {
     pub fn prepare_datastore(&self, records_table: &str) -> Result<(), RegistryError> {
         check_table_name(records_table)?;
         let ready = |connection: &Connection| {
-            Ok::<_, RegistryError>(has_table(connection, records_table)? && has_table(connection, "armillary_intent")?)
+            Ok::<_, RegistryError>(connection.has_table(records_table)? && connection.has_table("armillary_intent")?)
         };
         if self.store().read(ready)? {
             return Ok(());
@@ -105,14 +104,15 @@ impl Registry {
         }
         self.store().write("announcing files", |connection| {
             // One row holds all files of a batch.
-            let mut insert = connection.prepare_cached(
-                "INSERT INTO armillary_intent (datastore_name, path, pid, host, process_start, created) \
-                 VALUES (?, ?, ?, ?, ?, ?)",
-            )?;
+            let mut insert = connection.prepare_cached(&format!(
+                "INSERT INTO armillary_intent (id, datastore_name, path, pid, host, process_start, created) \
+                 VALUES ({}, ?, ?, ?, ?, ?, ?) RETURNING id",
+                self.store().dialect().next_number("armillary_intent", "id")
+            ))?;
             let paths = paths.join("\n");
             let process = std::process::id();
-            insert.execute(params![datastore_name, paths, process, host(), process_start(process), now_tai()])?;
-            Ok(connection.last_insert_rowid())
+            let start = process_start(process);
+            Ok(insert.query_row(params![datastore_name, paths, process, host(), start, now_tai()], |row| row.get(0))?)
         })
     }
 
@@ -190,7 +190,7 @@ impl Registry {
     pub fn file_records(&self, records_table: &str, ids: &[[u8; 16]]) -> Result<Vec<FileRecord>, RegistryError> {
         self.store().read_together(|connection| {
             let mut found = Vec::with_capacity(ids.len());
-            if !has_table(connection, records_table)? {
+            if !connection.has_table(records_table)? {
                 return Ok(found);
             }
             let sql = format!(
@@ -218,8 +218,7 @@ impl Registry {
             )?;
             let mut found = Vec::with_capacity(ids.len());
             for id in ids {
-                let names = select.query_map([hex_text(id, &mut [0; 32])], |row| row.get(0))?;
-                found.push(names.collect::<Result<_, _>>()?);
+                found.push(select.query_column([hex_text(id, &mut [0; 32])])?);
             }
             Ok(found)
         })
@@ -253,7 +252,7 @@ impl Registry {
     /// The files marked for deletion in a datastore.
     pub fn trashed(&self, datastore_name: &str, records_table: &str) -> Result<Vec<Trashed>, RegistryError> {
         self.store().read_together(|connection| {
-            if !has_table(connection, records_table)? {
+            if !connection.has_table(records_table)? {
                 return Ok(Vec::new());
             }
             let table = self.quoted(records_table);
@@ -340,7 +339,7 @@ impl Registry {
     /// Announcements of writers on this machine that no longer run, each with the files that are left over.
     pub fn stale_intents(&self, records_table: &str) -> Result<Vec<StaleIntent>, RegistryError> {
         self.store().read_together(|connection| {
-            if !has_table(connection, "armillary_intent")? {
+            if !connection.has_table("armillary_intent")? {
                 return Ok(Vec::new());
             }
             let mut select = connection.prepare_cached(
@@ -365,10 +364,10 @@ impl Registry {
     fn unnamed(&self, connection: &Connection, table: &str, paths: &str) -> Result<Vec<String>, RegistryError> {
         let mut orphans = Vec::new();
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE path = ?)", self.quoted(table));
-        let mut select = if has_table(connection, table)? { Some(connection.prepare_cached(&sql)?) } else { None };
+        let mut select = if connection.has_table(table)? { Some(connection.prepare_cached(&sql)?) } else { None };
         for path in paths.split('\n').filter(|path| !path.is_empty()) {
             let named = match &mut select {
-                Some(select) => select.query_row([path], |row| row.get::<_, bool>(0))?,
+                Some(select) => select.query_row([path], |row| row.get::<bool>(0))?,
                 None => false,
             };
             if !named {
@@ -381,12 +380,10 @@ impl Registry {
     /// How many rows each table has, by name.
     pub fn row_counts(&self) -> Result<BTreeMap<String, i64>, RegistryError> {
         self.store().read_together(|connection| {
-            let mut select = connection.prepare_cached("SELECT name FROM sqlite_master WHERE type = 'table'")?;
-            let names: Vec<String> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
             let mut counts = BTreeMap::new();
-            for name in names {
+            for name in connection.table_names()? {
                 let sql = format!("SELECT count(*) FROM {}", self.quoted(&name));
-                counts.insert(name, connection.query_row(&sql, [], |row| row.get(0))?);
+                counts.insert(name, connection.query_row(&sql, (), |row| row.get(0))?);
             }
             Ok(counts)
         })
@@ -414,11 +411,10 @@ fn insert_locations(connection: &Connection, datastore_name: &str, datasets: &[D
     )?;
     for dataset in datasets {
         insert.execute([datastore_name, hex_text(&dataset.id, &mut [0; 32])]).map_err(|error| {
-            match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                    RegistryError::NoSuchDataset { id: crate::datasets::shown_id(&dataset.id) }
-                }
-                _ => RegistryError::database("locating datasets", &error),
+            if error.kind.is_constraint() {
+                RegistryError::NoSuchDataset { id: crate::datasets::shown_id(&dataset.id) }
+            } else {
+                RegistryError::database("locating datasets", &error)
             }
         })?;
     }

@@ -1,9 +1,11 @@
 //! Values into parameters, rows into columns.
 
-use crate::error::RegistryError;
+use crate::{
+    error::RegistryError,
+    store::{Parameter, Row, Statement, ValueRef},
+};
 use armillary_dimensions::{Column, ColumnType, FieldType, Key, Timespan, Value};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rusqlite::{Row, Statement, types::ValueRef};
 
 /// Lower-case hexadecimal digits of an id, as `SQLite` repositories store it.
 ///
@@ -61,7 +63,7 @@ pub(crate) fn bind_value(
     value: &Value,
 ) -> Result<usize, RegistryError> {
     match value {
-        Value::Null => statement.raw_bind_parameter(parameter, rusqlite::types::Null)?,
+        Value::Null => statement.raw_bind_parameter(parameter, Parameter::Null)?,
         Value::Bool(value) => statement.raw_bind_parameter(parameter, value)?,
         Value::Int(value) => statement.raw_bind_parameter(parameter, value)?,
         Value::Float(value) => statement.raw_bind_parameter(parameter, value)?,
@@ -88,8 +90,8 @@ pub(crate) fn bind_field(
 ) -> Result<usize, RegistryError> {
     match (kind, value) {
         (FieldType::Timespan, Value::Null) => {
-            statement.raw_bind_parameter(parameter, rusqlite::types::Null)?;
-            statement.raw_bind_parameter(parameter + 1, rusqlite::types::Null)?;
+            statement.raw_bind_parameter(parameter, Parameter::Null)?;
+            statement.raw_bind_parameter(parameter + 1, Parameter::Null)?;
             Ok(parameter + 2)
         }
         (_, Value::Bytes(bytes)) => {
@@ -112,13 +114,13 @@ pub(crate) fn bind_key(statement: &mut Statement<'_>, parameter: usize, key: &Ke
 }
 
 /// One value of a row; a timespan takes two columns. `from` is moved to the column after.
-pub(crate) fn row_value(row: &Row<'_>, from: &mut usize, kind: FieldType) -> Result<Value, RegistryError> {
+pub(crate) fn row_value(row: Row<'_>, from: &mut usize, kind: FieldType) -> Result<Value, RegistryError> {
     let at = *from;
     *from += 1;
-    let value = match (kind, row.get_ref(at)?) {
+    let value = match (kind, row.value(at)?) {
         (FieldType::Timespan, begin) => {
             *from += 1;
-            match (begin, row.get_ref(at + 1)?) {
+            match (begin, row.value(at + 1)?) {
                 (ValueRef::Integer(begin), ValueRef::Integer(end)) => Some(Value::Timespan(Timespan::new(begin, end))),
                 (ValueRef::Null, _) | (_, ValueRef::Null) => Some(Value::Null),
                 _ => None,
@@ -139,27 +141,27 @@ pub(crate) fn row_value(row: &Row<'_>, from: &mut usize, kind: FieldType) -> Res
         _ => None,
     };
     value.ok_or_else(|| RegistryError::Corrupt {
-        what: row.as_ref().column_name(at).map_or_else(|_| "a column".to_owned(), |name| format!("`{name}`")),
+        what: row.column_name(at),
         reason: format!("it does not fit {kind:?}"),
     })
 }
 
 /// One value of a data ID in a row.
-pub(crate) fn row_key(row: &Row<'_>, at: usize) -> Result<Key, RegistryError> {
-    match row.get_ref(at)? {
+pub(crate) fn row_key(row: Row<'_>, at: usize) -> Result<Key, RegistryError> {
+    match row.value(at)? {
         ValueRef::Integer(value) => Ok(Key::Int(value)),
         ValueRef::Text(text) => Ok(Key::Str(String::from_utf8_lossy(text).into())),
         other => Err(RegistryError::Corrupt {
             what: format!("column {at}"),
-            reason: format!("{} is no value of a dimension", other.data_type()),
+            reason: format!("{} is no value of a dimension", other.described()),
         }),
     }
 }
 
 /// An id in a row.
-pub(crate) fn row_id(row: &Row<'_>, at: usize) -> Result<[u8; 16], RegistryError> {
-    let text = row.get_ref(at)?;
-    text.as_bytes().ok().and_then(parse_id).ok_or_else(|| RegistryError::Corrupt {
+pub(crate) fn row_id(row: Row<'_>, at: usize) -> Result<[u8; 16], RegistryError> {
+    let id = if let ValueRef::Text(text) = row.value(at)? { parse_id(text) } else { None };
+    id.ok_or_else(|| RegistryError::Corrupt {
         what: format!("column {at}"),
         reason: "an id is not 32 hexadecimal digits".to_owned(),
     })
@@ -179,18 +181,16 @@ pub(crate) fn decode_rows(statement: &mut Statement<'_>, types: &[ColumnType]) -
     while let Some(row) = rows.next()? {
         let mut from = 0;
         for (position, column) in columns.iter_mut().enumerate() {
-            let value = row.get_ref(from)?;
+            let value = row.value(from)?;
             from += 1;
             let second = if types[position] == ColumnType::Timespan {
                 from += 1;
-                Some(row.get_ref(from - 1)?)
+                Some(row.value(from - 1)?)
             } else {
                 None
             };
-            push(column, value, second).map_err(|reason| RegistryError::Corrupt {
-                what: row.as_ref().column_name(from - 1).map_or_else(|_| "a column".to_owned(), |n| format!("`{n}`")),
-                reason,
-            })?;
+            push(column, value, second)
+                .map_err(|reason| RegistryError::Corrupt { what: row.column_name(from - 1), reason })?;
         }
     }
     Ok(columns)
@@ -222,7 +222,7 @@ fn push(column: &mut Column, value: ValueRef<'_>, second: Option<ValueRef<'_>>) 
         (Column::Uuid(ids), ValueRef::Text(text)) => {
             ids.push(parse_id(text).ok_or_else(|| "an id is not 32 hexadecimal digits".to_owned())?);
         }
-        (column, value) => return Err(format!("{} does not fit a column of {:?}", value.data_type(), column.kind())),
+        (column, value) => return Err(format!("{} does not fit a column of {:?}", value.described(), column.kind())),
     }
     Ok(())
 }

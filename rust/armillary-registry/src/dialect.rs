@@ -28,8 +28,14 @@ pub trait Dialect: Send + Sync {
     /// The columns that hold the timespan called `name`.
     fn timespan_columns(&self, name: &str) -> Vec<String>;
 
-    /// Writes the test that two timespan columns overlap.
-    fn overlap(&self, sql: &mut String, left: &str, right: &str);
+    /// The expressions that give begin and end of the timespan called `name` of the table named in `prefix`.
+    fn timespan_bounds(&self, prefix: &str, name: &str) -> [String; 2];
+
+    /// What stores a timespan of two parameters, its begin and its end; as many values as it has columns.
+    fn timespan_values(&self) -> &'static str;
+
+    /// The expression for the next number of a key that the database numbers.
+    fn next_number(&self, table: &str, column: &str) -> String;
 
     /// Writes a membership test whose one parameter is a JSON array of the values.
     fn in_json_array(&self, sql: &mut String);
@@ -89,10 +95,16 @@ impl Dialect for Sqlite {
         vec![format!("{name}_begin"), format!("{name}_end")]
     }
 
-    fn overlap(&self, sql: &mut String, left: &str, right: &str) {
-        for part in ["(", left, "_end > ", right, "_begin AND ", right, "_end > ", left, "_begin)"] {
-            sql.push_str(part);
-        }
+    fn timespan_bounds(&self, prefix: &str, name: &str) -> [String; 2] {
+        [format!("{prefix}\"{name}_begin\""), format!("{prefix}\"{name}_end\"")]
+    }
+
+    fn timespan_values(&self) -> &'static str {
+        "?, ?"
+    }
+
+    fn next_number(&self, _table: &str, _column: &str) -> String {
+        "NULL".to_owned()
     }
 
     fn in_json_array(&self, sql: &mut String) {

@@ -1,6 +1,9 @@
 //! What can go wrong in a repository's database.
 
-use crate::query::QueryError;
+use crate::{
+    query::QueryError,
+    store::{DatabaseError, ErrorKind},
+};
 use armillary_dimensions::DimensionError;
 use std::fmt;
 
@@ -89,12 +92,10 @@ pub enum RegistryError {
 
 impl RegistryError {
     /// A database failure while `doing` something.
-    pub(crate) fn database(doing: &str, error: &rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-                Self::Busy { doing: doing.to_owned() }
-            }
-            Some(rusqlite::ErrorCode::ReadOnly) => Self::ReadOnly { doing: doing.to_owned() },
+    pub(crate) fn database(doing: &str, error: &DatabaseError) -> Self {
+        match error.kind {
+            ErrorKind::Busy => Self::Busy { doing: doing.to_owned() },
+            ErrorKind::ReadOnly => Self::ReadOnly { doing: doing.to_owned() },
             _ => Self::Database { doing: doing.to_owned(), reason: error.to_string() },
         }
     }
@@ -109,12 +110,6 @@ impl From<DimensionError> for RegistryError {
 impl From<QueryError> for RegistryError {
     fn from(error: QueryError) -> Self {
         Self::Query(Box::new(error))
-    }
-}
-
-impl From<rusqlite::Error> for RegistryError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::database("talking to the database", &error)
     }
 }
 

@@ -1,19 +1,19 @@
 //! Data IDs with everything the records say about them.
 
 use crate::{
+    Dialect,
     decode::{bind_key, row_value},
     error::RegistryError,
     records::element_columns,
     registry::Registry,
     schema::key_column,
-    store::Kept,
+    store::{Connection, Kept, Row},
 };
 use armillary_dimensions::{
     DataCoordinate, DimensionGroup, Element, ElementIndex, ElementKind, GroupInfo, Key, Record, Records, Universe,
     Value,
 };
 use armillary_sphere::{UnitVector3d, htm};
-use rusqlite::Connection;
 use std::{collections::HashMap, sync::Arc};
 
 /// A data ID with the values of all its dimensions and the records of all its elements.
@@ -33,22 +33,31 @@ type ByKey = HashMap<Vec<Key>, Option<Record>>;
 pub(crate) struct KeptRecords(HashMap<ElementIndex, ByKey>);
 
 impl KeptRecords {
-    pub(crate) fn load(connection: &Connection, universe: &Arc<Universe>) -> Result<Self, RegistryError> {
+    pub(crate) fn load(
+        connection: &Connection,
+        dialect: &dyn Dialect,
+        universe: &Arc<Universe>,
+    ) -> Result<Self, RegistryError> {
         let mut kept = Self::default();
         for element in universe.elements().iter().filter(|element| element.is_cached) {
-            kept.0.insert(element.index, load_all(connection, universe, element)?);
+            kept.0.insert(element.index, load_all(connection, dialect, universe, element)?);
         }
         Ok(kept)
     }
 }
 
-fn load_all(connection: &Connection, universe: &Arc<Universe>, element: &Element) -> Result<ByKey, RegistryError> {
+fn load_all(
+    connection: &Connection,
+    dialect: &dyn Dialect,
+    universe: &Arc<Universe>,
+    element: &Element,
+) -> Result<ByKey, RegistryError> {
     let sql = match element.implied_union_target {
         Some(target) => format!("SELECT DISTINCT \"{}\" FROM \"{}\"", element.name, universe.get(target).name),
-        None => format!("SELECT {} FROM \"{}\"", element_columns(element).join(", "), element.name),
+        None => format!("SELECT {} FROM \"{}\"", element_columns(dialect, element).join(", "), element.name),
     };
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(())?;
     let mut by_key = ByKey::new();
     while let Some(row) = rows.next()? {
         let record = read_record(row, universe, element)?;
@@ -58,7 +67,7 @@ fn load_all(connection: &Connection, universe: &Arc<Universe>, element: &Element
     Ok(by_key)
 }
 
-fn read_record(row: &rusqlite::Row<'_>, universe: &Arc<Universe>, element: &Element) -> Result<Record, RegistryError> {
+fn read_record(row: Row<'_>, universe: &Arc<Universe>, element: &Element) -> Result<Record, RegistryError> {
     let mut from = 0;
     let values: Result<Arc<[Value]>, _> =
         element.fields.iter().map(|field| row_value(row, &mut from, field.kind)).collect();
@@ -75,6 +84,7 @@ impl Registry {
     /// Data IDs with all values and records; each record is read once, however many data IDs share it.
     pub fn expand_data_ids(&self, data_ids: &[DataCoordinate]) -> Result<Vec<Expanded>, RegistryError> {
         let kept = self.kept_records()?;
+        let dialect = self.store().dialect();
         self.store().read_together(|connection| {
             let mut expanders: HashMap<DimensionGroup, Expander<'_>> = HashMap::new();
             data_ids
@@ -82,7 +92,7 @@ impl Registry {
                 .map(|data_id| {
                     let expander = expanders
                         .entry(data_id.group())
-                        .or_insert_with(|| Expander::new(self.universe(), &kept, connection, data_id.info()));
+                        .or_insert_with(|| Expander::new(self.universe(), &kept, connection, dialect, data_id.info()));
                     expander.expand(data_id)
                 })
                 .collect()
@@ -90,7 +100,9 @@ impl Registry {
     }
 
     fn kept_records(&self) -> Result<Arc<KeptRecords>, RegistryError> {
-        self.records.get(self.store(), Kept::Records, |connection| KeptRecords::load(connection, self.universe()))
+        let dialect = self.store().dialect();
+        self.records
+            .get(self.store(), Kept::Records, |connection| KeptRecords::load(connection, dialect, self.universe()))
     }
 }
 
@@ -99,6 +111,7 @@ struct Expander<'a> {
     universe: &'a Arc<Universe>,
     kept: &'a KeptRecords,
     connection: &'a Connection,
+    dialect: &'a dyn Dialect,
     info: Arc<GroupInfo>,
     /// Elements in an order in which each one's key is known when it is reached.
     order: Vec<&'a Element>,
@@ -113,6 +126,7 @@ impl<'a> Expander<'a> {
         universe: &'a Arc<Universe>,
         kept: &'a KeptRecords,
         connection: &'a Connection,
+        dialect: &'a dyn Dialect,
         info: &Arc<GroupInfo>,
     ) -> Self {
         let mut known =
@@ -133,6 +147,7 @@ impl<'a> Expander<'a> {
             universe,
             kept,
             connection,
+            dialect,
             info: info.clone(),
             order,
             sql: HashMap::new(),
@@ -275,8 +290,8 @@ impl<'a> Expander<'a> {
     }
 
     fn fetch(&mut self, element: &Element, keys: &[Key]) -> Result<Option<Record>, RegistryError> {
-        let universe = self.universe;
-        let sql = self.sql.entry(element.index).or_insert_with(|| point_sql(universe, element));
+        let (universe, dialect) = (self.universe, self.dialect);
+        let sql = self.sql.entry(element.index).or_insert_with(|| point_sql(dialect, universe, element));
         let mut statement = self.connection.prepare_cached(sql)?;
         for (parameter, key) in (1..).zip(keys) {
             bind_key(&mut statement, parameter, key)?;
@@ -296,13 +311,13 @@ fn same_records(left: &[Option<Record>], right: &[Option<Record>]) -> bool {
         })
 }
 
-fn point_sql(universe: &Universe, element: &Element) -> String {
+fn point_sql(dialect: &dyn Dialect, universe: &Universe, element: &Element) -> String {
     let (columns, table, key) = match element.implied_union_target {
         Some(target) => {
             (format!("DISTINCT \"{}\"", element.name), &universe.get(target).name, vec![element.name.as_str()])
         }
         None => (
-            element_columns(element).join(", "),
+            element_columns(dialect, element).join(", "),
             &element.name,
             element.required.iter().map(|index| key_column(element, universe.get(index))).collect(),
         ),

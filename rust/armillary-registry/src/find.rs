@@ -7,9 +7,9 @@ use crate::{
     decode::{bind_key, hex_text, row_id, row_key},
     error::RegistryError,
     registry::Registry,
+    store::{Connection, DatabaseError, Row},
 };
 use armillary_dimensions::{DataCoordinate, Key, Timespan};
-use rusqlite::{Connection, Row};
 use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 /// A dataset that was found, with what the datastore knows of its files if that was asked for.
@@ -97,7 +97,7 @@ impl Registry {
 
     /// Whether the database has a table; datastores make theirs when they first write.
     pub(crate) fn has_table(&self, name: &str) -> Result<bool, RegistryError> {
-        self.store().read(|connection| has_table(connection, name))
+        self.store().read(|connection| Ok(connection.has_table(name)?))
     }
 
     /// The data ID of a dataset as a RUN or TAGGED collection has it.
@@ -126,7 +126,7 @@ impl Registry {
     pub(crate) fn read_data_id(
         &self,
         record: &DatasetTypeRecord,
-        row: &Row<'_>,
+        row: Row<'_>,
         from: usize,
     ) -> Result<DataCoordinate, RegistryError> {
         let info = self.universe().info(record.group);
@@ -144,7 +144,7 @@ impl Registry {
                 select.raw_bind_parameter(1, hex_text(id, &mut [0; 32]))?;
                 let mut rows = select.raw_query();
                 let keys: Option<(i64, i64)> =
-                    rows.next()?.map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?))).transpose()?;
+                    rows.next()?.map(|row| Ok::<_, DatabaseError>((row.get(0)?, row.get(1)?))).transpose()?;
                 drop(rows);
                 found.push(match keys {
                     Some((dataset_type, run)) => self.dataset_of(connection, &catalog, *id, dataset_type, run)?,
@@ -224,9 +224,9 @@ impl Registry {
         mut take: impl FnMut(Dataset, Option<Timespan>),
     ) -> Result<(), RegistryError> {
         let (table, timespan) = match (&record.calibs_table, calibration) {
-            (Some(table), true) => (table, "m.timespan_begin, m.timespan_end"),
+            (Some(table), true) => (table, self.store().dialect().timespan_bounds("m.", "timespan").join(", ")),
             (None, true) => return Ok(()),
-            (_, false) => (&record.tags_table, "NULL, NULL"),
+            (_, false) => (&record.tags_table, "NULL, NULL".to_owned()),
         };
         let columns: Vec<String> =
             data_id_columns(self, record).into_iter().map(|column| format!(", m.{column}")).collect();
@@ -252,12 +252,6 @@ impl Registry {
         }
         Ok(())
     }
-}
-
-pub(crate) fn has_table(connection: &Connection, name: &str) -> Result<bool, RegistryError> {
-    let mut select =
-        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)")?;
-    Ok(select.query_row([name], |row| row.get(0))?)
 }
 
 /// Which members of CALIBRATION collections count.
@@ -355,7 +349,8 @@ impl Search<'_> {
             let _ = write!(sql, " AND m.{column} = ?");
         }
         if calibration && self.timespan.is_some() {
-            sql.push_str(" AND m.timespan_end > ? AND m.timespan_begin < ?");
+            let [begin, end] = self.registry.store().dialect().timespan_bounds("m.", "timespan");
+            let _ = write!(sql, " AND {end} > ? AND {begin} < ?");
         }
         sql
     }

@@ -1,9 +1,13 @@
 //! Rows that say which pixels of the common pixelisation a region touches: what spatial joins are made of.
 
-use crate::{decode::bind_key, error::RegistryError, schema::governors_first};
+use crate::{
+    decode::bind_key,
+    error::RegistryError,
+    schema::governors_first,
+    store::{Connection, params},
+};
 use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, Key, Universe, Value};
 use armillary_sphere::{Region, htm};
-use rusqlite::{Connection, params};
 use std::{fmt::Write as _, ops::Range, thread};
 
 /// Fewer regions than this are not worth a thread.
@@ -145,7 +149,7 @@ impl<'c> OverlapWriter<'c> {
             self.summary
         );
         let mut select = self.connection.prepare_cached(&sql)?;
-        if select.query_row(params![self.system, self.level], |row| row.get::<_, bool>(0))? {
+        if select.query_row(params![self.system, self.level], |row| row.get::<bool>(0))? {
             return Err(RegistryError::Corrupt {
                 what: format!("`{}`", self.summary),
                 reason: format!("overlaps with other pixels than {}{} cannot be kept", self.system, self.level),

@@ -1,16 +1,16 @@
 //! Writing dimension records, with the rows that spatial joins are made of.
 
 use crate::{
+    Dialect,
     decode::{bind_field, row_value},
     error::RegistryError,
     overlaps::{OverlapWriter, Pixels, common_skypix, pixels_of_rows},
     registry::Registry,
     schema::{governors_first, key_column, spatial_elements},
-    store::Kept,
+    store::{Connection, DatabaseError, ErrorKind, Kept, Statement},
 };
 use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, FieldType, Key, Value};
-use rusqlite::{Connection, Statement, ffi, params_from_iter};
-use std::{borrow::Cow, fmt::Write as _};
+use std::fmt::Write as _;
 
 /// What happens to records that exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Registry {
                 writer.finish();
                 return Ok(Synced::Inserted);
             }
-            let stored = select_record(connection, element, row)?;
+            let stored = select_record(connection, self.store().dialect(), element, row)?;
             let changed: Vec<usize> = (0..row.len()).filter(|i| !same_stored(&stored[*i], &row[*i])).collect();
             if changed.is_empty() {
                 return Ok(Synced::Unchanged);
@@ -137,7 +137,7 @@ impl<'a> RecordWriter<'a> {
             connection,
             element,
             mode,
-            sql: insert_sql(element, mode),
+            sql: insert_sql(registry.store().dialect(), element, mode),
             overlaps,
             buffer: String::new(),
         })
@@ -189,23 +189,25 @@ impl<'a> RecordWriter<'a> {
     }
 
     /// What the database meant: it names no row.
-    fn explain(&self, error: &rusqlite::Error, row: &[Value]) -> RegistryError {
-        let rusqlite::Error::SqliteFailure(failure, _) = error else { return RegistryError::from_sql(error) };
-        match failure.extended_code {
-            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => self.missing_parent(row),
-            ffi::SQLITE_CONSTRAINT_PRIMARYKEY => match select_record(self.connection, self.element, row) {
-                Ok(stored) => {
-                    let changed: Vec<usize> = (0..row.len()).filter(|i| !same_stored(&stored[*i], &row[*i])).collect();
-                    let reason = if changed.is_empty() {
-                        "with the same values; `skip_existing` passes over it".to_owned()
-                    } else {
-                        differences(self.element, &changed, &stored, row)
-                    };
-                    conflict(self.element, row, &reason)
+    fn explain(&self, error: &DatabaseError, row: &[Value]) -> RegistryError {
+        match error.kind {
+            ErrorKind::ForeignKey => self.missing_parent(row),
+            ErrorKind::PrimaryKey => {
+                match select_record(self.connection, self.registry.store().dialect(), self.element, row) {
+                    Ok(stored) => {
+                        let changed: Vec<usize> =
+                            (0..row.len()).filter(|i| !same_stored(&stored[*i], &row[*i])).collect();
+                        let reason = if changed.is_empty() {
+                            "with the same values; `skip_existing` passes over it".to_owned()
+                        } else {
+                            differences(self.element, &changed, &stored, row)
+                        };
+                        conflict(self.element, row, &reason)
+                    }
+                    Err(error) => error,
                 }
-                Err(error) => error,
-            },
-            ffi::SQLITE_CONSTRAINT_UNIQUE => {
+            }
+            ErrorKind::Unique => {
                 conflict(self.element, row, &format!("another record has the same alternate key ({error})"))
             }
             _ => RegistryError::from_sql(error),
@@ -233,7 +235,7 @@ impl<'a> RecordWriter<'a> {
 }
 
 impl RegistryError {
-    fn from_sql(error: &rusqlite::Error) -> Self {
+    fn from_sql(error: &DatabaseError) -> Self {
         Self::database("writing", error)
     }
 }
@@ -261,35 +263,40 @@ pub(crate) fn record_exists(
     }
     sql.push(')');
     let mut statement = connection.prepare_cached(&sql)?;
-    let values = keys.iter().map(|key| match key {
-        Key::Int(value) => rusqlite::types::Value::Integer(*value),
-        Key::Str(value) => rusqlite::types::Value::Text(value.to_string()),
-    });
-    Ok(statement.query_row(params_from_iter(values), |row| row.get(0))?)
+    Ok(statement.query_row(keys, |row| row.get(0))?)
 }
 
-/// The columns of a field: two for a timespan.
-fn field_columns(name: &str, kind: FieldType) -> Vec<Cow<'_, str>> {
-    match kind {
-        FieldType::Timespan => vec![format!("{name}_begin").into(), format!("{name}_end").into()],
-        _ => vec![name.into()],
+/// The quoted columns in which an element's table stores its fields, in their order.
+fn stored_columns(dialect: &dyn Dialect, element: &Element) -> Vec<String> {
+    let mut columns = Vec::with_capacity(element.fields.len() + 1);
+    for field in &element.fields {
+        if field.kind == FieldType::Timespan {
+            columns.extend(dialect.timespan_columns(&field.name).iter().map(|column| format!("\"{column}\"")));
+        } else {
+            columns.push(format!("\"{}\"", field.name));
+        }
     }
+    columns
 }
 
-/// The quoted columns of an element's table, in the order of its fields.
-pub(crate) fn element_columns(element: &Element) -> Vec<String> {
-    let columns = element.fields.iter().flat_map(|field| field_columns(&field.name, field.kind));
-    columns.map(|column| format!("\"{column}\"")).collect()
+/// The expressions that read the fields of an element's table, in their order: two for a timespan.
+pub(crate) fn element_columns(dialect: &dyn Dialect, element: &Element) -> Vec<String> {
+    let mut columns = Vec::with_capacity(element.fields.len() + 1);
+    for field in &element.fields {
+        if field.kind == FieldType::Timespan {
+            columns.extend(dialect.timespan_bounds("", &field.name));
+        } else {
+            columns.push(format!("\"{}\"", field.name));
+        }
+    }
+    columns
 }
 
-fn insert_sql(element: &Element, mode: InsertMode) -> String {
-    let columns = element_columns(element);
-    let mut sql = format!(
-        "INSERT INTO \"{}\" ({}) VALUES (?{})",
-        element.name,
-        columns.join(", "),
-        ", ?".repeat(columns.len() - 1)
-    );
+fn insert_sql(dialect: &dyn Dialect, element: &Element, mode: InsertMode) -> String {
+    let columns = stored_columns(dialect, element);
+    let value = |kind| if kind == FieldType::Timespan { dialect.timespan_values() } else { "?" };
+    let values: Vec<&str> = element.fields.iter().map(|field| value(field.kind)).collect();
+    let mut sql = format!("INSERT INTO \"{}\" ({}) VALUES ({})", element.name, columns.join(", "), values.join(", "));
     let keys = element.required.len();
     match mode {
         InsertMode::Plain => {}
@@ -318,8 +325,13 @@ fn bind_row(
     Ok(())
 }
 
-fn select_record(connection: &Connection, element: &Element, row: &[Value]) -> Result<Vec<Value>, RegistryError> {
-    let columns = element_columns(element);
+fn select_record(
+    connection: &Connection,
+    dialect: &dyn Dialect,
+    element: &Element,
+    row: &[Value],
+) -> Result<Vec<Value>, RegistryError> {
+    let columns = element_columns(dialect, element);
     let keys = element.required.len();
     let conditions: Vec<String> = columns[..keys].iter().map(|column| format!("{column} = ?")).collect();
     let sql = format!("SELECT {} FROM \"{}\" WHERE {}", columns.join(", "), element.name, conditions.join(" AND "));

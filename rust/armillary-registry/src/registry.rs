@@ -6,11 +6,10 @@ use crate::{
     error::RegistryError,
     expand::KeptRecords,
     schema,
-    store::{Kept, Store, data_version},
+    store::{Connection, Kept, Store},
     summaries::Summaries,
 };
 use armillary_dimensions::Universe;
-use rusqlite::{Connection, OpenFlags};
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -43,18 +42,10 @@ pub struct Registry {
 impl Registry {
     /// Makes a repository database at `path`; a file without tables may exist there.
     pub fn create(path: &Path, universe: &Arc<Universe>) -> Result<(), RegistryError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Connection::open_with_flags(path, flags).map_err(|error| RegistryError::Database {
-            doing: format!("making `{}`", path.display()),
-            reason: error.to_string(),
-        })?;
-        let store = Store::open(path, true)?;
+        let store = Store::create(path)?;
         store.write("creating a repository", |connection| {
-            let tables: i64 =
-                connection
-                    .query_row("SELECT count(*) FROM sqlite_master WHERE type = 'table'", [], |row| row.get(0))?;
-            if tables > 0 {
-                return Err(RegistryError::AlreadyExists { path: path.display().to_string() });
+            if !connection.table_names()?.is_empty() {
+                return Err(RegistryError::AlreadyExists { path: store.shown() });
             }
             for table in schema::static_tables(universe, store.dialect()) {
                 for statement in table.statements(store.dialect()) {
@@ -167,7 +158,7 @@ impl<T> Memory<T> {
     ) -> Result<Arc<T>, RegistryError> {
         let (generation, uncommitted) = store.generation(kept);
         if !uncommitted {
-            let version = data_version(connection)?;
+            let version = connection.data_version()?;
             if let Some(value) = self.committed(version, generation) {
                 return Ok(value);
             }

@@ -1,8 +1,11 @@
 //! Which dataset types and governor values are in which collections: what makes datasets visible, and searches short.
 
-use crate::error::RegistryError;
+use crate::{
+    decode::row_key,
+    error::RegistryError,
+    store::{Connection, DatabaseError, params},
+};
 use armillary_dimensions::{ElementIndex, ElementKind, Key, Universe};
-use rusqlite::{Connection, types::ValueRef};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a collection may hold. It never leaves something out, but may name what has been removed since.
@@ -26,7 +29,7 @@ impl Summaries {
         let mut summaries = Self::default();
         let mut select =
             connection.prepare_cached("SELECT collection_id, dataset_type_id FROM collection_summary_dataset_type")?;
-        let mut rows = select.query([])?;
+        let mut rows = select.query(())?;
         while let Some(row) = rows.next()? {
             summaries.by_collection.entry(row.get(0)?).or_default().dataset_types.insert(row.get(1)?);
         }
@@ -34,14 +37,10 @@ impl Summaries {
             let name = &governor.name;
             let sql = format!("SELECT collection_id, \"{name}\" FROM \"collection_summary_{name}\"");
             let mut select = connection.prepare_cached(&sql)?;
-            let mut rows = select.query([])?;
+            let mut rows = select.query(())?;
             while let Some(row) = rows.next()? {
                 let summary = summaries.by_collection.entry(row.get(0)?).or_default();
-                let value = match row.get_ref(1)? {
-                    ValueRef::Integer(value) => Key::Int(value),
-                    other => Key::Str(other.as_str().unwrap_or_default().into()),
-                };
-                summary.governors.entry(governor.index).or_default().insert(value);
+                summary.governors.entry(governor.index).or_default().insert(row_key(row, 1)?);
             }
         }
         Ok(summaries)
@@ -87,17 +86,13 @@ pub(crate) fn note(
             "INSERT INTO \"collection_summary_{name}\" (collection_id, \"{name}\") VALUES (?, ?) ON CONFLICT DO NOTHING"
         );
         let mut insert = connection.prepare_cached(&sql)?;
-        let noted = match value {
-            Key::Int(value) => insert.execute(rusqlite::params![collection, value]),
-            Key::Str(value) => insert.execute(rusqlite::params![collection, &**value]),
-        };
-        rows += noted.map_err(|error| missing_governor(&error, name, value))?;
+        rows += insert.execute(params![collection, value]).map_err(|error| missing_governor(&error, name, value))?;
     }
     Ok(rows > 0)
 }
 
-fn missing_governor(error: &rusqlite::Error, name: &str, value: &Key) -> RegistryError {
-    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
+fn missing_governor(error: &DatabaseError, name: &str, value: &Key) -> RegistryError {
+    if error.kind.is_constraint() {
         return RegistryError::MissingRecord {
             what: "the data ID".to_owned(),
             element: name.to_owned(),
@@ -120,7 +115,7 @@ pub(crate) fn refresh(
             let sql =
                 format!("SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE collection_id = ? AND dataset_type_id = ?)");
             let mut select = connection.prepare_cached(&sql)?;
-            held |= select.query_row([collection, *dataset_type], |row| row.get::<_, bool>(0))?;
+            held |= select.query_row([collection, *dataset_type], |row| row.get::<bool>(0))?;
         }
         if !held {
             let mut delete = connection.prepare_cached(

@@ -373,7 +373,7 @@ fn records_by_row(
         sql.push_str(", ");
         types.push(field.kind.into());
         if field.role == FieldRole::Timespan {
-            sql.push_str(&dialect.timespan_columns(&field.name).join(", "));
+            sql.push_str(&dialect.timespan_bounds("", &field.name).join(", "));
         } else {
             dialect.identifier(&mut sql, &field.name);
         }

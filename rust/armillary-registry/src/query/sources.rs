@@ -323,7 +323,8 @@ fn write_search(
         sql.push(", d.ingest_date");
     }
     if needs.validity && validity {
-        sql.push(", t.timespan_begin AS validity_begin, t.timespan_end AS validity_end");
+        let [begin, end] = dialect.timespan_bounds("t.", "timespan");
+        sql.push(&format!(", {begin} AS validity_begin, {end} AS validity_end"));
     } else if needs.validity {
         sql.push(&format!(", {} AS validity_begin, {} AS validity_end", FOREVER.0, FOREVER.1));
     }

@@ -394,6 +394,12 @@ impl<'a> Statement<'a> {
         self.select(Sql::text(text), kind)
     }
 
+    /// The expressions that give begin and end of an element's timespan.
+    fn timespan_bounds(&self, index: ElementIndex) -> [String; 2] {
+        let table = self.tables.get(&index).map_or("NULL", String::as_str);
+        self.dialect.timespan_bounds(&format!("{table}."), "timespan")
+    }
+
     fn provider(&self, index: ElementIndex) -> Option<String> {
         self.sources.iter().filter(|source| !source.optional).find_map(|source| source.column(self.dialect, index))
     }
@@ -536,9 +542,9 @@ impl Columns for Statement<'_> {
             }
             Reference::Region(index) => field(sql, index, "region"),
             Reference::Timespan(Owner::Element(index)) | Reference::Begin(Owner::Element(index)) => {
-                field(sql, index, "timespan_begin");
+                sql.push(&self.timespan_bounds(index)[0]);
             }
-            Reference::End(Owner::Element(index)) => field(sql, index, "timespan_end"),
+            Reference::End(Owner::Element(index)) => sql.push(&self.timespan_bounds(index)[1]),
             Reference::Timespan(Owner::Search(search)) | Reference::Begin(Owner::Search(search)) => {
                 sql.push(&self.datasets[search].begin);
             }

@@ -1,12 +1,14 @@
 //! Connections to one repository database: who reads, who writes, and when a change is kept.
 
+mod connection;
+mod sqlite;
+
 use crate::{
     decode::{bind_values, decode_rows},
     dialect::{Dialect, Sqlite},
     error::RegistryError,
 };
 use armillary_dimensions::{Column, ColumnType, Value};
-use rusqlite::{Connection, OpenFlags};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -14,15 +16,12 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, ThreadId},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+pub(crate) use connection::{Bind, Connection, DatabaseError, ErrorKind, Parameter, Row, Statement, ValueRef, params};
 
 /// How many idle reading connections are kept.
 const IDLE_READERS: usize = 8;
-/// How many compiled statements each connection keeps.
-const STATEMENTS: usize = 256;
-/// Tries of a locked database; with the pauses of [`wait_for_lock`] a little more than five minutes.
-const LOCK_TRIES: i32 = 31_000;
 
 /// The SQL access to one repository database.
 ///
@@ -77,15 +76,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Pauses 1 to 10 milliseconds, unevenly, so that many writers take turns instead of starving one.
-fn wait_for_lock(tries: i32) -> bool {
-    let noise = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos() % 1000);
-    let millis = u64::try_from(1 + tries / 20).unwrap_or(1).min(9);
-    thread::sleep(Duration::from_millis(millis) + Duration::from_micros(u64::from(noise)));
-    tries < LOCK_TRIES
-}
-
 impl Store {
+    /// Opens the database file at `path`, made if there is none.
+    pub(crate) fn create(path: &Path) -> Result<Self, RegistryError> {
+        sqlite::create(path)?;
+        Self::open(path, true)
+    }
+
     /// Opens the database file at `path`, which must exist.
     pub fn open(path: &Path, writeable: bool) -> Result<Self, RegistryError> {
         let store = Self {
@@ -100,9 +97,10 @@ impl Store {
             changes: Default::default(),
         };
         // The first statement notices a file that is not a database, and rolls back what a dead process left half-done.
-        let connection = if writeable { store.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)? } else { store.reader()? };
-        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(|error| {
-            RegistryError::NotARepository { path: path.display().to_string(), reason: error.to_string() }
+        let connection = if writeable { store.connect(true)? } else { store.reader()? };
+        connection.table_names().map_err(|error| RegistryError::NotARepository {
+            path: path.display().to_string(),
+            reason: error.to_string(),
         })?;
         if writeable {
             *lock(&store.writer) = Some(connection);
@@ -118,6 +116,11 @@ impl Store {
         &self.path
     }
 
+    /// Where the database is, for messages.
+    pub(crate) fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
     /// Whether writes are allowed.
     #[must_use]
     pub fn writeable(&self) -> bool {
@@ -130,25 +133,8 @@ impl Store {
         &Sqlite
     }
 
-    fn connect(&self, mode: OpenFlags) -> Result<Connection, RegistryError> {
-        let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| {
-            RegistryError::NotARepository { path: self.path.display().to_string(), reason: error.to_string() }
-        })?;
-        connection.busy_handler(Some(wait_for_lock))?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // EXTRA also syncs the folder after the journal is deleted: without it a power cut can undo a commit.
-        connection
-            .execute_batch(
-                "PRAGMA foreign_keys=ON; PRAGMA synchronous=EXTRA; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536;",
-            )
-            .map_err(|error| match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::NotADatabase) => {
-                    RegistryError::NotARepository { path: self.path.display().to_string(), reason: error.to_string() }
-                }
-                _ => RegistryError::database("opening the database", &error),
-            })?;
-        Ok(connection)
+    fn connect(&self, writeable: bool) -> Result<Connection, RegistryError> {
+        Ok(Connection::Sqlite(sqlite::connect(&self.path, writeable)?))
     }
 
     /// A connection that only reads.
@@ -157,8 +143,7 @@ impl Store {
             return Ok(connection);
         }
         // A writeable repository is opened for writing even to read: only then can a dead process's journal be undone.
-        let mode = if self.writeable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
-        let connection = self.connect(mode)?;
+        let connection = self.connect(self.writeable)?;
         connection.execute_batch("PRAGMA query_only=ON")?;
         Ok(connection)
     }
@@ -351,14 +336,14 @@ impl Store {
         self.refuse_inherited()?;
         if self.writeable {
             // The writer's own commits do not count, which spares re-reading after each of them.
-            return data_version(lock(&self.writer).as_ref().ok_or_else(closed)?);
+            return Ok(lock(&self.writer).as_ref().ok_or_else(closed)?.data_version()?);
         }
         let mut watcher = lock(&self.watcher);
         let connection = match watcher.take() {
             Some(connection) => connection,
             None => self.reader()?,
         };
-        data_version(watcher.insert(connection))
+        Ok(watcher.insert(connection).data_version()?)
     }
 
     /// Notes that the open transaction changed something that is kept in memory.
@@ -389,12 +374,6 @@ impl Store {
         *lock(&self.watcher) = None;
         *lock(&self.writer) = None;
     }
-}
-
-/// The number of [`Store::data_version`], asked of the writing connection from within a transaction.
-pub(crate) fn data_version(connection: &Connection) -> Result<i64, RegistryError> {
-    let mut statement = connection.prepare_cached("PRAGMA data_version")?;
-    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 fn closed() -> RegistryError {
@@ -477,7 +456,7 @@ fn undo(connection: &Connection, state: &mut TransactionState, outermost: bool) 
 /// COMMIT failed: find out what is true, leave no transaction open, and say so.
 fn commit_failed(
     connection: &Connection,
-    error: &rusqlite::Error,
+    error: &DatabaseError,
     happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
 ) -> Result<(), RegistryError> {
     if !connection.is_autocommit() {
@@ -509,14 +488,14 @@ pub(crate) fn select(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rusqlite::params;
 
     /// A database of one table whose file cannot grow.
     fn full(name: &str) -> (PathBuf, Store) {
         let folder = std::env::temp_dir().join(format!("armillary-store-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("gen3.sqlite3");
-        let connection = Connection::open(&path).expect("a database");
+        sqlite::create(&path).expect("a file");
+        let connection = sqlite::connect(&path, true).expect("a database");
         connection.execute_batch("DROP TABLE IF EXISTS t; CREATE TABLE t (x TEXT NOT NULL)").expect("a table");
         drop(connection);
         let store = Store::open(&path, true).expect("a store");
@@ -526,14 +505,14 @@ mod tests {
 
     fn insert(store: &Store, bytes: usize) -> Result<(), RegistryError> {
         store.write("inserting", |connection| {
-            connection.execute("INSERT INTO t VALUES (?)", params!["x".repeat(bytes)])?;
+            connection.prepare_cached("INSERT INTO t VALUES (?)")?.execute(["x".repeat(bytes)])?;
             Ok(())
         })
     }
 
     fn rows(store: &Store) -> i64 {
         store
-            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?))
+            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM t", (), |row| row.get(0))?))
             .expect("a count")
     }
 
@@ -568,7 +547,7 @@ mod tests {
         let (folder, store) = full("panic");
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             store.write("panicking", |connection| -> Result<(), RegistryError> {
-                connection.execute("INSERT INTO t VALUES ('x')", [])?;
+                connection.execute_batch("INSERT INTO t VALUES ('x')")?;
                 panic!("on purpose");
             })
         }));
@@ -588,12 +567,12 @@ mod tests {
         }).expect("tables");
         // A deferred constraint makes COMMIT itself fail.
         let refused = store.write("inserting", |connection| {
-            connection.execute("INSERT INTO c VALUES (7)", [])?;
+            connection.execute_batch("INSERT INTO c VALUES (7)")?;
             Ok(())
         });
         assert!(matches!(refused, Err(RegistryError::Database { .. })), "{refused:?}");
-        let count = store
-            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM c", [], |row| row.get::<_, i64>(0))?));
+        let count =
+            store.read(|connection| Ok(connection.query_row("SELECT count(*) FROM c", (), |row| row.get::<i64>(0))?));
         assert_eq!(count, Ok(0));
         insert(&store, 10).expect("usable after the refusal");
         std::fs::remove_dir_all(folder).ok();

@@ -1,0 +1,453 @@
+//! One connection to a database of either kind, with prepared statements, parameters and rows.
+//!
+//! The spelling of SQL is the dialect's affair; here the same calls reach whichever database is behind.
+
+use super::sqlite;
+use crate::error::RegistryError;
+use armillary_dimensions::Key;
+use std::{fmt, sync::Arc};
+
+/// What the database means by an error, as far as callers tell errors apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// Another one holds a lock.
+    Busy,
+    /// The database may not be written.
+    ReadOnly,
+    /// The file holds something else.
+    NotADatabase,
+    /// The statement itself is refused: a table is missing, or text is wrong.
+    Statement,
+    /// A row with this primary key is there.
+    PrimaryKey,
+    /// A row with these unique values is there.
+    Unique,
+    /// A row that is referred to is not there.
+    ForeignKey,
+    /// Another constraint.
+    Constraint,
+    /// Anything else.
+    Other,
+}
+
+impl ErrorKind {
+    /// Whether a constraint refused a row.
+    pub(crate) const fn is_constraint(self) -> bool {
+        matches!(self, Self::PrimaryKey | Self::Unique | Self::ForeignKey | Self::Constraint)
+    }
+}
+
+/// What a database said when it refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DatabaseError {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for DatabaseError {}
+
+/// What talking to the database gives.
+pub(crate) type DatabaseResult<T> = Result<T, DatabaseError>;
+
+/// A value on its way to a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Parameter<'a> {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Real(f64),
+    Text(&'a str),
+}
+
+/// What can be bound to a parameter.
+pub(crate) trait Bind {
+    fn parameter(&self) -> Parameter<'_>;
+}
+
+impl Bind for Parameter<'_> {
+    fn parameter(&self) -> Parameter<'_> {
+        *self
+    }
+}
+
+impl Bind for bool {
+    fn parameter(&self) -> Parameter<'_> {
+        Parameter::Bool(*self)
+    }
+}
+
+impl Bind for i64 {
+    fn parameter(&self) -> Parameter<'_> {
+        Parameter::Integer(*self)
+    }
+}
+
+impl Bind for u32 {
+    fn parameter(&self) -> Parameter<'_> {
+        Parameter::Integer(i64::from(*self))
+    }
+}
+
+impl Bind for u8 {
+    fn parameter(&self) -> Parameter<'_> {
+        Parameter::Integer(i64::from(*self))
+    }
+}
+
+impl Bind for f64 {
+    fn parameter(&self) -> Parameter<'_> {
+        Parameter::Real(*self)
+    }
+}
+
+impl Bind for str {
+    fn parameter(&self) -> Parameter<'_> {
+        Parameter::Text(self)
+    }
+}
+
+impl Bind for String {
+    fn parameter(&self) -> Parameter<'_> {
+        Parameter::Text(self)
+    }
+}
+
+impl Bind for Key {
+    fn parameter(&self) -> Parameter<'_> {
+        match self {
+            Self::Int(value) => Parameter::Integer(*value),
+            Self::Str(text) => Parameter::Text(text),
+        }
+    }
+}
+
+impl<T: Bind> Bind for Option<T> {
+    fn parameter(&self) -> Parameter<'_> {
+        self.as_ref().map_or(Parameter::Null, Bind::parameter)
+    }
+}
+
+impl<T: Bind + ?Sized> Bind for &T {
+    fn parameter(&self) -> Parameter<'_> {
+        (**self).parameter()
+    }
+}
+
+/// All parameters of a statement at once.
+pub(crate) trait Parameters {
+    fn bind_all(self, statement: &mut Statement<'_>) -> DatabaseResult<()>;
+}
+
+impl<T: Bind> Parameters for &[T] {
+    fn bind_all(self, statement: &mut Statement<'_>) -> DatabaseResult<()> {
+        for (position, value) in (1..).zip(self) {
+            statement.raw_bind_parameter(position, value)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Bind, const N: usize> Parameters for [T; N] {
+    fn bind_all(self, statement: &mut Statement<'_>) -> DatabaseResult<()> {
+        self.as_slice().bind_all(statement)
+    }
+}
+
+/// No parameters.
+impl Parameters for () {
+    fn bind_all(self, _statement: &mut Statement<'_>) -> DatabaseResult<()> {
+        Ok(())
+    }
+}
+
+/// Parameters of several types.
+macro_rules! params {
+    ($($value:expr),* $(,)?) => {
+        [$($crate::store::Bind::parameter(&$value)),*]
+    };
+}
+pub(crate) use params;
+
+/// A value in a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ValueRef<'a> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'a [u8]),
+    Blob(&'a [u8]),
+}
+
+impl ValueRef<'_> {
+    /// What it is, for messages.
+    pub(crate) const fn described(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Integer(_) => "an integer",
+            Self::Real(_) => "a double",
+            Self::Text(_) => "text",
+            Self::Blob(_) => "bytes",
+        }
+    }
+}
+
+/// What a value of a row can become.
+pub(crate) trait FromValue: Sized {
+    /// None if the value is of another type.
+    fn from_value(value: ValueRef<'_>) -> Option<Self>;
+}
+
+impl FromValue for i64 {
+    fn from_value(value: ValueRef<'_>) -> Option<Self> {
+        if let ValueRef::Integer(value) = value { Some(value) } else { None }
+    }
+}
+
+impl FromValue for u32 {
+    fn from_value(value: ValueRef<'_>) -> Option<Self> {
+        i64::from_value(value).and_then(|value| Self::try_from(value).ok())
+    }
+}
+
+impl FromValue for bool {
+    fn from_value(value: ValueRef<'_>) -> Option<Self> {
+        i64::from_value(value).map(|value| value != 0)
+    }
+}
+
+impl FromValue for String {
+    fn from_value(value: ValueRef<'_>) -> Option<Self> {
+        let ValueRef::Text(text) = value else { return None };
+        std::str::from_utf8(text).ok().map(str::to_owned)
+    }
+}
+
+impl FromValue for Arc<str> {
+    fn from_value(value: ValueRef<'_>) -> Option<Self> {
+        let ValueRef::Text(text) = value else { return None };
+        std::str::from_utf8(text).ok().map(Self::from)
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    fn from_value(value: ValueRef<'_>) -> Option<Self> {
+        if value == ValueRef::Null { Some(None) } else { T::from_value(value).map(Some) }
+    }
+}
+
+/// A connection to a database.
+pub(crate) enum Connection {
+    Sqlite(rusqlite::Connection),
+}
+
+impl Connection {
+    /// A statement that is compiled once and kept.
+    pub(crate) fn prepare_cached(&self, sql: &str) -> DatabaseResult<Statement<'_>> {
+        match self {
+            Self::Sqlite(connection) => Ok(Statement::Sqlite(connection.prepare_cached(sql).map_err(sqlite::error)?)),
+        }
+    }
+
+    /// Runs statements without parameters.
+    pub(crate) fn execute_batch(&self, sql: &str) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(connection) => connection.execute_batch(sql).map_err(sqlite::error),
+        }
+    }
+
+    /// The first row of a query, which must have one.
+    pub(crate) fn query_row<T>(
+        &self,
+        sql: &str,
+        parameters: impl Parameters,
+        read: impl FnOnce(Row<'_>) -> DatabaseResult<T>,
+    ) -> DatabaseResult<T> {
+        self.prepare_cached(sql)?.query_row(parameters, read)
+    }
+
+    /// Whether no transaction is open.
+    pub(crate) fn is_autocommit(&self) -> bool {
+        match self {
+            Self::Sqlite(connection) => connection.is_autocommit(),
+        }
+    }
+
+    /// A number that changes when someone else changed the database.
+    pub(crate) fn data_version(&self) -> DatabaseResult<i64> {
+        match self {
+            Self::Sqlite(_) => self.query_row("PRAGMA data_version", (), |row| row.get(0)),
+        }
+    }
+
+    /// Whether the database has a table.
+    pub(crate) fn has_table(&self, name: &str) -> DatabaseResult<bool> {
+        match self {
+            Self::Sqlite(_) => self.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)",
+                [name],
+                |row| row.get(0),
+            ),
+        }
+    }
+
+    /// The names of all tables.
+    pub(crate) fn table_names(&self) -> DatabaseResult<Vec<String>> {
+        match self {
+            Self::Sqlite(_) => {
+                self.prepare_cached("SELECT name FROM sqlite_master WHERE type = 'table'")?.query_column(())
+            }
+        }
+    }
+
+    /// The names of a table's columns; none if there is no such table.
+    pub(crate) fn column_names(&self, table: &str) -> DatabaseResult<Vec<String>> {
+        match self {
+            Self::Sqlite(_) => self.prepare_cached("SELECT name FROM pragma_table_info(?)")?.query_column([table]),
+        }
+    }
+}
+
+/// A prepared statement and what is bound to it.
+pub(crate) enum Statement<'c> {
+    Sqlite(rusqlite::CachedStatement<'c>),
+}
+
+impl Statement<'_> {
+    /// Binds a value to a parameter, counted from 1; it stays bound for later runs.
+    pub(crate) fn raw_bind_parameter(&mut self, parameter: usize, value: impl Bind) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(statement) => {
+                statement.raw_bind_parameter(parameter, value.parameter()).map_err(sqlite::error)
+            }
+        }
+    }
+
+    /// Runs what is bound; says how many rows were changed.
+    pub(crate) fn raw_execute(&mut self) -> DatabaseResult<usize> {
+        match self {
+            Self::Sqlite(statement) => statement.raw_execute().map_err(sqlite::error),
+        }
+    }
+
+    /// Runs what is bound and gives the rows.
+    pub(crate) fn raw_query(&mut self) -> Rows<'_> {
+        match self {
+            Self::Sqlite(statement) => Rows::Sqlite(statement.raw_query()),
+        }
+    }
+
+    /// Binds and runs; says how many rows were changed.
+    pub(crate) fn execute(&mut self, parameters: impl Parameters) -> DatabaseResult<usize> {
+        parameters.bind_all(self)?;
+        self.raw_execute()
+    }
+
+    /// Binds and runs, and gives the rows.
+    pub(crate) fn query(&mut self, parameters: impl Parameters) -> DatabaseResult<Rows<'_>> {
+        parameters.bind_all(self)?;
+        Ok(self.raw_query())
+    }
+
+    /// The first row, if there is one.
+    pub(crate) fn query_first<T>(
+        &mut self,
+        parameters: impl Parameters,
+        read: impl FnOnce(Row<'_>) -> DatabaseResult<T>,
+    ) -> DatabaseResult<Option<T>> {
+        self.query(parameters)?.next()?.map(read).transpose()
+    }
+
+    /// The first row, which must be there.
+    pub(crate) fn query_row<T>(
+        &mut self,
+        parameters: impl Parameters,
+        read: impl FnOnce(Row<'_>) -> DatabaseResult<T>,
+    ) -> DatabaseResult<T> {
+        self.query_first(parameters, read)?.ok_or_else(|| DatabaseError {
+            kind: ErrorKind::Other,
+            message: "a query that must have a row has none".to_owned(),
+        })
+    }
+
+    /// The first column of all rows.
+    pub(crate) fn query_column<T: FromValue>(&mut self, parameters: impl Parameters) -> DatabaseResult<Vec<T>> {
+        let mut rows = self.query(parameters)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(row.get(0)?);
+        }
+        Ok(found)
+    }
+
+    /// How many parameters it has.
+    pub(crate) fn parameter_count(&self) -> usize {
+        match self {
+            Self::Sqlite(statement) => statement.parameter_count(),
+        }
+    }
+
+    /// How many columns its rows have.
+    pub(crate) fn column_count(&self) -> usize {
+        match self {
+            Self::Sqlite(statement) => statement.column_count(),
+        }
+    }
+}
+
+/// The rows that a statement gives.
+pub(crate) enum Rows<'s> {
+    Sqlite(rusqlite::Rows<'s>),
+}
+
+impl Rows<'_> {
+    /// The next row.
+    pub(crate) fn next(&mut self) -> DatabaseResult<Option<Row<'_>>> {
+        match self {
+            Self::Sqlite(rows) => Ok(rows.next().map_err(sqlite::error)?.map(Row::Sqlite)),
+        }
+    }
+}
+
+/// One row.
+#[derive(Clone, Copy)]
+pub(crate) enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+}
+
+impl<'r> Row<'r> {
+    /// A value, as it is.
+    pub(crate) fn value(self, column: usize) -> DatabaseResult<ValueRef<'r>> {
+        match self {
+            Self::Sqlite(row) => Ok(sqlite::value(row.get_ref(column).map_err(sqlite::error)?)),
+        }
+    }
+
+    /// A value as a type.
+    pub(crate) fn get<T: FromValue>(self, column: usize) -> DatabaseResult<T> {
+        let value = self.value(column)?;
+        T::from_value(value).ok_or_else(|| DatabaseError {
+            kind: ErrorKind::Other,
+            message: format!("{} holds {}, which does not fit", self.column_name(column), value.described()),
+        })
+    }
+
+    /// The name of a column, for messages.
+    pub(crate) fn column_name(self, column: usize) -> String {
+        let name = match self {
+            Self::Sqlite(row) => row.as_ref().column_name(column).ok(),
+        };
+        name.map_or_else(|| "a column".to_owned(), |name| format!("`{name}`"))
+    }
+}
+
+impl From<DatabaseError> for RegistryError {
+    fn from(error: DatabaseError) -> Self {
+        Self::database("talking to the database", &error)
+    }
+}
