@@ -43,7 +43,7 @@ def run(repository, capsys):
 QUERIES = [
     (
         ("query-collections", "REPO"),
-        "Name   Type\n------ -------\nu/me   RUN\nchain  CHAINED\n  u/me RUN\n",
+        "Name   Type\n------ -------\nchain  CHAINED\n  u/me RUN\nu/me   RUN\n",
     ),
     (("query-dataset-types", "REPO"), "name\n-------\nflat\nmetrics\nsummary\n"),
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -18,9 +19,9 @@ COMMANDS = {
 @click.command(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @logging_options
 @click.version_option(package_name="armillary", message="%(version)s")
-def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
+def cli(**logging: Any) -> None:
     """Tools around the commands `butler` and `pipetask`."""
-    configure_logging(log_levels)
+    configure_logging(**logging)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -14,6 +15,8 @@ _HERE = "armillary.cli.commands"
 
 COMMANDS = {
     "create": (f"{_HERE}.repository:create", "Make a new repository."),
+    "config-dump": (f"{_HERE}.repository:config_dump", "Write a repository's configuration out."),
+    "config-validate": (f"{_HERE}.repository:config_validate", "Check templates and formatters of dataset types."),
     "register-instrument": (f"{_HERE}.instruments:register_instrument", "Make instruments known."),
     "ingest-raws": (f"{_HERE}.instruments:ingest_raws", "Take raw frames in."),
     "define-visits": (f"{_HERE}.instruments:define_visits", "Define visits from exposures."),
@@ -32,7 +35,11 @@ COMMANDS = {
     "query-dimension-records": (f"{_HERE}.queries:query_dimension_records", "List dimension records."),
     "prune-datasets": (f"{_HERE}.datasets:prune_datasets", "Remove datasets or their files."),
     "retrieve-artifacts": (f"{_HERE}.datasets:retrieve_artifacts", "Copy files of datasets out."),
-    "import": (f"{_HERE}.repository:import_", "Take in what an export holds."),
+    "ingest-files": (f"{_HERE}.moving:ingest_files", "Take in the files that a table lists."),
+    "ingest-zip": (f"{_HERE}.moving:ingest_zip", "Take in a zip file of datasets."),
+    "import": (f"{_HERE}.moving:import_", "Take in what an export holds."),
+    "export-calibs": (f"{_HERE}.moving:export_calibs", "Export calibrations with their validity ranges."),
+    "transfer-datasets": (f"{_HERE}.moving:transfer_datasets", "Copy datasets to another repository."),
     "transfer-from-graph": (
         f"{_HERE}.graphs:transfer_from_graph",
         "Register the outputs of a quantum graph that was run without a registry.",
@@ -40,12 +47,12 @@ COMMANDS = {
 }
 
 
-@click.command(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, table=COMMANDS, plugins=True, context_settings={"help_option_names": ["-h", "--help"]})
 @logging_options
 @click.version_option(package_name="armillary", message="%(version)s")
-def cli(log_levels: tuple[str, ...], traceback: bool) -> None:
+def cli(**logging: Any) -> None:
     """Find, read, write and move survey data."""
-    configure_logging(log_levels)
+    configure_logging(**logging)
 
 
 def main(args: Sequence[str] | None = None) -> int:

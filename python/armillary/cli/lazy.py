@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,9 @@ from typing import Any
 import click
 
 from armillary import errors
-from armillary._console import ConsoleFormatter
+from armillary.cli.logs import configure_logging, logging_options
 
-__all__ = ["LazyGroup", "run"]
+__all__ = ["LazyGroup", "configure_logging", "logging_options", "run"]
 
 EXIT_FAILURE = 1
 """Something was wrong with what was asked, or with the repository."""
@@ -29,20 +28,35 @@ _WAYS_OUT = {errno.ENOSPC: _MAKE_ROOM, errno.EDQUOT: _MAKE_ROOM}
 
 
 class LazyGroup(click.Group):
-    """A group whose subcommands are named in a table: `{name: ("module:function", "one line of help")}`."""
+    """A group whose subcommands are named in a table: `{name: ("module:function", "one line of help")}`.
 
-    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any):
+    With `plugins`, other packages may add subcommands; they are looked for when a name is not in the table.
+    """
+
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], plugins: bool = False, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._table = table
+        self._plugins = plugins
+
+    def _added(self) -> list[str]:
+        if not self._plugins:
+            return []
+        from armillary.cli import plugins
+
+        return [name for name in plugins.added_commands() if name not in self._table]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the table."""
-        return list(self._table)
+        """Names in the order of the table, then those that other packages add."""
+        return [*self._table, *self._added()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
         if cmd_name not in self._table:
-            return None
+            if cmd_name not in self._added():
+                return None
+            from armillary.cli import plugins
+
+            return plugins.load(cmd_name)
         module, _, function = self._table[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), function)
         assert isinstance(command, click.Command)
@@ -52,7 +66,12 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command; an unknown one is told with the nearest name."""
-        if args and args[0] not in self._table and not args[0].startswith("-"):
+        unknown = args and args[0] not in self._table and not args[0].startswith("-")
+        if unknown and args[0] not in self._added():
+            if self._plugins:
+                from armillary.cli import plugins
+
+                plugins.warn_of_broken()
             from armillary._words import did_you_mean
 
             ctx.fail(f"no command is called `{args[0]}`{did_you_mean(args[0], self._table)}")
@@ -62,43 +81,19 @@ class LazyGroup(click.Group):
         """List commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._table.items()])
+        if added := self._added():
+            from armillary.cli import plugins
 
+            with formatter.section("Commands of other packages"):
+                formatter.write_dl([(name, plugins.short_help(name)) for name in added])
 
-def logging_options(command: Any) -> Any:
-    """Options of every program: how much is told, and how."""
-    command = click.option("--traceback", is_flag=True, help="Show where in the code an error came from.")(command)
-    return click.option(
-        "--log-level",
-        "log_levels",
-        multiple=True,
-        metavar="[NAME=]LEVEL",
-        help="How much to tell: DEBUG, INFO (default), WARNING or ERROR; for one logger or for all.",
-    )(command)
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Complete names of subcommands without importing them."""
+        from click.shell_completion import CompletionItem
 
-
-def configure_logging(log_levels: tuple[str, ...]) -> None:
-    """Send log messages to standard error.
-
-    Raises
-    ------
-    click.BadParameter
-        If a level is unknown.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(ConsoleFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    levels: dict[str, str] = {"armillary": "INFO", "lsst": "INFO"}
-    for item in log_levels:
-        name, _, level = item.rpartition("=")
-        known = ("CRITICAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG", "TRACE")
-        if level.upper() not in known:
-            raise click.BadParameter(
-                f"`{level}` is not a log level; known are {', '.join(known)}", param_hint="--log-level"
-            )
-        plain = {"VERBOSE": "INFO", "TRACE": "DEBUG"}.get(level.upper(), level.upper())
-        levels.update({name: plain} if name else {"armillary": plain, "lsst": plain})
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+        found = [(name, text) for name, (_, text) in self._table.items()] + [(name, None) for name in self._added()]
+        items = [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
 
 def run(group: click.Group, name: str, args: Sequence[str] | None = None) -> int:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import click
 
-from armillary.cli.options import repo_argument, split_commas
+from armillary.cli.command import command
+from armillary.cli.completion import collections as complete_collections
+from armillary.cli.options import confirm_option, globs, repo_argument, split_commas
 
 __all__ = ["collection_chain", "remove_collections", "remove_runs"]
 
 
-@click.command()
+@command(
+    "butler collection-chain REPO u/me/chain u/me/run,LSSTCam/defaults\n"
+    "butler collection-chain REPO u/me/chain u/me/newer --mode prepend\n"
+    "butler collection-chain REPO u/me/chain --mode pop -- -1"
+)
 @repo_argument
-@click.argument("parent")
-@click.argument("children", nargs=-1)
+@click.argument("parent", shell_complete=complete_collections)
+@globs("children", "COLLECTION")
 @click.option(
     "--mode",
     type=click.Choice(["redefine", "extend", "remove", "prepend", "pop"]),
@@ -20,7 +26,7 @@ __all__ = ["collection_chain", "remove_collections", "remove_runs"]
     show_default=True,
     help="What to do with the children; `pop` takes positions (default 0), negative ones after `--`.",
 )
-@click.option("--flatten", is_flag=True, help="Put in the children of chains instead of the chains.")
+@click.option("--flatten/--no-flatten", default=False, help="Put in the children of chains instead of the chains.")
 @click.option("--doc", help="What to say about a new chain.")
 def collection_chain(
     repo: str, parent: str, children: tuple[str, ...], mode: str, flatten: bool, doc: str | None
@@ -55,18 +61,18 @@ def collection_chain(
         click.echo(f"[{', '.join(butler.collections.get_info(parent).children)}]")
 
 
-@click.command()
+@command("butler remove-collections REPO 'u/me/tag*' --remove-from-parents --no-confirm")
 @repo_argument
-@click.argument("globs", nargs=-1, required=True)
-@click.option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")
+@globs("patterns", "COLLECTION", required=True)
+@confirm_option
 @click.option("--remove-from-parents", is_flag=True, help="Take them out of the chains that hold them first.")
-def remove_collections(repo: str, globs: tuple[str, ...], confirm: bool, remove_from_parents: bool) -> None:
-    """Remove TAGGED, CHAINED and CALIBRATION collections that match GLOBS; their datasets stay in their runs."""
+def remove_collections(repo: str, patterns: tuple[str, ...], confirm: bool, remove_from_parents: bool) -> None:
+    """Remove TAGGED, CHAINED and CALIBRATION collections that match; their datasets stay in their runs."""
     from armillary.butler import Butler, CollectionType
 
     with Butler(repo, writeable=True) as butler:
         kinds = {CollectionType.TAGGED, CollectionType.CHAINED, CollectionType.CALIBRATION}
-        names = butler.collections.query(split_commas(globs), kinds)
+        names = butler.collections.query(split_commas(patterns), kinds)
         if not names:
             click.echo("nothing to remove: no collection that is not a RUN matches")
             return
@@ -81,17 +87,17 @@ def remove_collections(repo: str, globs: tuple[str, ...], confirm: bool, remove_
                 butler.collections.x_remove(name)
 
 
-@click.command()
+@command("butler remove-runs REPO 'u/me/test/*'\nbutler remove-runs REPO u/me/run --force --no-confirm")
 @repo_argument
-@click.argument("globs", nargs=-1, required=True)
-@click.option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")
+@globs("patterns", "RUN", required=True)
+@confirm_option
 @click.option("--force", is_flag=True, help="Take them out of the chains that hold them first.")
-def remove_runs(repo: str, globs: tuple[str, ...], confirm: bool, force: bool) -> None:
-    """Remove RUN collections that match GLOBS, with all their datasets and files."""
+def remove_runs(repo: str, patterns: tuple[str, ...], confirm: bool, force: bool) -> None:
+    """Remove RUN collections that match names or globs, with all their datasets and files."""
     from armillary.butler import Butler, CollectionType
 
     with Butler(repo, writeable=True) as butler:
-        names = butler.collections.query(split_commas(globs), CollectionType.RUN)
+        names = butler.collections.query(split_commas(patterns), CollectionType.RUN)
         if not names:
             click.echo("nothing to remove: no RUN matches")
             return

@@ -6,7 +6,20 @@ from typing import Any
 
 import click
 
-from armillary.cli.options import globs, query_options, repo_argument, split_commas
+from armillary.cli.command import command
+from armillary.cli.commands.queries import dataset_table
+from armillary.cli.completion import collections as complete_collections
+from armillary.cli.completion import dataset_types as complete_dataset_types
+from armillary.cli.options import (
+    confirm_option,
+    globs,
+    repo_argument,
+    selection_options,
+    split_commas,
+    transfer_option,
+    where_option,
+)
+from armillary.cli.output import write_tables
 
 __all__ = [
     "associate",
@@ -15,14 +28,18 @@ __all__ = [
     "register_dataset_type",
     "remove_dataset_type",
     "retrieve_artifacts",
+    "select",
 ]
 
 
-@click.command()
+@command(
+    "butler register-dataset-type REPO measurements ArrowTable instrument visit detector\n"
+    "butler register-dataset-type REPO flat FitsImage instrument detector physical_filter --is-calibration"
+)
 @repo_argument
-@click.argument("name")
+@click.argument("name", metavar="DATASET_TYPE")
 @click.argument("storage_class")
-@click.argument("dimensions", nargs=-1)
+@globs("dimensions", "DIMENSION")
 @click.option(
     "--is-calibration/--no-is-calibration", default=False, help="Whether datasets are certified with validity ranges."
 )
@@ -40,9 +57,9 @@ def register_dataset_type(
         click.echo(f"{'registered' if new else 'already registered'}: {made}")
 
 
-@click.command()
+@command("butler remove-dataset-type REPO 'test_*'")
 @repo_argument
-@globs("names", "NAME")
+@globs("names", "DATASET TYPE")
 def remove_dataset_type(repo: str, names: tuple[str, ...]) -> None:
     """Remove dataset types that match names or globs and have no datasets."""
     from armillary.butler import Butler
@@ -52,33 +69,41 @@ def remove_dataset_type(repo: str, names: tuple[str, ...]) -> None:
 
 
 def select(
-    butler: Any, dataset_types: tuple[str, ...], collections: tuple[str, ...], where: str, find_first: bool, limit: int
+    butler: Any,
+    dataset_types: tuple[str, ...],
+    collections: tuple[str, ...],
+    where: str,
+    find_first: bool,
+    limit: int,
+    order_by: tuple[str, ...] = (),
 ) -> list[Any]:
-    """Find the datasets that a command works on."""
-    return list(
-        butler.query_all_datasets(
-            split_commas(collections) or "*",
-            name=split_commas(dataset_types) or "*",
-            where=where,
-            find_first=find_first,
-            limit=None if limit == 0 else limit,
-        )
-    )
+    """Find the datasets that a command works on; sorting is within each dataset type."""
+    path, most = split_commas(collections) or "*", None if limit == 0 else limit
+    names = split_commas(dataset_types) or "*"
+    if not order_by:
+        return list(butler.query_all_datasets(path, name=names, where=where, find_first=find_first, limit=most))
+    options: dict[str, Any] = {"where": where, "find_first": find_first, "explain": False}
+    refs: list[Any] = []
+    for found in sorted(butler.registry.queryDatasetTypes(names), key=lambda found: found.name):
+        left = None if most is None else abs(most) + 1 - len(refs)
+        refs += butler.query_datasets(found.name, path, order_by=split_commas(order_by), limit=left, **options)
+    if most is not None and len(refs) > abs(most):
+        refs = refs[: abs(most)]
+        if most < 0:
+            click.echo(f"there are more than {-most} datasets; `--limit 0` takes all", err=True)
+    return refs
 
 
-@click.command()
+@command("butler associate REPO u/me/good -d calexp --collections u/me/run --where \"instrument='Cam' AND visit > 10\"")
 @repo_argument
-@click.argument("collection")
-@click.option("-d", "--dataset-type", "dataset_types", multiple=True, metavar="GLOB", help="Dataset types.")
-@query_options(limit=0)
-@click.option("--find-first/--no-find-first", default=False, help="Only the first of each data ID.")
+@click.argument("collection", shell_complete=complete_collections)
+@selection_options(order_by=False)
 def associate(
     repo: str,
     collection: str,
     dataset_types: tuple[str, ...],
     collections: tuple[str, ...],
     where: str,
-    order_by: tuple[str, ...],
     limit: int,
     find_first: bool,
 ) -> None:
@@ -93,11 +118,11 @@ def associate(
         click.echo(f"{len(refs)} datasets are in `{collection}`")
 
 
-@click.command()
+@command("butler certify-calibrations REPO u/me/flats LSSTCam/calib flat --begin-date 2025-01-01 --end-date 2025-07-01")
 @repo_argument
-@click.argument("input_collection")
-@click.argument("output_collection")
-@click.argument("dataset_type")
+@click.argument("input_collection", shell_complete=complete_collections)
+@click.argument("output_collection", shell_complete=complete_collections)
+@click.argument("dataset_type", metavar="DATASET_TYPE_NAME", shell_complete=complete_dataset_types)
 @click.option("--begin-date", metavar="TIME", help="ISO time (TAI) from which they are valid; since ever by default.")
 @click.option("--end-date", metavar="TIME", help="ISO time (TAI) until which they are valid; for ever by default.")
 @click.option("--search-all-inputs", is_flag=True, help="Search a whole chain, not only its first child.")
@@ -141,17 +166,40 @@ def parse_time(text: str | None, option: str) -> Any:
         ) from error
 
 
-@click.command()
+@command(
+    "butler prune-datasets REPO u/me/run --datasets 'postISRCCD' --unstore --dry-run\n"
+    "butler prune-datasets REPO --purge u/me/run --datasets 'calexp*' --no-confirm"
+)
 @repo_argument
 @globs("collections_searched", "COLLECTION")
-@click.option("--datasets", "dataset_types", multiple=True, metavar="GLOB", help="Dataset types; all by default.")
-@click.option("--where", default="", help="Expression that must hold.")
-@click.option("--purge", metavar="RUN", help="Remove what is in this RUN altogether.")
-@click.option("--unstore", is_flag=True, help="Remove files, keep what is known.")
-@click.option("--disassociate", "tags", multiple=True, metavar="TAG", help="Take them out of these TAGGED collections.")
+@click.option(
+    "--datasets",
+    "dataset_types",
+    multiple=True,
+    metavar="GLOB",
+    help="Dataset types; all by default.",
+    shell_complete=complete_dataset_types,
+)
 @click.option("--find-all", is_flag=True, help="Every dataset, not only the first of each data ID.")
+@where_option
+@click.option(
+    "--disassociate",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    help="Take them out of these TAGGED collections.",
+    shell_complete=complete_collections,
+)
+@click.option(
+    "--purge",
+    metavar="RUN",
+    help="Remove them altogether: what is in this RUN, or in the runs of the COLLECTIONS if these are given.",
+    shell_complete=complete_collections,
+)
+@click.option("--unstore", is_flag=True, help="Remove files, keep what is known.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-@click.option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")
+@confirm_option
+@click.option("--quiet", is_flag=True, help="Say nothing and do not ask.")
 def prune_datasets(
     repo: str,
     collections_searched: tuple[str, ...],
@@ -163,37 +211,57 @@ def prune_datasets(
     find_all: bool,
     dry_run: bool,
     confirm: bool,
+    quiet: bool,
 ) -> None:
-    """Remove datasets, or only their files."""
+    """Remove datasets, or only their files, or only their tags."""
     from armillary.butler import Butler
 
     if not (purge or unstore or tags):
         raise click.UsageError("nothing to do: give `--purge RUN`, `--unstore` or `--disassociate TAG`")
+    if purge and tags:
+        raise click.UsageError("`--purge` removes datasets altogether, tags included; leave out `--disassociate`")
+    if quiet and dry_run:
+        raise click.UsageError("`--quiet` and `--dry-run` together would do nothing and say nothing")
     with Butler(repo, writeable=True) as butler:
-        path = collections_searched or ((purge,) if purge else tags)
+        path = split_commas(collections_searched) or ([purge] if purge else split_commas(tags))
         refs = select(butler, dataset_types, tuple(path), where, not find_all and bool(path), 0)
-        if purge:
+        if purge and not collections_searched:
             refs = [ref for ref in refs if ref.run == purge]
-        click.echo("\n".join(str(ref) for ref in refs) or "nothing matches")
+        if not quiet:
+            _show_doomed(butler, refs)
         if dry_run or not refs:
             return
-        if confirm:
+        if confirm and not quiet:
             click.confirm(f"go on with these {len(refs)} datasets?", abort=True)
         if purge:
             butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
         else:
             butler.pruneDatasets(refs, disassociate=bool(tags), unstore=unstore, tags=split_commas(tags))
+        if not quiet:
+            click.echo(f"{len(refs)} datasets are {'removed' if purge else 'pruned'}")
 
 
-@click.command()
+def _show_doomed(butler: Any, refs: list[Any]) -> None:
+    by_type: dict[str, list[Any]] = {}
+    for ref in refs:
+        by_type.setdefault(ref.datasetType.name, []).append(ref)
+    write_tables([dataset_table(butler, found) for _, found in sorted(by_type.items())])
+    if not refs:
+        click.echo("nothing matches")
+
+
+@command(
+    "butler retrieve-artifacts REPO here -d calexp --collections u/me/run --where \"instrument='Cam' AND visit=10\"\n"
+    "butler retrieve-artifacts REPO here -d raw --collections LSSTCam/raw/all --zip"
+)
 @repo_argument
 @click.argument("destination")
-@click.option("-d", "--dataset-type", "dataset_types", multiple=True, metavar="GLOB", help="Dataset types.")
-@query_options(limit=0)
-@click.option("--find-first/--no-find-first", default=True, help="Only the first of each data ID.")
-@click.option("-t", "--transfer", default="auto", show_default=True, help="How files get there.")
+@selection_options(limit=-20000, find_first=True)
+@transfer_option
+@click.option("-v", "--verbose", is_flag=True, help="Name every file.")
 @click.option("--preserve-path/--no-preserve-path", default=True, help="Keep the directories of the repository.")
-@click.option("--clobber", is_flag=True, help="Replace files that are there.")
+@click.option("--clobber/--no-clobber", default=False, help="Replace files that are there.")
+@click.option("--zip/--no-zip", "as_zip", default=False, help="Make one zip file, which `ingest-zip` takes in.")
 def retrieve_artifacts(
     repo: str,
     destination: str,
@@ -204,15 +272,28 @@ def retrieve_artifacts(
     limit: int,
     find_first: bool,
     transfer: str,
+    verbose: bool,
     preserve_path: bool,
     clobber: bool,
+    as_zip: bool,
 ) -> None:
     """Copy the files of datasets to the directory DESTINATION."""
     from armillary.butler import Butler
 
+    if transfer in ("move", "direct"):
+        raise click.UsageError(f"`--transfer {transfer}` would take files out of the repository")
     with Butler(repo) as butler:
-        refs = select(butler, dataset_types, collections, where, find_first and bool(collections), limit)
-        files = butler.retrieveArtifacts(
-            refs, destination, transfer=transfer, preserve_path=preserve_path, overwrite=clobber
-        )
-        click.echo(f"{len(files)} files are in {destination}")
+        refs = select(butler, dataset_types, collections, where, find_first and bool(collections), limit, order_by)
+        if not refs:
+            click.echo("nothing matches", err=True)
+            return
+        if as_zip:
+            files = [butler.retrieve_artifacts_zip(refs, destination, overwrite=clobber)]
+        else:
+            files = butler.retrieveArtifacts(
+                refs, destination, transfer=transfer, preserve_path=preserve_path, overwrite=clobber
+            )
+    if verbose:
+        for file in files:
+            click.echo(str(file))
+    click.echo(f"{len(files)} files are in {destination}" if not as_zip else f"{len(refs)} datasets are in {files[0]}")

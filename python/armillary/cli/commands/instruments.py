@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from armillary.cli.options import repo_argument, split_commas
+from armillary.cli.command import command
+from armillary.cli.options import repo_argument, split_commas, track_file_attrs_option, transfer_option, where_option
 
 __all__ = ["define_visits", "ingest_raws", "register_instrument", "register_skymap"]
 
 
-@click.command()
+@command("butler register-instrument REPO armillary.instrument.Nickel")
 @repo_argument
 @click.argument("instruments", nargs=-1, required=True)
 @click.option("--update", is_flag=True, help="Change records that differ.")
@@ -27,12 +28,12 @@ def register_instrument(repo: str, instruments: tuple[str, ...], update: bool) -
             click.echo(f"registered `{instrument.getName()}`")
 
 
-@click.command()
+@command("butler ingest-raws REPO night1/ night2/ -t direct -j 4")
 @repo_argument
 @click.argument("locations", nargs=-1, required=True)
 @click.option("-f", "--regex", "pattern", metavar="REGEX", help="Names of files to look for in directories.")
 @click.option("--output-run", metavar="RUN", help="RUN to write to; `<instrument>/raw/all` by default.")
-@click.option("-t", "--transfer", default="auto", show_default=True, help="How files get into the repository.")
+@transfer_option
 @click.option(
     "-j",
     "--processes",
@@ -45,7 +46,7 @@ def register_instrument(repo: str, instruments: tuple[str, ...], update: bool) -
 @click.option("--fail-fast", is_flag=True, help="Take nothing in if a file cannot be used.")
 @click.option("--update-records", is_flag=True, help="Change exposure records that differ.")
 @click.option("--skip-existing/--no-skip-existing", default=True, help="Leave out what is there already.")
-@click.option("--track-file-attrs/--no-track-file-attrs", default=True, help="Record the sizes of files.")
+@track_file_attrs_option
 def ingest_raws(
     repo: str, locations: tuple[str, ...], output_run: str | None, pattern: str | None, **options: Any
 ) -> int:
@@ -67,13 +68,13 @@ def ingest_raws(
     return 1 if report.failed else 0
 
 
-@click.command()
+@command('butler define-visits REPO Nickel --where "exposure.day_obs = 20190922"')
 @repo_argument
 @click.argument("instrument")
 @click.option(
     "--collections", multiple=True, metavar="NAMES", help="Where the raw frames are; `<instrument>/raw/all` by default."
 )
-@click.option("--where", default="", metavar="TEXT", help="Expression that exposures must meet.")
+@where_option
 @click.option("--update-records", is_flag=True, help="Change visits that exist.")
 @click.option("--skip-conflicting", is_flag=True, help="Leave out visits that exist with other content.")
 def define_visits(
@@ -101,7 +102,7 @@ def define_visits(
     return 1 if report.failed else 0
 
 
-@click.command()
+@command("butler register-skymap REPO coadds --kind around-visits --pixel-scale 0.37")
 @repo_argument
 @click.argument("name")
 @click.option(

@@ -2,65 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fnmatch
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from armillary.cli.options import globs, query_options, repo_argument, split_commas
-from armillary.cli.output import print_table
+from armillary.cli.command import command
+from armillary.cli.completion import dimensions as complete_dimensions
+from armillary.cli.options import (
+    collections_option,
+    combined,
+    find_first_option,
+    globs,
+    query_options,
+    repo_argument,
+    split_commas,
+)
+from armillary.cli.output import Table, format_option, record, write_tables
 
 if TYPE_CHECKING:
     from armillary.butler import Butler
 
 __all__ = ["query_collections", "query_data_ids", "query_dataset_types", "query_datasets", "query_dimension_records"]
 
+CHAINS = ("table", "inverse-table", "tree", "inverse-tree", "flatten", "no-children")
 
-@click.command()
+
+@command(
+    "butler query-collections REPO\n"
+    "butler query-collections REPO 'u/*' --collection-type run\n"
+    "butler query-collections REPO --chains table -t --format json"
+)
 @repo_argument
-@globs("patterns", "GLOB")
-@click.option("--collection-type", "types", multiple=True, help="Only RUN, TAGGED, CHAINED or CALIBRATION collections.")
+@globs("patterns", "COLLECTION GLOB")
+@click.option(
+    "--collection-type", "types", multiple=True, help="Only `run`, `tagged`, `chained` or `calibration` collections."
+)
 @click.option(
     "--chains",
-    type=click.Choice(["tree", "table", "flatten", "no-children"], case_sensitive=False),
+    type=click.Choice(CHAINS, case_sensitive=False),
     default="tree",
     show_default=True,
-    help="How to show the children of chains.",
+    help="Show children (`inverse`: parents) below each collection, in a column, in place of their chain, or not.",
 )
-def query_collections(repo: str, patterns: tuple[str, ...], types: tuple[str, ...], chains: str) -> None:
+@click.option("-t", "--show-dataset-types", is_flag=True, help="Show which dataset types each may hold.")
+@click.option(
+    "--exclude-dataset-types",
+    default="*_config,*_log,*_metadata,packages",
+    show_default=True,
+    metavar="GLOBS",
+    help="Dataset types that `-t` leaves out.",
+)
+@format_option
+def query_collections(
+    repo: str,
+    patterns: tuple[str, ...],
+    types: tuple[str, ...],
+    chains: str,
+    show_dataset_types: bool,
+    exclude_dataset_types: str,
+    form: str,
+) -> None:
     """List the collections that match names or globs; all by default."""
     from armillary.butler import Butler, CollectionType
 
     with Butler(repo) as butler:
         kinds = CollectionType.from_names(split_commas(types))
         names = butler.collections.query(split_commas(patterns) or "*", kinds, flatten_chains=chains == "flatten")
+        if chains.endswith(("tree", "table")):
+            names = sorted(names)
+        listing = _CollectionListing(butler, chains, show_dataset_types, split_commas(exclude_dataset_types))
+        if names or form != "table":
+            write_tables([listing.table(names)], form)
+
+
+class _CollectionListing:
+    """Collections as `--chains` asks for them."""
+
+    def __init__(self, butler: Butler, chains: str, with_types: bool, excluded: list[str]):
+        self._butler = butler
+        self._inverse = chains.startswith("inverse")
+        self._tree = chains.endswith("tree")
+        self._related = ("Parents" if self._inverse else "Children") if chains.endswith("table") else None
+        self._with_types = with_types
+        self._excluded = excluded
+
+    def table(self, names: Iterable[str]) -> Table:
+        """A line for each collection, more where it has several children or dataset types."""
+        columns = ["Name", "Type", *([self._related] if self._related else [])]
+        columns += ["Dataset Types"] if self._with_types else []
         rows: list[list[Any]] = []
+        records: list[dict[str, Any]] = []
         for name in names:
-            rows.extend(tree(butler, name, 0) if chains == "tree" else flat(butler, name, chains == "table"))
-        print_table(["Name", "Type"] + (["Children"] if chains == "table" else []), rows)
+            for depth, info, related in self._lines(name, 0):
+                types = self._types(info)
+                lists = ([related] if self._related else []) + ([types] if self._with_types else [])
+                for line in range(max([1, *map(len, lists)])):
+                    first = ["  " * depth + info.name, info.type.name] if line == 0 else ["", ""]
+                    rows.append([*first, *(items[line] if line < len(items) else "" for items in lists)])
+                made: dict[str, Any] = {"name": info.name, "type": info.type.name, "depth": depth}
+                made |= {"parents" if self._inverse else "children": related}
+                records.append(made | ({"dataset_types": types} if self._with_types else {}))
+        return Table(columns, rows, records)
+
+    def _lines(self, name: str, depth: int) -> Iterator[tuple[int, Any, list[str]]]:
+        info = self._butler.collections.get_info(name, include_summary=self._with_types)
+        related = sorted(self._butler.registry.getCollectionParentChains(name)) if self._inverse else info.children
+        yield depth, info, list(related)
+        for other in related if self._tree else ():
+            yield from self._lines(other, depth + 1)
+
+    def _types(self, info: Any) -> list[str]:
+        if not self._with_types or (self._tree and info.type.name == "CHAINED"):
+            return []
+        held = sorted(info.dataset_types or ())
+        return [name for name in held if not any(fnmatch.fnmatchcase(name, glob) for glob in self._excluded)]
 
 
-def tree(butler: Butler, name: str, depth: int) -> Iterator[list[Any]]:
-    """Give rows for a collection and, indented, its children."""
-    info = butler.collections.get_info(name)
-    yield ["  " * depth + name, info.type.name]
-    for child in info.children:
-        yield from tree(butler, child, depth + 1)
-
-
-def flat(butler: Butler, name: str, with_children: bool) -> Iterator[list[Any]]:
-    """Give one row for a collection."""
-    info = butler.collections.get_info(name)
-    yield [name, info.type.name] + ([", ".join(info.children)] if with_children else [])
-
-
-@click.command()
+@command("butler query-dataset-types REPO\nbutler query-dataset-types REPO 'raw*' -v --collections LSSTCam/raw/all")
 @repo_argument
 @globs("patterns", "GLOB")
 @click.option("-v", "--verbose", is_flag=True, help="Show dimensions and storage classes.")
-@click.option("--collections", multiple=True, metavar="NAMES", help="Only types that these collections may hold.")
-def query_dataset_types(repo: str, patterns: tuple[str, ...], verbose: bool, collections: tuple[str, ...]) -> None:
-    """List the dataset types that match names or globs; all by default."""
+@collections_option
+@format_option
+def query_dataset_types(
+    repo: str, patterns: tuple[str, ...], verbose: bool, collections: tuple[str, ...], form: str
+) -> None:
+    """List the dataset types that match names or globs; all by default, or those that `--collections` may hold."""
     from armillary.butler import Butler
 
     with Butler(repo) as butler:
@@ -74,10 +143,25 @@ def query_dataset_types(repo: str, patterns: tuple[str, ...], verbose: bool, col
             found = [dataset_type for dataset_type in found if dataset_type.name in held]
         found = sorted(found, key=lambda dataset_type: dataset_type.name)
         if verbose:
-            rows = [[t.name, ", ".join(t.dimensions.names), t.storageClass_name] for t in found]
-            print_table(["name", "dimensions", "storage class"], rows)
+            table = Table(
+                ["name", "dimensions", "storage class"],
+                [[t.name, ", ".join(t.dimensions.names), t.storageClass_name] for t in found],
+                [
+                    {
+                        "name": t.name,
+                        "dimensions": list(t.dimensions.names),
+                        "storage_class": t.storageClass_name,
+                        "is_calibration": t.isCalibration(),
+                    }
+                    for t in found
+                ],
+            )
         else:
-            print_table(["name"], [[t.name] for t in found])
+            table = Table(["name"], [[t.name] for t in found])
+        if found or form != "table":
+            write_tables([table], form)
+        else:
+            click.echo("no dataset type matches", err=True)
 
 
 def terms(order_by: tuple[str, ...]) -> list[str] | None:
@@ -90,16 +174,17 @@ def most(limit: int) -> int | None:
     return None if limit == 0 else limit
 
 
-@click.command()
+@command(
+    "butler query-datasets REPO raw --collections LSSTCam/raw/all --where \"instrument='LSSTCam' AND exposure > 100\"\n"
+    "butler query-datasets REPO 'calexp*' --collections u/me/run --find-first --show-uri\n"
+    "butler query-datasets REPO raw --collections LSSTCam/raw/all --limit 0 --format parquet > raws.parquet"
+)
 @repo_argument
 @globs("patterns", "DATASET TYPE")
 @query_options()
-@click.option(
-    "--find-first/--no-find-first",
-    default=False,
-    help="Only the first of each data ID; needs collections without globs.",
-)
+@find_first_option()
 @click.option("--show-uri", is_flag=True, help="Show where the files are.")
+@format_option
 def query_datasets(
     repo: str,
     patterns: tuple[str, ...],
@@ -109,6 +194,7 @@ def query_datasets(
     limit: int,
     find_first: bool,
     show_uri: bool,
+    form: str,
 ) -> None:
     """List datasets, a table for each dataset type."""
     from armillary.butler import Butler
@@ -119,7 +205,7 @@ def query_datasets(
             if not any(character in name for character in "*?["):
                 butler.get_dataset_type(name)  # an unknown name is a mistake, a glob that finds nothing is an answer
         types = butler.registry.queryDatasetTypes(split_commas(patterns) or ...)
-        shown = 0
+        tables = []
         for dataset_type in sorted(types, key=lambda found: found.name):
             refs = butler.query_datasets(
                 dataset_type.name,
@@ -130,21 +216,36 @@ def query_datasets(
                 find_first=find_first,
                 explain=False,
             )
-            if not refs:
-                continue
-            keys = list(dataset_type.dimensions.required.names)
-            columns = ["type", "run", "id", *keys] + (["URI"] if show_uri else [])
-            rows = [
-                [dataset_type.name, ref.run, ref.id, *(ref.dataId[key] for key in keys)]
-                + ([butler.getURI(ref)] if show_uri else [])
-                for ref in refs
-            ]
-            if shown:
-                click.echo()
-            print_table(columns, rows)
-            shown += len(rows)
-        if not shown:
+            if refs:
+                tables.append(dataset_table(butler, refs, show_uri=show_uri))
+        if tables or form != "table":
+            write_tables(tables, form)
+        if not tables:
             explain_nothing(butler, [found.name for found in types], patterns, path, where)
+
+
+def dataset_table(butler: Butler, refs: list[Any], *, show_uri: bool = False) -> Table:
+    """Give a table of datasets of one type: type, run, id, dimension values and, if asked, where the files are."""
+    dimensions = refs[0].datasetType.dimensions
+    keys = list(dimensions.required.names)
+    if refs[0].dataId.hasFull():
+        keys += dimensions.implied.names
+    places = butler.get_many_uris(refs, allow_missing=True) if show_uri else {}
+    rows = [
+        [ref.datasetType.name, ref.run, ref.id, *(ref.dataId[key] for key in keys)]
+        + ([_place(places.get(ref))] if show_uri else [])
+        for ref in refs
+    ]
+    return Table(["type", "run", "id", *keys, *(["URI"] if show_uri else [])], rows)
+
+
+def _place(uris: Any) -> str:
+    """The URI of a dataset, those of its components, or nothing for one that has no file."""
+    if uris is None:
+        return ""
+    if uris.primaryURI is not None:
+        return str(uris.primaryURI)
+    return " ".join(str(uri) for _, uri in sorted(uris.componentURIs.items()))
 
 
 def explain_nothing(butler: Butler, types: list[str], patterns: tuple[str, ...], path: Any, where: str) -> None:
@@ -174,12 +275,21 @@ def fetch(results: Any, order_by: tuple[str, ...], limit: int, offset: int, what
     return found
 
 
-@click.command()
+dimension_options = combined(
+    query_options(),
+    click.option("--datasets", multiple=True, metavar="NAMES", help="Only those of existing datasets of these types."),
+    click.option("--offset", type=int, default=0, help="Rows to leave out first."),
+)
+
+
+@command(
+    "butler query-data-ids REPO visit detector --where \"instrument='LSSTCam' AND band='r'\"\n"
+    "butler query-data-ids REPO exposure --datasets raw --collections LSSTCam/raw/all --format csv"
+)
 @repo_argument
-@click.argument("dimensions", nargs=-1, required=True)
-@query_options()
-@click.option("--datasets", multiple=True, metavar="NAMES", help="Only data IDs of existing datasets of these types.")
-@click.option("--offset", type=int, default=0, help="Rows to leave out first.")
+@globs("dimensions", "DIMENSION")
+@dimension_options
+@format_option
 def query_data_ids(
     repo: str,
     dimensions: tuple[str, ...],
@@ -189,31 +299,41 @@ def query_data_ids(
     limit: int,
     datasets: tuple[str, ...],
     offset: int,
+    form: str,
 ) -> None:
-    """List data IDs for DIMENSIONS."""
+    """List data IDs for DIMENSIONS, or for those of the `--datasets` if none are given."""
     from armillary.butler import Butler
 
     with Butler(repo) as butler:
+        asked: Any = split_commas(dimensions)
+        if not asked:
+            asked = {name for item in split_commas(datasets) for name in butler.get_dataset_type(item).dimensions.names}
+        if not asked:
+            click.echo("a data ID without dimensions has no values: give DIMENSIONS or `--datasets`", err=True)
+            return
         results = butler.registry.queryDataIds(
-            split_commas(dimensions),
+            asked,
             where=where,
             datasets=split_commas(datasets) or None,
             collections=(split_commas(collections) or "*") if datasets else None,
         )
         found = fetch(results, order_by, limit, offset, "data IDs")
-        if not found:
+        if not found and form == "table":
             return
-        keys = list(found[0].dimensions.required.names) + list(found[0].dimensions.implied.names)
-        print_table(keys, ([data_id[key] for key in keys] for data_id in found))
+        group = butler.dimensions.conform(asked)
+        keys = [*group.required.names, *group.implied.names]
+        write_tables([Table(keys, [[data_id[key] for key in keys] for data_id in found])], form)
 
 
-@click.command()
+@command(
+    "butler query-dimension-records REPO detector --where \"instrument='LSSTCam' AND detector < 9\"\n"
+    "butler query-dimension-records REPO exposure --order-by=-timespan.begin --limit 10 --format json"
+)
 @repo_argument
-@click.argument("element")
-@query_options()
-@click.option("--datasets", multiple=True, metavar="NAMES", help="Only records of existing datasets of these types.")
-@click.option("--offset", type=int, default=0, help="Rows to leave out first.")
+@click.argument("element", shell_complete=complete_dimensions)
+@dimension_options
 @click.option("--no-check", is_flag=True, help="Kept for compatibility; has no effect.")
+@format_option
 def query_dimension_records(
     repo: str,
     element: str,
@@ -224,6 +344,7 @@ def query_dimension_records(
     datasets: tuple[str, ...],
     offset: int,
     no_check: bool,
+    form: str,
 ) -> None:
     """List the records of a dimension ELEMENT."""
     from armillary.butler import Butler
@@ -236,10 +357,20 @@ def query_dimension_records(
             collections=(split_commas(collections) or "*") if datasets else None,
         )
         found = fetch(results, order_by, limit, offset, f"`{element}` records")
-        if not found:
+        if not found and form == "table":
             return
-        columns = list(found[0].toDict())
-        print_table(columns, ([short(value) for value in record.toDict().values()] for record in found))
+        values = [item.toDict() for item in found]
+        columns = list(values[0]) if values else []
+        write_tables(
+            [
+                Table(
+                    ["timespan (TAI)" if name == "timespan" else name for name in columns],
+                    [[short(value) for value in row.values()] for row in values],
+                    [record(row.items()) for row in values] if form != "table" else None,
+                )
+            ],
+            form,
+        )
 
 
 def short(value: Any) -> Any:

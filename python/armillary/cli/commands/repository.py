@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 import click
 
-from armillary.cli.options import repo_argument
+from armillary.cli.command import command
+from armillary.cli.completion import dataset_types as complete_dataset_types
+from armillary.cli.options import repo_argument, split_commas
 
-__all__ = ["create", "import_"]
+__all__ = ["config_dump", "config_validate", "create"]
 
 
-@click.command()
+@command("butler create REPO\nbutler create REPO --seed-config postgres.yaml")
 @repo_argument
 @click.option("--seed-config", metavar="FILE", help="Configuration to start from.")
 @click.option("--dimension-config", metavar="FILE", help="Dimension document, if not the current one.")
@@ -39,18 +41,67 @@ def create(
     )
 
 
-@click.command(name="import")
+@command("butler config-dump REPO -s .datastore.root\nbutler config-dump REPO --file full.yaml")
 @repo_argument
-@click.argument("directory")
-@click.option("--export-file", metavar="FILE", help="The export to read, if not `export.yaml` in DIRECTORY.")
-@click.option("-t", "--transfer", default="auto", show_default=True, help="How files get into the repository.")
-@click.option("-s", "--skip-dimensions", multiple=True, metavar="NAME", help="Dimensions whose records are left out.")
-def import_(
-    repo: str, directory: str, export_file: str | None, transfer: str, skip_dimensions: tuple[str, ...]
-) -> None:
-    """Take in the datasets and records that an export in DIRECTORY holds."""
-    from armillary.butler import Butler
+@click.option("-s", "--subset", metavar="KEY", help="Only this part, such as `datastore` or `.datastore.root`.")
+@click.option(
+    "-p", "--searchpath", "paths", multiple=True, metavar="DIRECTORY", help="More places for configuration files."
+)
+@click.option("--file", "outfile", type=click.File("w"), default="-", metavar="FILE", help="Where to write it.")
+def config_dump(repo: str, subset: str | None, paths: tuple[str, ...], outfile: IO[str]) -> None:
+    """Write the configuration of a repository, defaults included, as YAML."""
+    from armillary import _yaml
+    from armillary.config import ButlerConfig, Config
+    from armillary.repository_config import find_repository
 
-    options: dict[str, Any] = {"transfer": transfer, "skip_dimensions": set(skip_dimensions)}
-    with Butler(repo, writeable=True) as butler:
-        butler.import_(directory=directory, filename=export_file, **options)
+    config = ButlerConfig(Config(find_repository(repo).config_file), searchPaths=split_commas(paths))
+    if subset is None:
+        outfile.write(_yaml.dump(config.toDict()))
+        return
+    if subset not in config:
+        from armillary._words import did_you_mean
+
+        known = [name for key in config for name in (key, *(f".{key}.{sub}" for sub in _keys(config[key])))]
+        raise LookupError(f"the configuration has no `{subset}`{did_you_mean(subset, known)}")
+    found = config[subset]
+    if hasattr(found, "toDict"):
+        outfile.write(_yaml.dump(found.toDict()))
+    else:
+        outfile.write(f"{subset}: {found}\n")
+
+
+def _keys(section: Any) -> list[str]:
+    return list(section) if hasattr(section, "keys") else []
+
+
+@command("butler config-validate REPO\nbutler config-validate REPO -d 'calexp*' -i calexpBackground")
+@repo_argument
+@click.option("-q", "--quiet", is_flag=True, help="Only the exit code tells.")
+@click.option(
+    "-d",
+    "--dataset-type",
+    "dataset_types",
+    multiple=True,
+    metavar="NAMES",
+    help="Check only these.",
+    shell_complete=complete_dataset_types,
+)
+@click.option("-i", "--ignore", multiple=True, metavar="NAMES", help="Dataset types to leave out.")
+def config_validate(repo: str, quiet: bool, dataset_types: tuple[str, ...], ignore: tuple[str, ...]) -> int:
+    """Check that every dataset type has a template and a formatter that work for it; exit code 1 if one has not."""
+    from armillary.butler import Butler, ValidationError
+
+    with Butler(repo) as butler:
+        names = split_commas(dataset_types)
+        try:
+            butler.validateConfiguration(
+                logFailures=not quiet,
+                datasetTypeNames=tuple(names) or None,
+                ignore=split_commas(ignore) or None,
+            )
+        except ValidationError as error:
+            if not quiet:
+                click.echo(str(error))
+            return 1
+    click.echo("No problems encountered with configuration.")
+    return 0
