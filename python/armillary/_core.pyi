@@ -1302,8 +1302,8 @@ class Registry:
     def remove_collection(self, name: str) -> None:
         """Remove a collection. Raises `OrphanedRecordError` if chains have it, or a RUN still has files."""
 
-    def collection_summary(self, name: str) -> tuple[list[str], dict[str, list[str]]]:
-        """Dataset types a collection may hold, and values of the governors of its datasets."""
+    def collection_summary(self, *names: str) -> tuple[list[str], dict[str, list[str]]]:
+        """Dataset types that collections may hold together, and values of the governors of their datasets."""
 
     def refresh_summaries(self) -> int:
         """Forget dataset types that collections no longer hold; say how many."""
@@ -1501,6 +1501,10 @@ class QueryEngine:
         How many rows at most, and how many to leave out first.
     `with_records`
         Whether the records of all elements come with the data IDs.
+    `mode`
+        What is wanted: the `rows` (`DataCoordinates`, `DatasetRefs`, `DimensionRecords` or `Rows`), their number
+        (`count`), whether there are `any`, why there are none (`explain`, a list of sentences), the SELECT with values
+        left as parameters (`sql`), or the names of all dimensions that the query has to do with (`dimensions`).
 
     Errors: `InvalidQueryError` with the place in the text, `UnimplementedQueryError`, `MissingCollectionError`,
     `MissingDatasetTypeError`, `CalibrationLookupError`, `DimensionNameError`.
@@ -1514,48 +1518,36 @@ class QueryEngine:
     """
 
     def __new__(cls, registry: Registry) -> QueryEngine: ...
-    def data_ids(self, dimensions: Any, **common: Any) -> DataCoordinates:
+    def data_ids(self, dimensions: Any, *, mode: str = "rows", **common: Any) -> Any:
         """Find data IDs of these dimensions."""
 
-    def all_dimensions(self, dimensions: Any, **common: Any) -> list[str]:
-        """Name all dimensions that a query of data IDs has to do with."""
-
-    def count_data_ids(self, dimensions: Any, **common: Any) -> int: ...
-    def any_data_ids(self, dimensions: Any, **common: Any) -> bool: ...
-    def explain_data_ids(self, dimensions: Any, **common: Any) -> list[str]:
-        """Say why there are no rows: first what is clear without looking, then the conditions one by one."""
-
     def datasets(
-        self, dataset_type: str, collections: Sequence[str], *, find_first: bool = True, **common: Any
-    ) -> DatasetRefs:
+        self,
+        dataset_type: str,
+        collections: Sequence[str],
+        *,
+        find_first: bool = True,
+        mode: str = "rows",
+        **common: Any,
+    ) -> Any:
         """Find datasets; with `find_first` only those of the first collection that has one of a data ID."""
 
-    def count_datasets(
-        self, dataset_type: str, collections: Sequence[str], *, find_first: bool = True, **common: Any
-    ) -> int: ...
-    def any_datasets(
-        self, dataset_type: str, collections: Sequence[str], *, find_first: bool = True, **common: Any
-    ) -> bool: ...
-    def explain_datasets(
-        self, dataset_type: str, collections: Sequence[str], *, find_first: bool = True, **common: Any
-    ) -> list[str]: ...
-    def records(self, element: str, **common: Any) -> DimensionRecords:
+    def records(self, element: str, *, mode: str = "rows", **common: Any) -> Any:
         """Find records of an element."""
 
-    def count_records(self, element: str, **common: Any) -> int: ...
-    def any_records(self, element: str, **common: Any) -> bool: ...
-    def explain_records(self, element: str, **common: Any) -> list[str]: ...
-    def general(self, dimensions: Any, columns: Sequence[str], *, find_first: str | None = None, **common: Any) -> Rows:
+    def general(
+        self,
+        dimensions: Any,
+        columns: Sequence[str],
+        *,
+        find_first: str | None = None,
+        mode: str = "rows",
+        **common: Any,
+    ) -> Any:
         """Find data IDs with chosen columns beside them: `visit.exposure_time`, `calexp.run`, `bias.timespan`.
 
         `find_first` names the joined dataset type of which only the first collection with a data ID counts.
         """
-
-    def count_general(
-        self, dimensions: Any, columns: Sequence[str], *, find_first: str | None = None, **common: Any
-    ) -> int: ...
-    def sql(self, dimensions: Any, **common: Any) -> str:
-        """The SELECT of a search for data IDs, values left as parameters."""
 
 @final
 class DataCoordinates(Sequence[DataCoordinate]):
@@ -1566,6 +1558,16 @@ class DataCoordinates(Sequence[DataCoordinate]):
     def __iter__(self) -> Iterator[DataCoordinate]: ...
     def columns(self) -> dict[str, list[Any]]:
         """Each column as a list, by name."""
+
+    @property
+    def data_ids(self) -> DataCoordinates:
+        """The data IDs of the rows."""
+
+    def buffers(self) -> list[tuple[str, tuple[str, int, bytes | None, list[bytes]]]]:
+        """Name and Arrow buffers of each column: kind, length, bitmap of known values, and the data."""
+
+    def record_buffers(self) -> list[tuple[str, Any, list[tuple[str, bool, Any]]]]:
+        """Element, which record belongs to each row, and of each field name, whether it is a key, and buffers."""
 
     @property
     def reasons(self) -> list[str]:
@@ -1582,6 +1584,16 @@ class DatasetRefs(Sequence[DatasetRef]):
         """Each column as a list, by name; `dataset_id` and `run` among them."""
 
     @property
+    def data_ids(self) -> DataCoordinates:
+        """The data IDs of the rows."""
+
+    def buffers(self) -> list[tuple[str, tuple[str, int, bytes | None, list[bytes]]]]:
+        """Name and Arrow buffers of each column: kind, length, bitmap of known values, and the data."""
+
+    def record_buffers(self) -> list[tuple[str, Any, list[tuple[str, bool, Any]]]]:
+        """Element, which record belongs to each row, and of each field name, whether it is a key, and buffers."""
+
+    @property
     def reasons(self) -> list[str]:
         """Why there are no rows, if that was clear before looking."""
 
@@ -1596,6 +1608,16 @@ class DimensionRecords(Sequence[DimensionRecord]):
         """The keys of the records as lists, by name."""
 
     @property
+    def data_ids(self) -> DataCoordinates:
+        """The data IDs of the rows."""
+
+    def buffers(self) -> list[tuple[str, tuple[str, int, bytes | None, list[bytes]]]]:
+        """Name and Arrow buffers of each column: kind, length, bitmap of known values, and the data."""
+
+    def record_buffers(self) -> list[tuple[str, Any, list[tuple[str, bool, Any]]]]:
+        """Element, which record belongs to each row, and of each field name, whether it is a key, and buffers."""
+
+    @property
     def reasons(self) -> list[str]:
         """Why there are no rows, if that was clear before looking."""
 
@@ -1608,6 +1630,16 @@ class Rows(Sequence[dict[str, Any]]):
     def __iter__(self) -> Iterator[dict[str, Any]]: ...
     def columns(self) -> dict[str, list[Any]]:
         """Each column as a list, by name."""
+
+    @property
+    def data_ids(self) -> DataCoordinates:
+        """The data IDs of the rows."""
+
+    def buffers(self) -> list[tuple[str, tuple[str, int, bytes | None, list[bytes]]]]:
+        """Name and Arrow buffers of each column: kind, length, bitmap of known values, and the data."""
+
+    def record_buffers(self) -> list[tuple[str, Any, list[tuple[str, bool, Any]]]]:
+        """Element, which record belongs to each row, and of each field name, whether it is a key, and buffers."""
 
     @property
     def reasons(self) -> list[str]:

@@ -63,10 +63,10 @@ def test_count_is_the_length(engine, limit, offset):
     for collections in (["run1"], ["chain"]):
         arguments = {"data_id": A, "limit": limit, "offset": offset}
         found = engine.datasets("calexp", collections, **arguments)
-        assert engine.count_datasets("calexp", collections, **arguments) == len(found)
+        assert engine.datasets("calexp", collections, **arguments, mode="count") == len(found)
     where = "tract = 0 AND skymap = 'skyA'"
     found = engine.data_ids(["visit"], where=where, data_id=A, limit=limit, offset=offset)
-    assert engine.count_data_ids(["visit"], where=where, data_id=A, limit=limit, offset=offset) == len(found)
+    assert engine.data_ids(["visit"], where=where, data_id=A, limit=limit, offset=offset, mode="count") == len(found)
 
 
 def test_limited_rows_are_the_first_of_the_sorted_ones(engine):
@@ -76,8 +76,8 @@ def test_limited_rows_are_the_first_of_the_sorted_ones(engine):
 
 
 def test_any_looks_for_one_row(engine):
-    assert engine.any_data_ids(["visit"], data_id=A)
-    assert not engine.any_data_ids(["visit"], where="visit = 999", data_id=A)
+    assert engine.data_ids(["visit"], data_id=A, mode="any")
+    assert not engine.data_ids(["visit"], where="visit = 999", data_id=A, mode="any")
 
 
 def test_chosen_columns_stand_beside_the_data_id(engine):
@@ -126,11 +126,11 @@ def test_several_clauses_all_hold(engine):
     ],
 )
 def test_an_empty_answer_is_explained(engine, arguments, reasons):
-    assert engine.explain_data_ids(["visit"], data_id=A, **arguments) == reasons
+    assert engine.data_ids(["visit"], data_id=A, **arguments, mode="explain") == reasons
 
 
 def test_an_unknown_governor_is_explained_by_the_known_ones(engine):
-    reasons = engine.explain_data_ids(["visit"], where="instrument = 'Nope' AND detector = 1")
+    reasons = engine.data_ids(["visit"], where="instrument = 'Nope' AND detector = 1", mode="explain")
     assert reasons == ["no rows satisfy `instrument = 'Nope'`; known values of `instrument` are `CamA`, `CamB`"]
 
 
@@ -141,9 +141,9 @@ def test_a_search_that_cannot_find_anything_is_explained_without_looking(engine)
         "no dataset of type `raw` can be found in [`tag`]",
         "no datasets of type `raw` in collection `tag`",
     ]
-    reasons = engine.explain_datasets("raw", ["raw/a"], data_id={"instrument": "CamB"})
+    reasons = engine.datasets("raw", ["raw/a"], data_id={"instrument": "CamB"}, mode="explain")
     assert reasons[1] == "no datasets with instrument='CamB' in collection `raw/a`"
-    assert engine.explain_datasets("calexp", [])[1] == "there are no collections to look into"
+    assert engine.datasets("calexp", [], mode="explain")[1] == "there are no collections to look into"
 
 
 def test_results_outlive_changes_of_the_repository(butler):

@@ -18,7 +18,8 @@ from armillary.butler.dataset_uris import (
 )
 from armillary.butler.metrics import ButlerMetrics
 from armillary.butler.moving import MovingMixin
-from armillary.butler.query import Query, QueryContext
+from armillary.butler.query import Query
+from armillary.butler.query_spec import QueryContext
 from armillary.butler.reading import Defaults
 from armillary.butler.registry import Registry
 from armillary.butler.searching import SearchingMixin
@@ -243,12 +244,8 @@ class Butler(MovingMixin, SearchingMixin):
         return Defaults(tuple(names), run, data_id, infer, dict(given))
 
     def _infer_governors(self, names: list[str], governors: set[str]) -> dict[str, str]:
-        values: dict[str, set[str]] = {governor: set() for governor in sorted(governors)}
-        for name in self._core_registry.flatten_collections(names):
-            for governor, found in self._core_registry.collection_summary(name)[1].items():
-                if governor in values:
-                    values[governor].update(found)
-        return {governor: next(iter(found)) for governor, found in values.items() if len(found) == 1}
+        held = self._core_registry.collection_summary(*names)[1]
+        return {governor: held[governor][0] for governor in sorted(governors) if len(held.get(governor, ())) == 1}
 
     def clone(
         self,

@@ -11,7 +11,7 @@ from armillary import _core
 from armillary.butler.collection_type import DatasetExistence
 from armillary.butler.data_id_rewriting import rewrite_data_id
 from armillary.butler.limited import DatasetRefURIs, LimitedButler
-from armillary.butler.query import QueryContext, type_name
+from armillary.butler.query_spec import QueryContext, type_name
 from armillary.errors import (
     CalibrationLookupError,
     DatasetNotFoundError,

@@ -17,16 +17,14 @@ from armillary.butler.collections import (
     is_glob,
     without_regular_expressions,
 )
-from armillary.butler.query import (
+from armillary.butler.query import check_element
+from armillary.butler.query_results import (
     ChainedDatasetQueryResults,
     DataCoordinateQueryResults,
     DatasetRefQueryResults,
     DimensionRecordQueryResults,
-    QuerySpec,
-    check_element,
-    dimension_names,
-    type_name,
 )
+from armillary.butler.query_spec import QuerySpec, dimension_names, type_name
 from armillary.errors import (
     ArgumentError,
     DatasetTypeExpressionError,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from armillary.butler.query import (
+from armillary.butler.query import check_element
+from armillary.butler.query_results import (
     DataCoordinateQueryResults,
     DatasetRefQueryResults,
     DimensionRecordQueryResults,
     QueryResults,
-    QuerySpec,
-    check_element,
-    dimension_names,
-    order_terms,
-    type_name,
 )
+from armillary.butler.query_spec import QuerySpec, dimension_names, order_terms, type_name
+from armillary.butler.query_tables import ResultList
 from armillary.butler.reading import ReadingMixin
 from armillary.errors import EmptyQueryResultError, MissingDatasetTypeError
 
@@ -28,7 +27,7 @@ __all__ = ["SearchingMixin"]
 _LOG = logging.getLogger("lsst.daf.butler")
 
 
-def run_query(results: QueryResults[Any], order_by: Any, limit: int | None, explain: bool) -> list[Any]:
+def run_query(results: QueryResults[Any], order_by: Any, limit: int | None, explain: bool) -> ResultList:
     """Run a query; a negative limit cuts the results and warns, and no results raise when `explain` is set.
 
     Raises
@@ -42,13 +41,13 @@ def run_query(results: QueryResults[Any], order_by: Any, limit: int | None, expl
     warn = limit is not None and limit < 0
     if most is not None:
         results = results.limit(most + 1 if warn else most)
-    found = list(results)
-    if warn and most is not None and len(found) > most:
-        found.pop()
+    answer = results._fetch()
+    if warn and most is not None and len(answer) > most:
         tell_cut(most)
-    if not found and explain and limit != 0:
+    if not len(answer) and explain and limit != 0:
         raise EmptyQueryResultError(results.limit(None).explain_no_results())
-    return found
+    items = answer if most is None or len(answer) <= most else islice(answer, most)
+    return ResultList(items, results._tables(answer))
 
 
 def tell_cut(most: int) -> None:
@@ -187,12 +186,11 @@ class SearchingMixin(ReadingMixin):
 
         context = self._query_context
         path = context.search_path(collections, globs_allowed=not find_first)
-        held: set[str] = set()
-        for collection in self._core_registry.flatten_collections(path):
-            held.update(self._core_registry.collection_summary(collection)[0])
+        held = set(self._core_registry.collection_summary(*path)[0])
         spec = QuerySpec().filtered([where, data_id], bind, kwargs)
         most = None if limit is None else abs(limit)
         found: list[DatasetRef] = []
+        tables: list[Any] = []
         patterns = dataset_type_patterns(name)
         types = self._core_registry.query_dataset_types(patterns)
         if not types:
@@ -204,9 +202,12 @@ class SearchingMixin(ReadingMixin):
             if dataset_type.name not in held:
                 continue
             results = DatasetRefQueryResults(context, spec, dataset_type.name, path, find_first)
-            found.extend(results if most is None else results.limit(most + 1 - len(found)))
+            answer = (results if most is None else results.limit(most + 1 - len(found)))._fetch()
+            found.extend(answer)
+            tables.extend(results._tables(answer))
             if most is not None and len(found) > most:
                 if limit is not None and limit < 0:
                     tell_cut(most)
-                return found[:most]
-        return found
+                del found[most:]
+                break
+        return ResultList(found, tables)

@@ -154,8 +154,10 @@ impl Fetch for Registry {
         let answer = self.query(&request)?;
         let column = |field: &str| {
             let wanted = format!("{name}.{field}");
-            let found = answer.columns.iter().find(|(column, _)| *column == wanted);
-            found.map(|(_, column)| column).ok_or(GraphError::Build { reason: format!("the query gave no `{wanted}`") })
+            let found = answer.columns.iter().find(|column| column.name == wanted);
+            found
+                .map(|column| &column.values)
+                .ok_or(GraphError::Build { reason: format!("the query gave no `{wanted}`") })
         };
         let (ids, runs) = (column("dataset_id")?, column("run")?);
         let (collections, spans) = (column("collection")?, column("timespan")?);

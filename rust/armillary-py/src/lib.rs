@@ -7,6 +7,7 @@
 
 mod call;
 mod collections;
+mod column_buffers;
 mod data_coordinate;
 mod dataset_ref;
 mod dataset_type;

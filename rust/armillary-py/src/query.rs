@@ -14,10 +14,11 @@ use crate::{
 use armillary_dimensions::{DimensionGroup, ElementIndex, Value};
 use armillary_registry::{
     Registry,
-    query::{Bind, Clause, DatasetSearch, QueryRequest, ResultKind, Upload},
+    query::{Bind, Clause, DatasetSearch, QueryRequest, QueryResult, ResultKind, Upload},
 };
 use indexmap::IndexMap;
 use pyo3::{
+    IntoPyObjectExt,
     exceptions::PyTypeError,
     prelude::*,
     types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PySet, PyString, PyTuple},
@@ -74,42 +75,34 @@ impl PyQueryEngine {
         Ok(request)
     }
 
-    fn data_id_request(
+    /// The rows of an answer, or what the mode says is wanted of it.
+    fn ask<'py>(
         &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<QueryRequest> {
-        let group = group_from_python(py, Some(self.registry().universe()), dimensions)?.1;
-        self.request(py, ResultKind::DataIds(group), &given(py, common))
-    }
-
-    fn dataset_request(
-        &self,
-        py: Python<'_>,
-        dataset_type: String,
-        collections: Vec<String>,
-        find_first: bool,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<QueryRequest> {
-        let search = DatasetSearch { dataset_type, collections };
-        self.request(py, ResultKind::Datasets { search, find_first }, &given(py, common))
-    }
-
-    fn record_request(
-        &self,
-        py: Python<'_>,
-        element: &str,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<QueryRequest> {
+        py: Python<'py>,
+        result: ResultKind,
+        mode: &str,
+        common: Option<&Bound<'py, PyDict>>,
+        rows: impl FnOnce(QueryResult) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let registry = self.registry();
-        let index: ElementIndex = enter(py, || registry.universe().element(element).map(|element| element.index))?;
-        self.request(py, ResultKind::Records(index), &given(py, common))
+        let common = common.cloned().unwrap_or_else(|| PyDict::new(py));
+        let request = self.request(py, result, &common)?;
+        match mode {
+            "rows" => rows(enter(py, || registry.query(&request))?),
+            "count" => enter(py, || registry.query_count(&request))?.into_bound_py_any(py),
+            "any" => enter(py, || registry.query_any(&request))?.into_bound_py_any(py),
+            "explain" => enter(py, || registry.query_explain(&request))?.into_bound_py_any(py),
+            "sql" => enter(py, || registry.query_sql(&request))?.into_bound_py_any(py),
+            "dimensions" => {
+                let group = enter(py, || registry.query_dimensions(&request))?;
+                let names: Vec<&str> = registry.universe().names(group).collect();
+                names.into_bound_py_any(py)
+            }
+            _ => Err(PyTypeError::new_err(format!(
+                "`{mode}` is no mode of a query; it is one of rows, count, any, explain, sql, dimensions"
+            ))),
+        }
     }
-}
-
-fn given<'py>(py: Python<'py>, common: Option<&Bound<'py, PyDict>>) -> Bound<'py, PyDict> {
-    common.cloned().unwrap_or_else(|| PyDict::new(py))
 }
 
 #[pymethods]
@@ -119,199 +112,68 @@ impl PyQueryEngine {
         Self { registry }
     }
 
-    #[pyo3(signature = (dimensions, **common))]
-    fn data_ids(
+    #[pyo3(signature = (dimensions, *, mode = "rows", **common))]
+    fn data_ids<'py>(
         &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<PyDataCoordinates> {
-        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
-        enter(py, || registry.query(&request)).map(PyDataCoordinates::new)
+        py: Python<'py>,
+        dimensions: &Bound<'py, PyAny>,
+        mode: &str,
+        common: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let group = group_from_python(py, Some(self.registry().universe()), dimensions)?.1;
+        self.ask(py, ResultKind::DataIds(group), mode, common, |answer| {
+            Ok(Bound::new(py, PyDataCoordinates::new(answer))?.into_any())
+        })
     }
 
-    /// Names of all dimensions that a query of data IDs has to do with.
-    #[pyo3(signature = (dimensions, **common))]
-    fn all_dimensions(
+    #[pyo3(signature = (dataset_type, collections, *, find_first = true, mode = "rows", **common))]
+    fn datasets<'py>(
         &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Vec<String>> {
-        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
-        let group = enter(py, || registry.query_dimensions(&request))?;
-        Ok(registry.universe().names(group).map(str::to_owned).collect())
-    }
-
-    #[pyo3(signature = (dimensions, **common))]
-    fn count_data_ids(
-        &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<usize> {
-        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
-        enter(py, || registry.query_count(&request))
-    }
-
-    #[pyo3(signature = (dimensions, **common))]
-    fn any_data_ids(
-        &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<bool> {
-        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
-        enter(py, || registry.query_any(&request))
-    }
-
-    #[pyo3(signature = (dimensions, **common))]
-    fn explain_data_ids(
-        &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Vec<String>> {
-        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
-        enter(py, || registry.query_explain(&request))
-    }
-
-    #[pyo3(signature = (dataset_type, collections, *, find_first = true, **common))]
-    fn datasets(
-        &self,
-        py: Python<'_>,
+        py: Python<'py>,
         dataset_type: String,
         collections: Vec<String>,
         find_first: bool,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<PyDatasetRefs> {
-        let registry = self.registry();
-        let request = self.dataset_request(py, dataset_type, collections, find_first, common)?;
-        let answer = enter(py, || registry.query(&request))?;
-        let record = answer.datasets.as_ref().map(|datasets| datasets.dataset_type.clone());
-        match record {
-            Some(record) => Ok(PyDatasetRefs::new(answer, wrap_type(self.registry.get(), py, &record)?)),
-            None => Err(PyTypeError::new_err("the answer has no datasets")),
-        }
+        mode: &str,
+        common: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let search = DatasetSearch { dataset_type, collections };
+        self.ask(py, ResultKind::Datasets { search, find_first }, mode, common, |answer| {
+            let Some(record) = answer.datasets.as_ref().map(|datasets| datasets.dataset_type.clone()) else {
+                return Err(PyTypeError::new_err("the answer has no datasets"));
+            };
+            let dataset_type = wrap_type(self.registry.get(), py, &record)?;
+            Ok(Bound::new(py, PyDatasetRefs::new(answer, dataset_type))?.into_any())
+        })
     }
 
-    #[pyo3(signature = (dataset_type, collections, *, find_first = true, **common))]
-    fn count_datasets(
+    #[pyo3(signature = (element, *, mode = "rows", **common))]
+    fn records<'py>(
         &self,
-        py: Python<'_>,
-        dataset_type: String,
-        collections: Vec<String>,
-        find_first: bool,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<usize> {
-        let registry = self.registry();
-        let request = self.dataset_request(py, dataset_type, collections, find_first, common)?;
-        enter(py, || registry.query_count(&request))
-    }
-
-    #[pyo3(signature = (dataset_type, collections, *, find_first = true, **common))]
-    fn any_datasets(
-        &self,
-        py: Python<'_>,
-        dataset_type: String,
-        collections: Vec<String>,
-        find_first: bool,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<bool> {
-        let registry = self.registry();
-        let request = self.dataset_request(py, dataset_type, collections, find_first, common)?;
-        enter(py, || registry.query_any(&request))
-    }
-
-    #[pyo3(signature = (dataset_type, collections, *, find_first = true, **common))]
-    fn explain_datasets(
-        &self,
-        py: Python<'_>,
-        dataset_type: String,
-        collections: Vec<String>,
-        find_first: bool,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Vec<String>> {
-        let registry = self.registry();
-        let request = self.dataset_request(py, dataset_type, collections, find_first, common)?;
-        enter(py, || registry.query_explain(&request))
-    }
-
-    #[pyo3(signature = (element, **common))]
-    fn records(
-        &self,
-        py: Python<'_>,
+        py: Python<'py>,
         element: &str,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<PyDimensionRecords> {
-        let (registry, request) = (self.registry(), self.record_request(py, element, common)?);
-        enter(py, || registry.query(&request)).map(PyDimensionRecords::new)
+        mode: &str,
+        common: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let registry = self.registry();
+        let index: ElementIndex = enter(py, || registry.universe().element(element).map(|element| element.index))?;
+        self.ask(py, ResultKind::Records(index), mode, common, |answer| {
+            Ok(Bound::new(py, PyDimensionRecords::new(answer))?.into_any())
+        })
     }
 
-    #[pyo3(signature = (element, **common))]
-    fn count_records(&self, py: Python<'_>, element: &str, common: Option<&Bound<'_, PyDict>>) -> PyResult<usize> {
-        let (registry, request) = (self.registry(), self.record_request(py, element, common)?);
-        enter(py, || registry.query_count(&request))
-    }
-
-    #[pyo3(signature = (element, **common))]
-    fn any_records(&self, py: Python<'_>, element: &str, common: Option<&Bound<'_, PyDict>>) -> PyResult<bool> {
-        let (registry, request) = (self.registry(), self.record_request(py, element, common)?);
-        enter(py, || registry.query_any(&request))
-    }
-
-    #[pyo3(signature = (element, **common))]
-    fn explain_records(
+    #[pyo3(signature = (dimensions, columns, *, find_first = None, mode = "rows", **common))]
+    fn general<'py>(
         &self,
-        py: Python<'_>,
-        element: &str,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Vec<String>> {
-        let (registry, request) = (self.registry(), self.record_request(py, element, common)?);
-        enter(py, || registry.query_explain(&request))
-    }
-
-    #[pyo3(signature = (dimensions, columns, *, find_first = None, **common))]
-    fn general(
-        &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
+        py: Python<'py>,
+        dimensions: &Bound<'py, PyAny>,
         columns: Vec<String>,
         find_first: Option<String>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<PyRows> {
-        let registry = self.registry();
-        let group: DimensionGroup = group_from_python(py, Some(registry.universe()), dimensions)?.1;
+        mode: &str,
+        common: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let group: DimensionGroup = group_from_python(py, Some(self.registry().universe()), dimensions)?.1;
         let kind = ResultKind::General { dimensions: group, columns, find_first };
-        let request = self.request(py, kind, &given(py, common))?;
-        enter(py, || registry.query(&request)).map(PyRows::new)
-    }
-
-    #[pyo3(signature = (dimensions, columns, *, find_first = None, **common))]
-    fn count_general(
-        &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
-        columns: Vec<String>,
-        find_first: Option<String>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<usize> {
-        let registry = self.registry();
-        let group: DimensionGroup = group_from_python(py, Some(registry.universe()), dimensions)?.1;
-        let kind = ResultKind::General { dimensions: group, columns, find_first };
-        let request = self.request(py, kind, &given(py, common))?;
-        enter(py, || registry.query_count(&request))
-    }
-
-    #[pyo3(signature = (dimensions, **common))]
-    fn sql(
-        &self,
-        py: Python<'_>,
-        dimensions: &Bound<'_, PyAny>,
-        common: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<String> {
-        let (registry, request) = (self.registry(), self.data_id_request(py, dimensions, common)?);
-        enter(py, || registry.query_sql(&request))
+        self.ask(py, kind, mode, common, |answer| Ok(Bound::new(py, PyRows::new(answer))?.into_any()))
     }
 }
 

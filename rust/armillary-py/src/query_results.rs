@@ -1,11 +1,18 @@
 //! Lazy sequences over the columns of an answer: a Python object is made when an index is touched.
 
 use crate::{
-    data_coordinate::PyDataCoordinate, dataset_ref::PyDatasetRef, dataset_type::PyDatasetType,
-    record::PyDimensionRecord, values::plain_to_python,
+    column_buffers::{Buffers, buffers, positions},
+    data_coordinate::PyDataCoordinate,
+    dataset_ref::PyDatasetRef,
+    dataset_type::PyDatasetType,
+    record::PyDimensionRecord,
+    timespan::nanoseconds_to_time,
+    values::{plain_to_python, region_to_python, value_to_python},
 };
-use armillary_dimensions::{Column, DataCoordinate, ElementIndex, GroupInfo, Key, Record, Records, Universe, Value};
-use armillary_registry::query::{QueryResult, RecordTable};
+use armillary_dimensions::{
+    Column, DataCoordinate, ElementIndex, FieldRole, FieldType, GroupInfo, Key, Record, Records, Universe, Value,
+};
+use armillary_registry::query::{Meaning, NamedColumn, QueryResult, RecordTable};
 use pyo3::{
     exceptions::{PyIndexError, PyTypeError},
     prelude::*,
@@ -83,12 +90,47 @@ impl Answer {
             columns.set_item("dataset_id", list(py, &datasets.ids)?)?;
             columns.set_item("run", list(py, &datasets.runs)?)?;
         }
-        for (name, column) in &self.result.columns {
-            columns.set_item(name, list(py, column)?)?;
+        for column in &self.result.columns {
+            columns.set_item(&column.name, list(py, &column.values)?)?;
         }
         Ok(columns)
     }
+
+    /// Name and buffers of each column.
+    fn buffers<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Buffers<'py>)>> {
+        let mut columns = Vec::new();
+        for (index, column) in self.info.keys().zip(&self.result.keys) {
+            columns.push((self.result.universe.get(index).name.clone(), buffers(py, column, Meaning::Plain)?));
+        }
+        if let Some(datasets) = &self.result.datasets {
+            columns.push(("dataset_id".to_owned(), buffers(py, &datasets.ids, Meaning::Plain)?));
+            columns.push(("run".to_owned(), buffers(py, &datasets.runs, Meaning::Plain)?));
+        }
+        for column in &self.result.columns {
+            columns.push((column.name.clone(), buffers(py, &column.values, column.meaning)?));
+        }
+        Ok(columns)
+    }
+
+    /// The records of all elements.
+    fn record_buffers<'py>(&self, py: Python<'py>) -> PyResult<Vec<RecordBuffers<'py>>> {
+        let mut tables = Vec::new();
+        for table in &self.result.records {
+            let element = self.result.universe.get(table.element);
+            let mut fields = Vec::new();
+            for (field, column) in element.fields.iter().zip(&table.columns) {
+                let meaning = if field.kind == FieldType::Region { Meaning::Region } else { Meaning::Plain };
+                let is_key = matches!(field.role, FieldRole::Required(_) | FieldRole::Implied(_));
+                fields.push((field.name.clone(), is_key, buffers(py, column, meaning)?));
+            }
+            tables.push((element.name.clone(), positions(py, table)?, fields));
+        }
+        Ok(tables)
+    }
 }
+
+/// Element, positions, and of each field its name, whether it is a key, and its buffers.
+type RecordBuffers<'py> = (String, Buffers<'py>, Vec<(String, bool, Buffers<'py>)>);
 
 fn key_at(column: &Column, row: usize) -> Key {
     match column {
@@ -174,6 +216,22 @@ macro_rules! sequence {
             /// Each column as a list, by name.
             fn columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
                 self.answer.columns(py)
+            }
+
+            /// The data IDs of the rows.
+            #[getter]
+            fn data_ids(&self) -> PyDataCoordinates {
+                PyDataCoordinates { answer: self.answer.clone() }
+            }
+
+            /// Name and Arrow buffers of each column.
+            fn buffers<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Buffers<'py>)>> {
+                self.answer.buffers(py)
+            }
+
+            /// For each element with records: its name, which record belongs to each row, and the records' columns.
+            fn record_buffers<'py>(&self, py: Python<'py>) -> PyResult<Vec<RecordBuffers<'py>>> {
+                self.answer.record_buffers(py)
             }
 
             /// Why there are no rows, if that was clear before looking.
@@ -295,10 +353,31 @@ impl PyRows {
         for (index, column) in self.answer.info.keys().zip(&result.keys) {
             mapping.set_item(&result.universe.get(index).name, plain_to_python(py, &column.get(row))?)?;
         }
-        for (name, column) in &result.columns {
-            mapping.set_item(name, plain_to_python(py, &column.get(row))?)?;
+        for column in &result.columns {
+            mapping.set_item(&column.name, named_value(py, column, row)?)?;
+        }
+        for table in &result.records {
+            let element = result.universe.get(table.element);
+            let position = table.rows.get(row).copied().filter(|position| *position != RecordTable::NONE);
+            for (field, column) in element.fields.iter().zip(&table.columns) {
+                if matches!(field.role, FieldRole::Required(_) | FieldRole::Implied(_)) || !element.has_table() {
+                    continue;
+                }
+                let value = position.map_or(Value::Null, |position| column.get(position as usize));
+                mapping
+                    .set_item(format!("{}.{}", element.name, field.name), value_to_python(py, field.kind, &value)?)?;
+            }
         }
         Ok(mapping.into_any())
+    }
+}
+
+/// A cell of a column as a Python object.
+fn named_value<'py>(py: Python<'py>, column: &NamedColumn, row: usize) -> PyResult<Bound<'py, PyAny>> {
+    match (column.meaning, column.values.get(row)) {
+        (Meaning::Time, Value::Int(nanoseconds)) => nanoseconds_to_time(py, nanoseconds),
+        (Meaning::Region, Value::Bytes(bytes)) => region_to_python(py, &bytes),
+        (_, value) => plain_to_python(py, &value),
     }
 }
 

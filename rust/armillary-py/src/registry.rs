@@ -152,8 +152,14 @@ impl PyRegistry {
         enter(py, || self.registry.remove_collection(name))
     }
 
-    fn collection_summary<'py>(&self, py: Python<'py>, name: &str) -> PyResult<(Vec<String>, Bound<'py, PyDict>)> {
-        let (dataset_types, governors) = enter(py, || self.registry.collection_summary(name))?;
+    #[pyo3(signature = (*names))]
+    fn collection_summary<'py>(
+        &self,
+        py: Python<'py>,
+        names: Vec<String>,
+    ) -> PyResult<(Vec<String>, Bound<'py, PyDict>)> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (dataset_types, governors) = enter(py, || self.registry.collection_summary(&names))?;
         let by_governor = PyDict::new(py);
         for (governor, values) in governors {
             by_governor.set_item(governor, values)?;

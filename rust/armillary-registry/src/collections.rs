@@ -209,9 +209,12 @@ impl Registry {
 
     /// Names of the dataset types a collection may hold, and the governor values of its datasets, by governor.
     #[expect(clippy::type_complexity, reason = "two plain lists")]
-    pub fn collection_summary(&self, name: &str) -> Result<(Vec<String>, Vec<(String, Vec<String>)>), RegistryError> {
+    pub fn collection_summary(
+        &self,
+        names: &[&str],
+    ) -> Result<(Vec<String>, Vec<(String, Vec<String>)>), RegistryError> {
         let catalog = self.catalog()?;
-        let ids = catalog.flatten(&[name])?;
+        let ids = catalog.flatten(names)?;
         let summaries = self.summaries()?;
         let mut dataset_types = std::collections::BTreeSet::new();
         let mut governors = std::collections::BTreeMap::new();

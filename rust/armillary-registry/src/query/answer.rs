@@ -19,10 +19,32 @@ pub struct QueryResult {
     pub datasets: Option<DatasetColumns>,
     /// Records, if they were asked for.
     pub records: Vec<RecordTable>,
-    /// Other columns that were asked for, by name.
-    pub columns: Vec<(String, Column)>,
+    /// Other columns that were asked for.
+    pub columns: Vec<NamedColumn>,
     /// Why there are no rows, if that was clear before looking.
     pub reasons: Vec<String>,
+}
+
+/// A column of an answer that is none of its keys.
+#[derive(Clone, Debug)]
+pub struct NamedColumn {
+    /// Its full name, such as `visit.exposure_time` or `calexp.run`.
+    pub name: String,
+    /// Its values.
+    pub values: Column,
+    /// What the values stand for.
+    pub meaning: Meaning,
+}
+
+/// What the values of a column stand for beyond their type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Themselves.
+    Plain,
+    /// Moments, in nanoseconds TAI.
+    Time,
+    /// Encoded regions.
+    Region,
 }
 
 /// The datasets of an answer.

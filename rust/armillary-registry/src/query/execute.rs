@@ -1,7 +1,7 @@
 //! From a request to its answer.
 
 use super::{
-    answer::{DatasetColumns, QueryResult, RecordTable},
+    answer::{DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable},
     error::{QueryError, QueryProblem},
     plan::{Plan, is_skypix},
     predicate::{DatasetField, Owner, Reference, Sort},
@@ -287,7 +287,12 @@ impl<'a> Query<'a> {
             keys: self.keys.iter().map(pick).collect(),
             datasets,
             records: records?,
-            columns: plan.columns.iter().zip(&self.columns).map(|((name, ..), p)| (name.clone(), pick(p))).collect(),
+            columns: plan
+                .columns
+                .iter()
+                .zip(&self.columns)
+                .map(|((name, _, sort), position)| named(name, pick(position), *sort))
+                .collect(),
             reasons: Vec::new(),
         })
     }
@@ -325,9 +330,22 @@ pub(crate) fn empty_answer(plan: &Plan, reasons: Vec<String>) -> QueryResult {
             runs: Column::new(ColumnType::Str),
         }),
         records: Vec::new(),
-        columns: plan.columns.iter().map(|(name, _, sort)| (name.clone(), Column::new(column_type(*sort)))).collect(),
+        columns: plan
+            .columns
+            .iter()
+            .map(|(name, _, sort)| named(name, Column::new(column_type(*sort)), *sort))
+            .collect(),
         reasons,
     }
+}
+
+fn named(name: &str, values: Column, sort: Sort) -> NamedColumn {
+    let meaning = match sort {
+        Sort::Time => Meaning::Time,
+        Sort::Region => Meaning::Region,
+        Sort::Int | Sort::Float | Sort::Text | Sort::Bool | Sort::Hash | Sort::Uuid | Sort::Timespan => Meaning::Plain,
+    };
+    NamedColumn { name: name.to_owned(), values, meaning }
 }
 
 const fn column_type(sort: Sort) -> ColumnType {

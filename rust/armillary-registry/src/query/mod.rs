@@ -20,7 +20,7 @@ mod sources;
 mod sql;
 mod statement;
 
-pub use answer::{DatasetColumns, QueryResult, RecordTable};
+pub use answer::{DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable};
 pub use error::{QueryError, QueryProblem};
 pub use request::{Bind, Clause, DatasetSearch, QueryRequest, ResultKind, Upload};
 

@@ -4,7 +4,7 @@ use super::{
     error::{QueryError, QueryProblem},
     predicate::{DatasetField, Owner, Predicate, Reference, RegionTerm, Scalar, Sort, Test, TimeTerm},
     request::{QueryRequest, ResultKind},
-    resolve::{Scope, resolve_clause, resolve_column},
+    resolve::{Scope, resolve_clause, resolve_column, resolve_order},
     search::Search,
 };
 use crate::{Catalog, Registry, RegistryError};
@@ -40,10 +40,10 @@ pub(crate) struct Plan {
     pub(crate) gives_datasets: bool,
 }
 
-/// A column to sort by.
-#[derive(Clone, Copy, Debug)]
+/// What to sort by.
+#[derive(Clone, Debug)]
 pub(crate) struct Order {
-    pub(crate) reference: Reference,
+    pub(crate) term: Scalar,
     pub(crate) descending: bool,
 }
 
@@ -101,37 +101,72 @@ impl Plan {
         for (name, value) in &request.data_id {
             conditions.push(key_condition(&self.universe, name, value)?);
         }
-        let mut order = Vec::new();
-        for term in &request.order_by {
-            let name = term.strip_prefix('-').unwrap_or(term);
-            let (reference, sort) = resolve_column(&scope, name)?;
-            self.check_order(term, reference, sort)?;
-            order.push(Order { reference, descending: name.len() < term.len() });
-        }
-        let mut columns = Vec::new();
+        let mut columns: Vec<(String, Reference, Sort)> = Vec::new();
         if let ResultKind::General { columns: names, .. } = &request.result {
             for name in names {
                 let (reference, sort) = resolve_column(&scope, name)?;
-                columns.push((name.clone(), reference, sort));
+                let name = self.column_name(reference);
+                if !matches!(reference, Reference::Key(_)) && !columns.iter().any(|(known, ..)| *known == name) {
+                    columns.push((name, reference, sort));
+                }
+                self.output = self.universe.conform(self.output.union(self.dimensions_of(reference)));
             }
+        }
+        let mut order = Vec::new();
+        for term in &request.order_by {
+            let (scalar, sort, descending) = resolve_order(&scope, term)?;
+            self.check_order(term, &scalar, sort)?;
+            order.push(Order { term: scalar, descending });
         }
         (self.conditions, self.order, self.columns) = (conditions, order, columns);
         Ok(())
     }
 
-    fn check_order(&self, term: &str, reference: Reference, sort: Sort) -> Result<(), QueryError> {
+    /// The full name of a column.
+    fn column_name(&self, reference: Reference) -> String {
+        let owner_name = |owner: Owner| match owner {
+            Owner::Element(index) => self.universe.get(index).name.as_str(),
+            Owner::Search(search) => &self.searches[search].dataset_type.name,
+        };
+        match reference {
+            Reference::Key(index) => self.universe.get(index).name.clone(),
+            Reference::Field(index, position) => {
+                let element = self.universe.get(index);
+                format!("{}.{}", element.name, element.fields[position].name)
+            }
+            Reference::Timespan(owner) => format!("{}.timespan", owner_name(owner)),
+            Reference::Begin(owner) => format!("{}.timespan.begin", owner_name(owner)),
+            Reference::End(owner) => format!("{}.timespan.end", owner_name(owner)),
+            Reference::Region(index) => format!("{}.region", self.universe.get(index).name),
+            Reference::Dataset(search, field) => {
+                format!("{}.{}", self.searches[search].dataset_type.name, field.name())
+            }
+        }
+    }
+
+    /// The dimensions that a row has which holds a column.
+    fn dimensions_of(&self, reference: Reference) -> DimensionGroup {
+        let element = reference.element().map(|index| element_dimensions(&self.universe, self.universe.get(index)));
+        let search = reference.search().map(|search| self.searches[search].dataset_type.group);
+        element.or(search).unwrap_or(DimensionGroup::EMPTY)
+    }
+
+    fn check_order(&self, term: &str, scalar: &Scalar, sort: Sort) -> Result<(), QueryError> {
         let refuse = |reason: String| Err(QueryProblem::BadOrder { term: term.to_owned(), reason }.into());
         if matches!(sort, Sort::Region | Sort::Timespan) {
             let hint = if sort == Sort::Timespan { "; use its `.begin` or `.end`" } else { "" };
             return refuse(format!("{} has no order{hint}", sort.text()));
         }
-        match reference.element().map(|element| self.universe.get(element)) {
-            Some(element) if !element.required.is_subset(self.output) => {
-                let names: Vec<&str> = self.universe.names(self.output).collect();
-                refuse(format!("it is not part of the answer, whose dimensions are {}", names.join(", ")))
-            }
-            _ => Ok(()),
+        let mut foreign = false;
+        scalar.each_reference(&mut |reference| {
+            let element = reference.element().map(|element| self.universe.get(element));
+            foreign |= element.is_some_and(|element| !element.required.is_subset(self.output));
+        });
+        if foreign {
+            let names: Vec<&str> = self.universe.names(self.output).collect();
+            return refuse(format!("it is not part of the answer, whose dimensions are {}", names.join(", ")));
         }
+        Ok(())
     }
 
     /// Adds the dimensions that conditions, columns and uploads need.
@@ -147,7 +182,7 @@ impl Plan {
             condition.each_reference(&mut add);
         }
         for order in &self.order {
-            add(order.reference);
+            order.term.each_reference(&mut add);
         }
         for (_, reference, _) in &self.columns {
             add(*reference);
@@ -324,7 +359,7 @@ impl Plan {
             condition.each_reference(&mut add);
         }
         for order in &self.order {
-            add(order.reference);
+            order.term.each_reference(&mut add);
         }
         for (_, reference, _) in &self.columns {
             add(*reference);

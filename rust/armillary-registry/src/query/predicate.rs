@@ -77,6 +77,18 @@ pub(crate) enum DatasetField {
     IngestDate,
 }
 
+impl DatasetField {
+    /// As it is written in an expression.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "dataset_id",
+            Self::Run => "run",
+            Self::Collection => "collection",
+            Self::IngestDate => "ingest_date",
+        }
+    }
+}
+
 /// Names of the fields of datasets, validity range included.
 pub(crate) const DATASET_FIELDS: [&str; 5] = ["dataset_id", "run", "collection", "ingest_date", "timespan"];
 
@@ -214,7 +226,8 @@ impl Test {
 }
 
 impl Scalar {
-    fn each_reference(&self, visit: &mut dyn FnMut(Reference)) {
+    /// Calls `visit` with every reference.
+    pub(crate) fn each_reference(&self, visit: &mut dyn FnMut(Reference)) {
         match self {
             Self::Column(reference) => visit(*reference),
             Self::Literal(_) => {}

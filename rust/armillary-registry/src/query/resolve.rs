@@ -92,6 +92,30 @@ pub(crate) fn resolve_column(scope: &Scope<'_>, name: &str) -> Result<(Reference
     }
 }
 
+/// What a term of `order_by` sorts by, and whether downwards: a column with or without `-`, or a number computed.
+pub(crate) fn resolve_order(scope: &Scope<'_>, term: &str) -> Result<(Scalar, Sort, bool), QueryError> {
+    let tree = parse(term).map_err(|error| QueryError::syntax(error, term))?;
+    let binds = IndexMap::new();
+    let resolver = Resolver { scope, text: term, binds: &binds, colon_names: Vec::new() };
+    let column = |parts: &[String], span, descending| {
+        resolver.reference(parts, span).map(|(reference, sort)| (Scalar::Column(reference), sort, descending))
+    };
+    let refuse = || QueryProblem::BadOrder { term: term.to_owned(), reason: "it is not the name of a column".into() };
+    let Some(tree) = &tree else { return Err(refuse().into()) };
+    match &tree.kind {
+        Kind::Name(parts) => column(parts, tree.span, false),
+        Kind::Signed { sign: Sign::Minus, operand } if matches!(operand.kind, Kind::Name(_)) => {
+            let Kind::Name(parts) = &operand.kind else { return Err(refuse().into()) };
+            column(parts, operand.span, true)
+        }
+        Kind::Signed { .. } | Kind::Arithmetic { .. } => match resolver.operand(tree)? {
+            Operand::Scalar(scalar, sort) if sort.is_number() => Ok((scalar, sort, false)),
+            _ => Err(refuse().into()),
+        },
+        _ => Err(refuse().into()),
+    }
+}
+
 /// The names written with a colon anywhere in the tree.
 fn colon_names(node: &Node) -> Vec<&str> {
     let mut names = Vec::new();

@@ -227,7 +227,8 @@ fn write_in(
     sql.push(")");
 }
 
-fn write_scalar(sql: &mut Sql, columns: &dyn Columns, scalar: &Scalar) {
+/// Writes a value computed from columns.
+pub(crate) fn write_scalar(sql: &mut Sql, columns: &dyn Columns, scalar: &Scalar) {
     match scalar {
         Scalar::Column(reference) => columns.column(sql, *reference),
         Scalar::Literal(value) => sql.bind(value.clone()),

@@ -11,7 +11,7 @@ use super::{
     sources::{
         DatasetColumns, Source, dataset_source, group_of, overlap_source, pixel_source, region_source, upload_source,
     },
-    sql::{Columns, Sql, write_predicate},
+    sql::{Columns, Sql, write_predicate, write_scalar},
 };
 use crate::{Dialect, RegistryError, Store};
 use armillary_dimensions::{Column, ColumnType, DimensionGroup, Element, ElementIndex, FieldRole, Timespan, Value};
@@ -182,7 +182,7 @@ impl<'a> Statement<'a> {
         for condition in &plan.conditions {
             condition.each_reference(&mut |reference| used.push(reference));
         }
-        used.extend(plan.order.iter().map(|order| order.reference));
+        plan.order.iter().for_each(|order| order.term.each_reference(&mut |reference| used.push(reference)));
         used.extend(plan.columns.iter().map(|(_, reference, _)| *reference));
         for reference in used {
             let table = match reference {
@@ -427,7 +427,7 @@ impl<'a> Statement<'a> {
         }
         for (position, order) in self.plan.order.iter().enumerate() {
             sql.push(if position == 0 { " ORDER BY " } else { ", " });
-            self.column(&mut sql, order.reference);
+            write_scalar(&mut sql, self, &order.term);
             if order.descending {
                 sql.push(" DESC");
             }
