@@ -17,6 +17,7 @@ __all__ = [
     "abandoned_files",
     "file_checksum",
     "finish_temporary",
+    "is_abandoned",
     "make_folder",
     "publish",
     "sync_directory",
@@ -57,17 +58,22 @@ def _host_mark() -> str:
 
 def abandoned_files(folder: str) -> list[str]:
     """Temporary files in a folder whose writer on this machine is dead."""
-    found = []
-    beginning = f"{TEMPORARY_PREFIX}{_host_mark()}-"
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
         return []
-    for name in names:
-        process = name.removeprefix(beginning).partition("-")[0]
-        if name.startswith(beginning) and process.isdigit() and not _is_alive(int(process)):
-            found.append(os.path.join(folder, name))
-    return found
+    return [os.path.join(folder, name) for name in names if is_abandoned(name)]
+
+
+def is_abandoned(name: str) -> bool:
+    """Tell whether a name is that of a temporary file whose writer on this machine is dead.
+
+    >>> is_abandoned("data.json")
+    False
+    """
+    beginning = f"{TEMPORARY_PREFIX}{_host_mark()}-"
+    process = name.removeprefix(beginning).partition("-")[0]
+    return name.startswith(beginning) and process.isdigit() and not _is_alive(int(process))
 
 
 def _is_alive(process: int) -> bool:

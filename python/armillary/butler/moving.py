@@ -293,12 +293,12 @@ class MovingMixin(ZippingMixin):
         ...     len(target.query_dimension_records("physical_filter", instrument="Cam"))
         2
         """
+        from armillary._core import DatasetRef
         from armillary.butler.transferring import transfer_dimension_records
 
         self._need_writeable()
-        transfer_dimension_records(
-            source_butler, self, [one.dataId if hasattr(one, "dataId") else one for one in source_refs]
-        )
+        data_ids = [one.dataId if isinstance(one, DatasetRef) else one for one in source_refs]
+        transfer_dimension_records(source_butler, self, data_ids)
 
     def transfer_from(
         self,

@@ -35,7 +35,12 @@ class WriteSession:
         """Take prepared files in; on any error nothing stays, and moved files are back where they were."""
         from armillary.storage.file_ingest import undo_ingest
 
-        self._do(refs, prepared.paths, partial(self._datastore.ingest, prepared), [partial(undo_ingest, prepared)])
+        self._do(
+            refs,
+            prepared.paths,
+            partial(self._datastore.ingest, prepared),
+            [partial(undo_ingest, self._datastore, prepared)],
+        )
 
     def _do(
         self,

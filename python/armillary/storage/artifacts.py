@@ -11,6 +11,7 @@ from armillary._files import publish, temporary_path, unlink_all
 from armillary.storage.file_dataset import FileDataset
 from armillary.storage.file_record import FileRecord
 from armillary.storage.location import path_extension, resource_path
+from armillary.storage.remote import remote_files
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
@@ -75,8 +76,8 @@ def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str
 
 def _make(datastore: FileDatastore, stored: str, source: str | None, temporary: str, transfer: str) -> None:
     if source is None:
-        with datastore.uri(stored).as_local() as local:
-            shutil.copyfile(local.ospath, temporary)
+        files, key = remote_files(datastore._location(stored).uri_text)
+        files.fetch(key, temporary)
     elif transfer in ("auto", "copy"):
         shutil.copyfile(source, temporary)
     elif transfer in ("hardlink", "link"):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote
 
@@ -33,6 +34,7 @@ from armillary.storage.file_record import DEFAULT_RECORDS_TABLE, FileRecord
 from armillary.storage.file_template import FileTemplates, safe_relative_path
 from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import FileDescriptor, Location, directory_path, resource_path
+from armillary.storage.remote import is_remote
 from armillary.storage.storage_class import StorageClass, find_storage_class
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from armillary._core import Registry
     from armillary.storage.file_dataset import FileDataset
     from armillary.storage.file_ingest import PreparedFile, PreparedIngest
+    from armillary.storage.read_cache import ReadCache
+    from armillary.storage.remote_writing import RemoteRoot
     from armillary.storage.zip_files import ZipIndex
 
 __all__ = ["DURABILITY_VARIABLE", "FileDatastore", "PreparedWrite"]
@@ -110,9 +114,8 @@ class FileDatastore:
         self.composites = Composites(own.get("composites"), universe)
         self.durable = _durable()
         self._needs_records: dict[Any, bool] = {}
-        self._remote = "://" in self.root
-        if self._remote and writeable:
-            raise ConfigurationError(f"files can be written to a local directory only, not to `{self.root}`")
+        self.is_remote = is_remote(self.root)
+        self._cache_config = own.get("cached"), universe
 
     def __repr__(self) -> str:
         return f"FileDatastore({self.root!r})"
@@ -138,6 +141,20 @@ class FileDatastore:
     def file_datastore(self) -> FileDatastore:
         """Itself: in a chain it is the first datastore of files."""
         return self
+
+    @cached_property
+    def remote_root(self) -> RemoteRoot:
+        """The root of a datastore on another machine."""
+        from armillary.storage.remote_writing import RemoteRoot
+
+        return RemoteRoot(self.root, checksums=self.checksums)
+
+    @cached_property
+    def cache(self) -> ReadCache:
+        """Local copies of files on other machines."""
+        from armillary.storage.read_cache import ReadCache
+
+        return ReadCache(*self._cache_config)
 
     # Records
 
@@ -287,7 +304,7 @@ class FileDatastore:
         if not formatter.can_accept(obj):
             obj = storage_class.coerce_type(obj)
         path = self._path(ref, component, formatter)
-        if not overwrite and os.path.lexists(os.path.join(self.root, path)):
+        if not overwrite and self.is_taken(path):
             # Two data IDs can have one file name once their values are made fit for it; the second gets its id.
             extension = formatter.get_write_extension()
             stem = path[: len(path) - len(extension)]
@@ -295,6 +312,12 @@ class FileDatastore:
         descriptor.location = Location(self.root, path)
         value = formatter.add_provenance(obj, provenance=provenance)
         return _Part(value, component, storage_class.name, formatter, entry.name, path)
+
+    def is_taken(self, path: str) -> bool:
+        """Tell whether there is something under a stored path."""
+        if self.is_remote:
+            return self.remote_root.exists(path)
+        return os.path.lexists(os.path.join(self.root, path))
 
     def write(self, prepared: PreparedWrite | PreparedFile) -> list[FileRecord]:
         """Write the files of one dataset, or transfer an ingested one; they are whole and will stay on return.
@@ -307,17 +330,25 @@ class FileDatastore:
         """Write the files of several datasets; folders are made to stay once for all of them."""
         from armillary.storage.file_ingest import write_file
 
+        def write_one(prepared: PreparedWrite | PreparedFile) -> list[FileRecord]:
+            if isinstance(prepared, PreparedWrite):
+                return [self._write_part(part, prepared) for part in prepared.parts]
+            return write_file(self, prepared)
+
         self._check_writeable()
         records: list[FileRecord] = []
         try:
+            if self.is_remote:
+                from armillary.storage.remote import in_parallel
+
+                for written in in_parallel(write_one, batch):
+                    records.extend(written)
+                return records
             for prepared in batch:
-                if isinstance(prepared, PreparedWrite):
-                    records.extend([self._write_part(part, prepared) for part in prepared.parts])
-                else:
-                    records.extend(write_file(self, prepared))
+                records.extend(write_one(prepared))
             if self.durable:
-                written = (os.path.join(self.root, path) for prepared in batch for path in prepared.paths)
-                for folder in dict.fromkeys(map(os.path.dirname, written)):
+                places = (os.path.join(self.root, path) for prepared in batch for path in prepared.paths)
+                for folder in dict.fromkeys(map(os.path.dirname, places)):
                     sync_directory(folder)
         except BaseException:
             for prepared in batch:
@@ -326,10 +357,14 @@ class FileDatastore:
         return records
 
     def _write_part(self, part: _Part, prepared: PreparedWrite) -> FileRecord:
+        if self.is_remote:
+            with self._serialising(part, prepared):
+                return self.remote_root.write_part(part, prepared)
         target = os.path.join(self.root, part.path)
         temporary = temporary_path(target, part.formatter.get_write_extension())
         try:
-            size = self._write_temporary(part, temporary)
+            with self._serialising(part, prepared):
+                size = self._write_temporary(part, temporary)
             checksum = file_checksum(temporary) if self.checksums else None
             publish(temporary, target, overwrite=prepared.overwrite)
         except OSError as error:
@@ -337,15 +372,6 @@ class FileDatastore:
             if error.errno and error.filename in (None, temporary):
                 error.filename = target  # the name people know
             raise
-        except MemoryError:
-            unlink_all([temporary])
-            raise
-        except Exception as error:
-            unlink_all([temporary])
-            raise RuntimeError(
-                f"Failed to serialize dataset {prepared.ref} of type `{type(part.value).__name__}` using formatter "
-                f"`{part.formatter_name}`: {error}"
-            ) from error
         except BaseException:
             unlink_all([temporary])
             raise
@@ -353,6 +379,19 @@ class FileDatastore:
         return FileRecord(
             prepared.ref.id, part.path, part.formatter_name, part.storage_class, part.component, checksum, size
         )
+
+    @contextmanager
+    def _serialising(self, part: _Part, prepared: PreparedWrite) -> Iterator[None]:
+        """Say in errors that are the formatter's which dataset and formatter they are about."""
+        try:
+            yield
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise RuntimeError(
+                f"Failed to serialize dataset {prepared.ref} of type `{type(part.value).__name__}` using formatter "
+                f"`{part.formatter_name}`: {error}"
+            ) from error
 
     def _write_temporary(self, part: _Part, temporary: str) -> int:
         formatter = part.formatter
@@ -375,12 +414,15 @@ class FileDatastore:
     def undo(self, prepared: PreparedWrite | PreparedFile) -> None:
         """Remove what `write` made; a moved file goes back."""
         if isinstance(prepared, PreparedWrite):
-            unlink_all(prepared.written)
+            if self.is_remote:
+                self.remote_root.remove(prepared.written)
+            else:
+                unlink_all(prepared.written)
             prepared.written.clear()
             return
         from armillary.storage.file_ingest import undo_file
 
-        undo_file(prepared)
+        undo_file(self, prepared)
 
     def _check_writeable(self) -> None:
         if not self.writeable:
@@ -506,7 +548,8 @@ class FileDatastore:
             if member:
                 found = self._read_member(formatter, record, component)
             else:
-                found = formatter.read(component, record.file_size)
+                cache = self.cache if descriptor.location.is_remote else None
+                found = formatter.read(component, record.file_size, cache)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"Could not retrieve dataset {ref}: its file `{path}` is not in datastore `{self.name}` ({error})"
@@ -540,13 +583,20 @@ class FileDatastore:
         path, _, member = record.path.partition(_ZIP_MARK)
         location = self._location(path)
         with ExitStack() as stack:
-            local = self._local_path(path) or stack.enter_context(location.uri.as_local()).ospath
+            stream: BinaryIO
+            if location.is_remote:
+                from armillary.storage.remote import remote_files
+
+                files, key = remote_files(location.uri_text)
+                stream = stack.enter_context(files.open(key).buffered())
+            else:
+                stream = stack.enter_context(open(location.path, "rb"))
             if not member:
-                yield stack.enter_context(open(local, "rb"))
+                yield stream
                 return
             import zipfile
 
-            archive = stack.enter_context(zipfile.ZipFile(local))
+            archive = stack.enter_context(zipfile.ZipFile(stream))
             names = archive.namelist()
             yield cast("BinaryIO", stack.enter_context(archive.open(member if member in names else unquote(member))))
 
@@ -565,14 +615,12 @@ class FileDatastore:
 
     def local_path(self, record: FileRecord) -> str:
         """Where a file is: its path on this machine, otherwise its URI."""
-        return self._local_path(record.path) or str(self.uri(record))
+        return self._local_path(record.path) or self._location(record.path.partition(_ZIP_MARK)[0]).uri_text
 
     def _local_path(self, record_path: str) -> str | None:
         """The operating system path of a stored path, without a zip member; None on another machine."""
         location = self._location(record_path.partition(_ZIP_MARK)[0])
-        if "://" in location._path or (location._root is not None and "://" in location._root):
-            return None
-        return location.path
+        return None if location.is_remote else location.path
 
     def exists(self, records: Iterable[FileRecord]) -> bool:
         """Tell whether all files of a dataset are there; False without records."""
@@ -582,7 +630,9 @@ class FileDatastore:
     def _exists(self, record_path: str) -> bool:
         local = self._local_path(record_path)
         if local is None:
-            return bool(self._location(record_path.partition(_ZIP_MARK)[0]).uri.exists())
+            from armillary.storage.remote_writing import remote_size
+
+            return remote_size(self._location(record_path.partition(_ZIP_MARK)[0]).uri_text) is not None
         return os.path.exists(local)
 
     def uri(self, record: FileRecord | str) -> ResourcePath:
@@ -595,14 +645,24 @@ class FileDatastore:
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files by stored path; those given as absolute URIs are somebody else's and stay."""
         self._check_writeable()
-        for path in dict.fromkeys(path.partition(_ZIP_MARK)[0] for path in paths):
-            if "://" not in path:
-                unlink_all([os.path.join(self.root, safe_relative_path(path))])
+        own = [
+            safe_relative_path(path)
+            for path in dict.fromkeys(path.partition(_ZIP_MARK)[0] for path in paths)
+            if "://" not in path
+        ]
+        if self.is_remote:
+            self.remote_root.remove(own)
+        else:
+            unlink_all(os.path.join(self.root, path) for path in own)
 
     def recover(self, orphans: Iterable[str]) -> None:
         """Remove what a killed writer left: files without rows, by stored path, and half-written ones beside them."""
         self._check_writeable()
-        paths = [os.path.join(self.root, safe_relative_path(path)) for path in orphans if "://" not in path]
+        own = [safe_relative_path(path) for path in orphans if "://" not in path]
+        if self.is_remote:
+            self.remote_root.recover(own)
+            return
+        paths = [os.path.join(self.root, path) for path in own]
         unlink_all(paths)
         for folder in dict.fromkeys(map(os.path.dirname, paths)):
             unlink_all(abandoned_files(folder))

@@ -24,6 +24,8 @@ from armillary.storage.datastore_config import formatter_class
 from armillary.storage.file_record import FileRecord
 from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import Location, path_extension
+from armillary.storage.remote import remote_files
+from armillary.storage.remote_writing import remote_size
 
 if TYPE_CHECKING:
     from armillary.storage.file_dataset import FileDataset
@@ -127,10 +129,10 @@ def prepare_ingest(
     if transfer is not None and transfer not in TRANSFER_MODES:
         raise ValueError(f"`{transfer}` is not a transfer mode; use None or one of {', '.join(TRANSFER_MODES)}")
     sources = [(_source(datastore, one.path), one) for one in files]
-    below = _Inside(datastore.root).path_below
-    inside = [None if "://" in source else below(source) for source, _ in sources]
+    below = datastore.remote_root.path_below if datastore.is_remote else _Inside(datastore.root).path_below
+    inside = [None if "://" in source and not datastore.is_remote else below(source) for source, _ in sources]
     if transfer == "auto":
-        transfer = _automatic(inside)
+        transfer = _automatic(inside, copy=datastore.is_remote or any("://" in source for source, _ in sources))
     items = [
         _prepare(datastore, source, one, within, transfer, record_validation_info)
         for (source, one), within in zip(sources, inside, strict=True)
@@ -142,16 +144,24 @@ def prepare_ingest(
     return PreparedIngest(items)
 
 
-def _automatic(inside: list[str | None]) -> str | None:
+def _automatic(inside: list[str | None], *, copy: bool) -> str | None:
     if all(one is not None for one in inside):
         return None
-    return "split" if any(one is not None for one in inside) else "link"
+    if any(one is not None for one in inside):
+        return "split"
+    return "copy" if copy else "link"
 
 
 def _source(datastore: FileDatastore, path: Any) -> str:
     local = to_local_path(path if not hasattr(path, "geturl") else path.geturl())
     if local is None:
+        if remote_size(str(path)) is None:
+            raise FileNotFoundError(f"Resource `{path}` does not exist, so it cannot be ingested")
         return str(path)
+    if datastore.is_remote and not os.path.isabs(local):
+        raise ValueError(
+            f"`{local}` is relative to the root of the datastore, `{datastore.root}`; give an absolute path or a URI"
+        )
     source = os.path.normpath(os.path.join(datastore.root, local))
     try:
         mode = os.stat(source).st_mode
@@ -196,8 +206,7 @@ def _prepare(
             )
         return PreparedFile(source, within, None, formatter, one.refs, with_size)
     stored = datastore.templates.getTemplate(ref).format(ref) + path_extension(source)
-    target = os.path.join(datastore.root, stored)
-    if os.path.lexists(target):
+    if datastore.is_taken(stored):
         if within == stored:
             return PreparedFile(source, stored, None, formatter, one.refs, with_size)
         stored = _with_id(stored, ref)
@@ -212,21 +221,27 @@ def _with_id(stored: str, ref: Any) -> str:
 
 def write_file(datastore: FileDatastore, item: PreparedFile) -> list[FileRecord]:
     """Transfer a prepared file; a record for each of its datasets comes back."""
-    local = item.source if "://" not in item.source else None
-    if item.mode is not None:
-        local = os.path.join(datastore.root, item.stored)
-        _transfer(item, local, datastore.durable)
+    if item.mode is not None and datastore.is_remote:
+        size, checksum = datastore.remote_root.take_in(item)
+    else:
+        local = item.source
+        if item.mode is not None:
+            local = os.path.join(datastore.root, item.stored)
+            _transfer(item, local, datastore.durable)
+        size, checksum = (-1, None) if item.known_records is not None else _facts(datastore, local, item.with_size)
     if item.known_records is not None:
         return item.known_records
-    size, checksum = _facts(datastore, local, item.with_size)
     return [
         FileRecord(ref.id, item.stored, item.formatter, str(ref.datasetType.storageClass_name), None, checksum, size)
         for ref in item.refs
     ]
 
 
-def undo_file(item: PreparedFile) -> None:
+def undo_file(datastore: FileDatastore, item: PreparedFile) -> None:
     """Remove the file `write_file` made, or put it back where it was."""
+    if datastore.is_remote:
+        datastore.remote_root.give_back(item)
+        return
     for source, target in reversed(item.moved):
         os.replace(target, source)
     unlink_all(item.made)
@@ -234,15 +249,18 @@ def undo_file(item: PreparedFile) -> None:
     item.made.clear()
 
 
-def undo_ingest(prepared: PreparedIngest) -> None:
+def undo_ingest(datastore: FileDatastore, prepared: PreparedIngest) -> None:
     """Undo all files of one call, the last first."""
     for item in reversed(prepared):
-        undo_file(item)
+        undo_file(datastore, item)
 
 
-def _facts(datastore: FileDatastore, local: str | None, wanted: bool) -> tuple[int, str | None]:
-    if not wanted or local is None:
+def _facts(datastore: FileDatastore, local: str, wanted: bool) -> tuple[int, str | None]:
+    if not wanted:
         return -1, None
+    if "://" in local:
+        size = remote_size(local)
+        return -1 if size is None else size, None
     return os.stat(local).st_size, file_checksum(local) if datastore.checksums else None
 
 
@@ -290,10 +308,8 @@ def _copy(source: str, target: str, durable: bool) -> None:
     temporary = temporary_path(target, path_extension(target))
     try:
         if "://" in source:
-            from lsst.resources import ResourcePath
-
-            with ResourcePath(source).as_local() as local:
-                shutil.copyfile(local.ospath, temporary)
+            files, key = remote_files(source)
+            files.fetch(key, temporary)
         else:
             shutil.copyfile(source, temporary)
         finish_temporary(temporary, durable=durable)

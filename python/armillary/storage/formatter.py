@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from armillary.errors import FileIntegrityError, FormatterNotImplementedError
@@ -171,34 +172,35 @@ class FormatterV2:
     def read(self, component: str | None = None, expected_size: int = -1, cache_manager: Any = None) -> Any:
         """Read the dataset, or one component of it.
 
-        Ways of reading are tried in the order URI, stream, local file; one that raises `FormatterNotImplementedError`
-        passes to the next. Raises `FileIntegrityError` if the file is not of `expected_size` bytes.
+        Ways of reading are tried in the order URI, stream, local file; one that returns `NotImplemented` or raises
+        `FormatterNotImplementedError` passes to the next. A file on another machine is read in place if only a part of
+        it is asked for, or is not to be kept in the cache. Raises `FileIntegrityError` if the file is not of
+        `expected_size` bytes.
         """
         location = self.file_descriptor.location
-        if (location._root is not None and "://" in location._root) or "://" in location._path:
-            uri = location.uri
-            if not uri.isLocal:
-                with uri.as_local() as local:
-                    return self.read_local(local.ospath, component, expected_size)
-            return self.read_local(uri.ospath, component, expected_size)
+        if location.is_remote:
+            from armillary.storage.remote_reading import read_remote
+
+            return read_remote(self, component, expected_size, cache_manager)
         return self.read_local(location.path, component, expected_size)
 
     def read_local(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read from a local file, by whichever way this formatter has."""
         check_size(path, expected_size)
         if self.can_read_from_uri:
-            try:
-                return self.read_from_uri(resource_path(path), component, expected_size)
-            except FormatterNotImplementedError:
-                pass
+            with suppress(FormatterNotImplementedError):
+                found = self.read_from_uri(resource_path(path), component, expected_size)
+                if found is not NotImplemented:
+                    return found
         if self.can_read_from_stream:
-            try:
-                with open(path, "rb") as stream:
-                    return self.read_from_stream(stream, component, expected_size)
-            except FormatterNotImplementedError:
-                pass
+            with suppress(FormatterNotImplementedError), open(path, "rb") as stream:
+                found = self.read_from_stream(stream, component, expected_size)
+                if found is not NotImplemented:
+                    return found
         if self.can_read_from_local_file:
-            return self.read_from_local_file(path, component, expected_size)
+            found = self.read_from_local_file(path, component, expected_size)
+            if found is not NotImplemented:
+                return found
         raise FormatterNotImplementedError(f"formatter `{self.name()}` cannot read files")
 
     def read_from_uri(self, uri: ResourcePath, component: str | None = None, expected_size: int = -1) -> Any:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
+from armillary.storage.remote import is_remote
+
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
 
@@ -71,6 +73,20 @@ class Location:
         if "://" in self._root:
             return resource_path(self._root.rstrip("/") + "/" + quote(self._path))
         return resource_path(os.path.join(self._root, self._path))
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the file is on another machine."""
+        return is_remote(self._path) or (
+            self._root is not None and is_remote(self._root) and not self._path.startswith(("/", "file://"))
+        )
+
+    @property
+    def uri_text(self) -> str:
+        """The URI of a file on another machine."""
+        if "://" in self._path or self._root is None:
+            return self._path
+        return self._root.rstrip("/") + "/" + quote(self._path)
 
     @property
     def path(self) -> str:

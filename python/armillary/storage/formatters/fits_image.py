@@ -6,7 +6,7 @@ coordinates and, in LTV1 and LTV2, minus those of the lower left pixel; mask pla
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
@@ -75,6 +75,7 @@ class FitsImageFormatter(FormatterV2):
     supported_extensions = frozenset({".fits", ".fit", ".fits.gz", ".fits.fz"})
     supported_write_parameters = frozenset({"compression"})
     can_read_from_local_file = True
+    can_read_from_stream = True
     _provenance: Any = None
 
     # Writing
@@ -150,11 +151,20 @@ class FitsImageFormatter(FormatterV2):
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read the object, or one component; only the pixels of `bbox` are read from the file."""
+        return self._read(path, component)
+
+    def read_from_stream(self, stream: BinaryIO, component: str | None = None, expected_size: int = -1) -> Any:
+        """Read a part of a file elsewhere: only the headers and pixels needed are transferred."""
+        if component is None and not self.file_descriptor.parameters:
+            return NotImplemented
+        return self._read(stream, component)
+
+    def _read(self, source: str | BinaryIO, component: str | None) -> Any:
         parameters, _ = self.segregate_parameters()
         unknown = sorted(parameters.keys() - {"bbox"})
         if unknown:
             raise ValueError(f"a FITS image is read by `bbox` only, not by {unknown}")
-        with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+        with fits.open(source, memmap=False, lazy_load_hdus=True) as hdus:
             return _Reader(hdus, parameters.get("bbox")).read(self.file_descriptor.storageClass, component)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -129,6 +129,7 @@ class ParquetFormatter(FormatterV2):
 
     default_extension = ".parq"
     can_read_from_local_file = True
+    can_read_from_stream = True
 
     def can_accept(self, in_memory_dataset: Any) -> bool:
         """Accept tables of all kinds."""
@@ -184,8 +185,17 @@ class ParquetFormatter(FormatterV2):
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read the columns asked for, or one component: `columns`, `rowcount` or `schema`."""
+        return self._read(path, component)
+
+    def read_from_stream(self, stream: BinaryIO, component: str | None = None, expected_size: int = -1) -> Any:
+        """Read a part of a file elsewhere: only the columns needed are transferred."""
+        if component is None and not self.file_descriptor.parameters:
+            return NotImplemented
+        return self._read(stream, component)
+
+    def _read(self, source: str | BinaryIO, component: str | None) -> Any:
         wanted = self.file_descriptor.readStorageClass
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(source) as file:
             schema = file.schema_arrow
             if component == "rowcount":
                 return wanted.coerce_type(_row_count(file))
