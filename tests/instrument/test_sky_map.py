@@ -79,3 +79,43 @@ def test_a_map_around_regions_holds_them_with_a_margin():
     assert sky_map[1].width == pytest.approx(400 + 100, abs=2)
     circle = regions[2].getBoundingCircle()
     assert SkyMap.around([circle], pixel_scale=0.5)[0].region.contains(circle)
+
+
+@pytest.mark.parametrize(
+    "sky_map",
+    [
+        SkyMap.dodecahedron(pixel_scale=60.0, patch_size=1000),
+        SkyMap.dodecahedron(pixel_scale=60.0, patch_size=1000, with_tracts_on_poles=True),
+        SkyMap.healpix(1, pixel_scale=60.0, patch_size=1000),
+        SkyMap.healpix(1, pixel_scale=60.0, patch_size=1000, nest=True),
+    ],
+)
+def test_maps_of_the_whole_sky_leave_no_hole(sky_map):
+    random = np.random.default_rng(6)
+    ra, dec = random.uniform(0, 360, 500), np.degrees(np.arcsin(random.uniform(-1, 1, 500)))
+    for place in zip(np.append(ra, [0, 0, 359.99]), np.append(dec, [90, -90, 0]), strict=True):
+        vector = UnitVector3d(LonLat.fromDegrees(*(float(x) for x in place)))
+        inside = []
+        for tract in sky_map:
+            if UnitVector3d(LonLat.fromDegrees(tract.ra, tract.dec)).dot(vector) > 0:
+                x, y = tract.wcs.wcs_world2pix(*place, 0)
+                inside.append(-0.5 <= x <= tract.width - 0.5 and -0.5 <= y <= tract.height - 0.5)
+        assert any(inside), place
+    assert SkyMap.from_dict(sky_map.to_dict()) == sky_map
+
+
+def test_equatorial_maps_cover_their_band():
+    sky_map = SkyMap.equatorial(12, pixel_scale=10.0, patch_size=500, dec_range=(-2.0, 3.0))
+    for ra in np.arange(0.5, 360, 7.0):
+        for dec in (-1.99, 0.0, 2.99):
+            pixels = [(tract, tract.wcs.wcs_world2pix(ra, dec, 0)) for tract in sky_map]
+            assert any(-0.5 <= x < t.width - 0.5 and -0.5 <= y < t.height - 0.5 for t, (x, y) in pixels), (ra, dec)
+    with pytest.raises(ValueError, match="at least 3 tracts"):
+        SkyMap.equatorial(2)
+
+
+def test_projections_and_depths_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match="`AIT` is no projection of sky maps"):
+        SkyMap.rings(3, projection="AIT")
+    with pytest.raises(ValueError, match="between 0 and 6, not `7`"):
+        SkyMap.healpix(7)

@@ -1,7 +1,7 @@
 """Sky maps: the sky cut into tracts with a flat projection each, and tracts cut into patches.
 
-A discrete map has a tract around each place that a survey looks at; a rings map covers the whole sky. Both are plain
-numbers (`SkyMap.to_dict`), stored without pickle.
+A discrete map has a tract around each place that a survey looks at; rings, HEALPix and dodecahedron maps cover the
+whole sky, equatorial maps a band of it. All are plain numbers (`SkyMap.to_dict`), stored without pickle.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import acos, asin, ceil, cos, pi, radians, sin, tan
+from math import acos, ceil, cos, pi, radians, sin, tan
 from typing import TYPE_CHECKING, Any
 
+from armillary.instrument.sky_cells import Cell, dodecahedron_cells, equatorial_cells, healpix_cells, ring_cells
 from armillary.instrument.wcs import pixel_polygon, tangent_wcs
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ SKY_MAP_DATASET_TYPE = "skyMap"
 SKY_MAP_RUN = "skymaps"
 DEFAULT_PIXEL_SCALE = 0.2
 DEFAULT_PATCH_SIZE = 4000
+DEFAULT_OVERLAP = 1 / 60
+MAX_LOG2_NSIDE = 6
+"""49152 tracts; more would be smaller than a camera's view."""
+PROJECTIONS = ("TAN", "STG", "CEA")
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,10 @@ class Patch:
 
 @dataclass(frozen=True)
 class Tract:
-    """A tangent-plane projection around `ra`, `dec` (degrees), `width` by `height` pixels of `pixel_scale` arcseconds.
+    """A flat projection around `ra`, `dec` (degrees), `width` by `height` pixels of `pixel_scale` arcseconds.
 
-    Patches of `patch_size` pixels tile it, each widened by `patch_border` pixels where the tract goes on.
+    Patches of `patch_size` pixels tile it, each widened by `patch_border` pixels where the tract goes on. `reference`
+    is the pixel (from zero) at `ra`, `dec`; the tract's middle by default. `projection` is a FITS code.
 
     >>> tract = Tract(tract=0, ra=10.0, dec=0.0, width=250, height=100, pixel_scale=1.0, patch_size=100, patch_border=5)
     >>> tract.patches_x, tract.patches_y, tract.patch(1).shape
@@ -62,6 +68,8 @@ class Tract:
     pixel_scale: float
     patch_size: int
     patch_border: int = 0
+    projection: str = "TAN"
+    reference: tuple[float, float] | None = None
 
     @property
     def patches_x(self) -> int:
@@ -99,7 +107,11 @@ class Tract:
     @cached_property
     def wcs(self) -> Any:
         """The WCS of the whole tract (`astropy.wcs.WCS`)."""
-        return tangent_wcs(self.ra, self.dec, self.pixel_scale, (self.height, self.width))
+        wcs = tangent_wcs(self.ra, self.dec, self.pixel_scale, (self.height, self.width), projection=self.projection)
+        if self.reference is not None:
+            wcs.wcs.crpix = [self.reference[0] + 1, self.reference[1] + 1]
+            wcs.wcs.set()
+        return wcs
 
     def patch_wcs(self, patch: Patch) -> Any:
         """Give the WCS of one patch's image."""
@@ -196,38 +208,95 @@ class SkyMap:
         pixel_scale: float = DEFAULT_PIXEL_SCALE,
         patch_size: int = DEFAULT_PATCH_SIZE,
         patch_border: int = 0,
-        overlap: float = 1 / 60,
+        overlap: float = DEFAULT_OVERLAP,
+        ra_start: float = 0.0,
+        projection: str = "TAN",
     ) -> SkyMap:
         """Cover the whole sky with a tract on each pole and `rings` rings between them, from south to north.
 
-        Neighbouring tracts share at least `overlap` degrees.
+        Neighbouring tracts share at least `overlap` degrees; each is made of whole patches. Numbers, places and patches
+        are those of the Rubin stack's `rings` maps: `rings_v1` of HSC has 120 rings, pixels of 0.168 arcseconds,
+        and borders of 100 pixels.
 
         >>> len(SkyMap.rings(3, pixel_scale=60.0, patch_size=1000))
         27
         """
-        _check_pixels(pixel_scale, patch_size, patch_border)
         if rings < 2:
             raise ValueError(f"a rings map needs at least 2 rings, not `{rings}`: a tangent plane holds no hemisphere")
-        step = 180.0 / (rings + 1)
-        places: list[tuple[float, float, float]] = [(0.0, -90.0, step)]
-        for ring in range(rings):
-            middle = -90.0 + (ring + 1) * step
-            nearest_equator = max(abs(middle) - step / 2, 0.0)
-            count = int(360.0 * cos(radians(nearest_equator)) / step) + 1
-            places += [(360.0 * i / count, middle, 360.0 / count * cos(radians(nearest_equator))) for i in range(count)]
-        places.append((0.0, 90.0, step))
-        tracts = []
-        for number, (ra, dec, width) in enumerate(places):
-            reach = _corner_distance(dec, step, width) if abs(dec) < 90 else step / 2
-            size = ceil(2 * (tan(radians(reach)) * 180 / pi + overlap) * 3600 / pixel_scale)
-            tracts.append(Tract(number, ra, dec, size, size, pixel_scale, patch_size, patch_border))
-        return cls("rings", tracts)
+        pixels = _Pixels(pixel_scale, patch_size, patch_border, overlap, projection)
+        return cls("rings", pixels.tracts(ring_cells(rings, ra_start)))
+
+    @classmethod
+    def dodecahedron(
+        cls,
+        *,
+        pixel_scale: float = DEFAULT_PIXEL_SCALE,
+        patch_size: int = DEFAULT_PATCH_SIZE,
+        patch_border: int = 0,
+        overlap: float = DEFAULT_OVERLAP,
+        with_tracts_on_poles: bool = False,
+        projection: str = "STG",
+    ) -> SkyMap:
+        """Cover the whole sky with the twelve faces of a dodecahedron, each on a stereographic projection.
+
+        >>> len(SkyMap.dodecahedron(pixel_scale=60.0))
+        12
+        """
+        pixels = _Pixels(pixel_scale, patch_size, patch_border, overlap, projection)
+        return cls("dodeca", pixels.tracts(dodecahedron_cells(with_tracts_on_poles)))
+
+    @classmethod
+    def healpix(
+        cls,
+        log2_nside: int = 0,
+        *,
+        pixel_scale: float = DEFAULT_PIXEL_SCALE,
+        patch_size: int = DEFAULT_PATCH_SIZE,
+        patch_border: int = 0,
+        overlap: float = DEFAULT_OVERLAP,
+        nest: bool = False,
+        projection: str = "TAN",
+    ) -> SkyMap:
+        """Cover the whole sky with a tract for each HEALPix pixel, `2**log2_nside` along a side of a base pixel.
+
+        >>> len(SkyMap.healpix(1, pixel_scale=60.0))
+        48
+        """
+        if not 0 <= log2_nside <= MAX_LOG2_NSIDE:
+            raise ValueError(f"`log2_nside` must lie between 0 and {MAX_LOG2_NSIDE}, not `{log2_nside}`")
+        pixels = _Pixels(pixel_scale, patch_size, patch_border, overlap, projection)
+        return cls("healpix", pixels.tracts(healpix_cells(log2_nside, nest)))
+
+    @classmethod
+    def equatorial(
+        cls,
+        number: int = 4,
+        *,
+        dec_range: tuple[float, float] = (-1.25, 1.25),
+        pixel_scale: float = DEFAULT_PIXEL_SCALE,
+        patch_size: int = DEFAULT_PATCH_SIZE,
+        patch_border: int = 0,
+        overlap: float = DEFAULT_OVERLAP,
+        ra_start: float = 0.0,
+        projection: str = "CEA",
+    ) -> SkyMap:
+        """Cover a band along the equator with `number` tracts on a cylindrical equal-area projection.
+
+        >>> [tract.ra for tract in SkyMap.equatorial(8, pixel_scale=60.0)][:3]
+        [0.0, 45.0, 90.0]
+        """
+        if number < 3 or not -90 < dec_range[0] < dec_range[1] < 90:
+            raise ValueError(
+                f"an equatorial map needs at least 3 tracts between two declinations, not `{number}` and `{dec_range}`"
+            )
+        pixels = _Pixels(pixel_scale, patch_size, patch_border, overlap, projection)
+        return cls("equat", pixels.tracts(equatorial_cells(number, dec_range, ra_start)))
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> SkyMap:
         """Make the map that `to_dict` described; `ValueError` if this is no such description."""
         try:
-            return cls(str(description["kind"]), (Tract(**tract) for tract in description["tracts"]))
+            return cls(str(description["kind"]), map(_tract, description["tracts"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no description of a sky map: {error}") from error
 
@@ -334,21 +403,66 @@ def _check_pixels(pixel_scale: float, patch_size: int, patch_border: int) -> Non
         raise ValueError(f"a patch cannot have size `{patch_size}` and border `{patch_border}`")
 
 
-def _corner_distance(dec: float, height: float, width: float) -> float:
-    """How far (degrees) the farthest corner of a ring's cell lies from its middle."""
-    low = radians(dec) - radians(height) / 2
-    high = radians(dec) + radians(height) / 2
-    nearest_equator = min((low, high), key=abs) if low * high > 0 else 0.0
-    half_ra = radians(width) / 2 / max(cos(nearest_equator), 1e-9)
-    farthest = 0.0
-    for edge in (low, high):
-        haversine = sin((edge - radians(dec)) / 2) ** 2 + cos(edge) * cos(radians(dec)) * sin(half_ra / 2) ** 2
-        farthest = max(farthest, 2 * asin(min(haversine, 1.0) ** 0.5))
-    return farthest * 180 / pi
+@dataclass(frozen=True)
+class _Pixels:
+    """How the cells of a sky map become tracts."""
+
+    pixel_scale: float
+    patch_size: int
+    patch_border: int
+    overlap: float
+    projection: str
+
+    def tracts(self, cells: Iterable[Cell]) -> list[Tract]:
+        _check_pixels(self.pixel_scale, self.patch_size, self.patch_border)
+        if self.projection not in PROJECTIONS:
+            raise ValueError(f"`{self.projection}` is no projection of sky maps; they are {', '.join(PROJECTIONS)}")
+        return [self._tract(number, cell) for number, cell in enumerate(cells)]
+
+    def _tract(self, number: int, cell: Cell) -> Tract:
+        """A tract of whole patches, with the cell's middle on the pixel before its own middle."""
+        reach = [max(abs(place[axis]) for place in map(self._projected(cell), cell.corners)) for axis in (0, 1)]
+        step = self.patch_size
+        width, height = (
+            ceil((2 * half + self.overlap) * 3600 / self.pixel_scale / step - 1e-9) * step for half in reach
+        )
+        return Tract(
+            number,
+            cell.ra,
+            cell.dec,
+            width,
+            height,
+            self.pixel_scale,
+            step,
+            self.patch_border,
+            projection=self.projection,
+            reference=(float(width // 2 - 1), float(height // 2 - 1)),
+        )
+
+    def _projected(self, cell: Cell) -> Any:
+        """A function from right ascension and declination to the plane around a cell's middle; all in degrees."""
+        dec0 = radians(cell.dec)
+
+        def project(place: tuple[float, float]) -> tuple[float, float]:
+            east, dec = radians((place[0] - cell.ra + 180.0) % 360.0 - 180.0), radians(place[1])
+            if self.projection == "CEA":
+                return east * 180 / pi, (sin(dec) - sin(dec0)) * 180 / pi
+            x, y = cos(dec) * sin(east), cos(dec0) * sin(dec) - sin(dec0) * cos(dec) * cos(east)
+            depth = sin(dec0) * sin(dec) + cos(dec0) * cos(dec) * cos(east)
+            depth = (1 + depth) / 2 if self.projection == "STG" else depth
+            return x / depth * 180 / pi, y / depth * 180 / pi
+
+        return project
 
 
 def _plain(tract: Tract) -> dict[str, Any]:
-    return {name: getattr(tract, name) for name in Tract.__dataclass_fields__}
+    values = {name: getattr(tract, name) for name in Tract.__dataclass_fields__}
+    return values | {"reference": None if tract.reference is None else list(tract.reference)}
+
+
+def _tract(values: Mapping[str, Any]) -> Tract:
+    reference = values.get("reference")
+    return Tract(**{**values, "reference": None if reference is None else (reference[0], reference[1])})
 
 
 def _tract_record(skymap: str, tract: Tract) -> dict[str, Any]:

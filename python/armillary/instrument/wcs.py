@@ -39,10 +39,10 @@ def header_wcs(header: Mapping[str, Any]) -> Any:
     return wcs
 
 
-def tangent_wcs(ra: float, dec: float, scale: float, shape: tuple[int, int]) -> Any:
-    """Give a north-up tangent-plane WCS with `ra`, `dec` (degrees) in the middle of an image.
+def tangent_wcs(ra: float, dec: float, scale: float, shape: tuple[int, int], *, projection: str = "TAN") -> Any:
+    """Give a north-up WCS with `ra`, `dec` (degrees) in the middle of an image.
 
-    `shape` is its rows and columns; `scale` is in arcseconds per pixel.
+    `projection` is a FITS code; `shape` is its rows and columns; `scale` is in arcseconds per pixel.
 
     >>> wcs = tangent_wcs(10.0, 20.0, 0.5, (101, 201))
     >>> [round(float(value), 6) for value in wcs.wcs_pix2world(100, 50, 0)]
@@ -51,7 +51,7 @@ def tangent_wcs(ra: float, dec: float, scale: float, shape: tuple[int, int]) -> 
     from astropy.wcs import WCS
 
     wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.ctype = [f"RA---{projection}", f"DEC--{projection}"]
     wcs.wcs.cunit = ["deg", "deg"]
     wcs.wcs.crval = [ra, dec]
     wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from armillary.cli.command import command
 from armillary.cli.options import repo_argument, split_commas, track_file_attrs_option, transfer_option, where_option
+
+if TYPE_CHECKING:
+    from armillary.instrument import SkyMap
 
 __all__ = ["define_visits", "ingest_raws", "register_instrument", "register_skymap"]
 
@@ -102,16 +105,17 @@ def define_visits(
     return 1 if report.failed else 0
 
 
-@command("butler register-skymap REPO coadds --kind around-visits --pixel-scale 0.37")
-@repo_argument
-@click.argument("name")
-@click.option(
-    "--kind",
-    type=click.Choice(["discrete", "rings", "around-visits"]),
-    default="discrete",
-    show_default=True,
-    help="Where tracts are.",
+KINDS = ("discrete", "rings", "dodeca", "healpix", "equat", "around-visits")
+
+
+@command(
+    "butler register-skymap REPO coadds --kind around-visits --pixel-scale 0.37\n"
+    "butler register-skymap REPO hsc_rings_v1 --kind rings --pixel-scale 0.168 --patch-border 100\n"
+    "butler register-skymap REPO -C makeSkyMap.py -c name=lsst_cells_v1"
 )
+@repo_argument
+@click.argument("name", required=False)
+@click.option("--kind", type=click.Choice(KINDS), default="discrete", show_default=True, help="Where tracts are.")
 @click.option(
     "--centre",
     "centres",
@@ -123,43 +127,87 @@ def define_visits(
 )
 @click.option("--radius", type=float, help="How far a tract of a discrete map reaches (degrees).")
 @click.option("--rings", "ring_count", type=int, default=120, show_default=True, help="Rings between the poles.")
+@click.option("--log2-nside", type=int, default=0, show_default=True, help="Depth of a HEALPix map.")
+@click.option("--tracts", "tract_count", type=int, default=4, show_default=True, help="Tracts along the equator.")
 @click.option("--pixel-scale", type=float, help="Arcseconds per pixel.")
 @click.option("--patch-size", type=int, help="Pixels along a side of a patch.")
 @click.option(
     "--patch-border", type=int, default=0, show_default=True, help="Pixels that a patch shares with its neighbours."
 )
+@click.option("-C", "--config-file", "config_files", multiple=True, metavar="FILE", help="Configuration in Python.")
+@click.option("-c", "--config", "settings", multiple=True, metavar="KEY=VALUE", help="A field of the configuration.")
 def register_skymap(
-    repo: str,
-    name: str,
+    repo: str, name: str | None, config_files: tuple[str, ...], settings: tuple[str, ...], **options: Any
+) -> None:
+    """Make the sky map NAME known, with its tracts and patches.
+
+    It is described by options, or by a configuration as the Rubin stack has it, which gives the name, too.
+    """
+    from armillary.butler import Butler
+
+    with Butler(repo, writeable=True) as butler:
+        if config_files or settings:
+            name, sky_map = _configured_sky_map(name, config_files, settings)
+        elif name is None:
+            raise click.UsageError("give the NAME of the map, or its configuration with `-C` or `-c`")
+        else:
+            sky_map = _described_sky_map(butler, **options)
+        new = sky_map.register(name, butler)
+    click.echo(f"`{name}` has {len(sky_map)} tracts" + ("" if new else "; it was registered already"))
+
+
+def _configured_sky_map(
+    name: str | None, config_files: tuple[str, ...], settings: tuple[str, ...]
+) -> tuple[str, SkyMap]:
+    """The name and the map of a configuration."""
+    import ast
+
+    from armillary.instrument.sky_map_config import RegisterSkyMapConfig
+
+    config = RegisterSkyMapConfig()
+    for file in config_files:
+        config.load(file)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise click.BadParameter(f"`{setting}` is not KEY=VALUE, such as `name=survey`", param_hint="--config")
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text  # a word without quotes
+        config.update(**{key: value})
+    config.validate()
+    if name is None and config.name is None:
+        raise click.UsageError("the configuration does not name the map: add `-c name=NAME`")
+    return str(name or config.name), config.skyMap.active.make()
+
+
+def _described_sky_map(
+    butler: Any,
+    *,
     kind: str,
     centres: tuple[tuple[float, float], ...],
     radius: float | None,
     ring_count: int,
-    pixel_scale: float | None,
-    patch_size: int | None,
-    patch_border: int,
-) -> None:
-    """Make the sky map NAME known, with its tracts and patches."""
-    from armillary.butler import Butler
+    log2_nside: int,
+    tract_count: int,
+    **pixels: Any,
+) -> SkyMap:
+    """The map that options describe."""
     from armillary.instrument import SkyMap
 
-    options: dict[str, Any] = {"patch_border": patch_border}
-    if pixel_scale is not None:
-        options["pixel_scale"] = pixel_scale
-    if patch_size is not None:
-        options["patch_size"] = patch_size
-    if kind == "discrete" and (not centres or radius is None):
+    options = {name: value for name, value in pixels.items() if value is not None}
+    if kind == "around-visits":
+        visits = butler.registry.queryDimensionRecords("visit")
+        return SkyMap.around([visit.region for visit in visits if visit.region is not None], **options)
+    if kind == "rings":
+        return SkyMap.rings(ring_count, **options)
+    if kind == "dodeca":
+        return SkyMap.dodecahedron(**options)
+    if kind == "healpix":
+        return SkyMap.healpix(log2_nside, **options)
+    if kind == "equat":
+        return SkyMap.equatorial(tract_count, **options)
+    if not centres or radius is None:
         raise click.UsageError("a discrete map needs `--centre RA DEC` for each tract, and `--radius`")
-    with Butler(repo, writeable=True) as butler:
-        if kind == "around-visits":
-            regions = [
-                visit.region for visit in butler.registry.queryDimensionRecords("visit") if visit.region is not None
-            ]
-            sky_map = SkyMap.around(regions, **options)
-        elif kind == "rings":
-            sky_map = SkyMap.rings(ring_count, **options)
-        else:
-            assert radius is not None
-            sky_map = SkyMap.discrete(list(centres), radius=radius, **options)
-        new = sky_map.register(name, butler)
-    click.echo(f"`{name}` has {len(sky_map)} tracts" + ("" if new else "; it was registered already"))
+    return SkyMap.discrete(list(centres), radius=radius, **options)
