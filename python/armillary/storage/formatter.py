@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
+from armillary._files import finish_temporary, make_folder, publish, temporary_path, unlink_all
 from armillary.errors import FileIntegrityError, FormatterNotImplementedError
 from armillary.storage.location import FileDescriptor, Location, resource_path
 from armillary.storage.named_objects import dotted_name
 from armillary.storage.peer_names import to_peer_name
+from armillary.storage.remote import is_remote
 
 if TYPE_CHECKING:
     from lsst.resources import ResourcePath
@@ -215,7 +217,94 @@ class FormatterV2:
         """Read from a local file. For subclasses that set `can_read_from_local_file`."""
         raise FormatterNotImplementedError(f"formatter `{self.name()}` cannot read local files")
 
+    # The three ways by name, for formatters that call them.
+
+    def read_directly_from_possibly_cached_uri(
+        self, component: str | None = None, expected_size: int = -1, *, cache_manager: Any = None
+    ) -> Any:
+        """Read from the URI, if the formatter can."""
+        if not self.can_read_from_uri:
+            return NotImplemented
+        return self.read_from_uri(self.file_descriptor.location.uri, component, expected_size)
+
+    def read_from_possibly_cached_stream(
+        self, component: str | None = None, expected_size: int = -1, *, cache_manager: Any = None
+    ) -> Any:
+        """Read from the file as a stream, if the formatter can."""
+        if not self.can_read_from_stream:
+            return NotImplemented
+        location = self.file_descriptor.location
+        if location.is_remote:
+            from armillary.storage.remote import remote_files
+
+            files, key = remote_files(location.uri_text)
+            with files.open(key).buffered() as stream:
+                return self.read_from_stream(stream, component, expected_size)
+        check_size(location.path, expected_size)
+        with open(location.path, "rb") as stream:
+            return self.read_from_stream(stream, component, expected_size)
+
+    def read_from_possibly_cached_local_file(
+        self, component: str | None = None, expected_size: int = -1, *, cache_manager: Any = None
+    ) -> Any:
+        """Read from a local file, which is a copy if the file is on another machine."""
+        if not self.can_read_from_local_file:
+            return NotImplemented
+        location = self.file_descriptor.location
+        if location.is_remote:
+            from armillary.storage.remote_writing import local_copy
+
+            with local_copy(location.uri_text) as path:
+                check_size(path, expected_size)
+                return self.read_from_local_file(path, component, expected_size)
+        check_size(location.path, expected_size)
+        return self.read_from_local_file(location.path, component, expected_size)
+
     # Writing
+
+    def write(self, in_memory_dataset: Any, /, *, cache_manager: Any = None, provenance: Any | None = None) -> None:
+        """Write an object to the file of the descriptor; a file that is there is replaced when the new one is whole."""
+        value = self.add_provenance(in_memory_dataset, provenance=provenance)
+        uri = self.file_descriptor.location.uri
+        if not self.write_direct(value, uri, cache_manager):
+            self.write_locally_then_move(value, uri, cache_manager)
+
+    def write_direct(self, in_memory_dataset: Any, uri: ResourcePath, cache_manager: Any = None) -> bool:
+        """Write bytes to a file on another machine; false if the file is local or the formatter gives no bytes."""
+        if not is_remote(str(uri)):
+            return False
+        from armillary.storage.remote import remote_files
+
+        try:
+            content = self.to_bytes(in_memory_dataset)
+        except FormatterNotImplementedError:
+            return False
+        files, key = remote_files(str(uri))
+        files.put(key, content, overwrite=True)
+        return True
+
+    def write_locally_then_move(self, in_memory_dataset: Any, uri: ResourcePath, cache_manager: Any = None) -> None:
+        """Write to a temporary file and give it its place when it is whole."""
+        import tempfile
+
+        if is_remote(str(uri)):
+            from armillary.storage.remote import remote_files
+
+            files, key = remote_files(str(uri))
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, f"file{self.get_write_extension()}")
+                self.write_path(in_memory_dataset, path)
+                files.put(key, path, overwrite=True)
+            return
+        target = str(uri.ospath)
+        make_folder(os.path.dirname(target), durable=True)
+        temporary = temporary_path(target, self.get_write_extension())
+        try:
+            self.write_path(in_memory_dataset, temporary)
+            finish_temporary(temporary, durable=True)
+            publish(temporary, target, overwrite=True)
+        finally:
+            unlink_all([temporary])
 
     def to_bytes(self, in_memory_dataset: Any) -> bytes:
         """Turn an object into the content of a file. Subclasses have this or `write_local_file`."""
