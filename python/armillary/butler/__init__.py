@@ -72,6 +72,8 @@ _HOME = {
         "FormatterV1inV2",
         "FormatterV2",
         "Location",
+        "SerializedDatasetRef",
+        "SerializedFileDataset",
         "StorageClass",
         "StorageClassDelegate",
         "StorageClassFactory",

@@ -31,6 +31,8 @@ _PLACES = {
     "MaskedImage": "masked_image",
     "Measurement": "metrics",
     "MetricMeasurementBundle": "metrics",
+    "SerializedDatasetRef": "serialized",
+    "SerializedFileDataset": "file_dataset",
     "StorageClass": "storage_class",
     "StorageClassDelegate": "delegate",
     "StorageClassFactory": "storage_class",

@@ -471,7 +471,10 @@ class FileDatastore:
             storage_class = find_storage_class(storage_class)
         wanted = self._read_class(dataset_type, records, component, own_component, storage_class)
         if parameters:
-            wanted.validateParameters(parameters)
+            asked = set(parameters)
+            if component is not None and len(records) == 1:  # the reader of the whole file gets them, too
+                asked -= find_storage_class(records[0].storage_class).knownParameters()
+            wanted.validateParameters(asked)
         if len(records) == 1 and not records[0].component:
             return self._read(ref, records[0], component, wanted, parameters)
         return self._read_parts(ref, records, component, wanted, parameters)

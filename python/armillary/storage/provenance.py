@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from armillary.storage.serialized import SerializedDatasetRef, plain_schema
 
 __all__ = ["DatasetProvenance"]
 
@@ -32,6 +35,44 @@ class DatasetProvenance:
         if all(known.id != dataset_id for known in self.inputs):
             raise ValueError(f"dataset `{dataset_id}` is not an input, so nothing more can be said about it")
         self.extras.setdefault(dataset_id, {}).update(extra)
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """As a dictionary of plain data."""
+        inputs = [one if isinstance(one, SerializedDatasetRef) else one.to_simple() for one in self.inputs]
+        return {
+            "inputs": [SerializedDatasetRef.model_validate(one).model_dump() for one in inputs],
+            "quantum_id": self.quantum_id,
+            "extras": {key: dict(extra) for key, extra in self.extras.items()},
+        }
+
+    def model_dump_json(self, **options: Any) -> str:
+        """As JSON."""
+        plain = self.model_dump()
+        plain["extras"] = {str(key): extra for key, extra in plain["extras"].items()}
+        return json.dumps(plain, default=str, ensure_ascii=False)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> DatasetProvenance:
+        """Make it from what `model_dump` gives; inputs become plain references. Raises `ValueError` for all else."""
+        if isinstance(obj, cls):
+            return obj
+        if not isinstance(obj, Mapping) or obj.keys() - {"inputs", "quantum_id", "extras"}:
+            raise ValueError(f"`{obj!r}` does not say where a dataset comes from")
+        quantum = obj.get("quantum_id")
+        return cls(
+            inputs=[SerializedDatasetRef.model_validate(one) for one in obj.get("inputs") or ()],
+            quantum_id=None if quantum is None else uuid.UUID(str(quantum)),
+            extras={uuid.UUID(str(key)): dict(extra) for key, extra in (obj.get("extras") or {}).items()},
+        )
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes, **options: Any) -> DatasetProvenance:
+        """Make it from JSON."""
+        return cls.model_validate(json.loads(json_data))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return plain_schema(cls)
 
     def to_flat_dict(
         self,
