@@ -113,7 +113,8 @@ def test_every_help_has_an_example_that_can_be_read(name):
         import shlex
 
         words = shlex.split(line)[2:]
-        command.make_context(name, words[: words.index(">")] if ">" in words else words, resilient_parsing=False)
+        end = min(words.index(word) if word in words else len(words) for word in (">", "|"))
+        command.make_context(name, words[:end], resilient_parsing=False)
 
 
 def test_a_shell_completes_names_of_the_repository(repository):

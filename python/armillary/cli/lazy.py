@@ -38,6 +38,11 @@ class LazyGroup(click.Group):
         self._table = table
         self._plugins = plugins
 
+    @property
+    def own_commands(self) -> list[str]:
+        """Names of the subcommands that no other package adds."""
+        return list(self._table)
+
     def _added(self) -> list[str]:
         if not self._plugins:
             return []

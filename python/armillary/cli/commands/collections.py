@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from armillary.cli.command import command
 from armillary.cli.completion import collections as complete_collections
 from armillary.cli.options import confirm_option, globs, repo_argument, split_commas
+from armillary.cli.output import Table, format_option, write_tables
 
-__all__ = ["collection_chain", "remove_collections", "remove_runs"]
+__all__ = ["collection_chain", "remove_collections", "remove_runs", "undo"]
 
 
 @command(
@@ -33,10 +36,11 @@ def collection_chain(
 ) -> None:
     """Make or change the chain PARENT."""
     from armillary.butler import Butler, CollectionType
+    from armillary.butler.collection_journal import CollectionJournal
 
     names = split_commas(children)
     with Butler(repo, writeable=True) as butler:
-        with butler.transaction():
+        with CollectionJournal(butler).noting("collection-chain", parent), butler.transaction():
             if mode in ("redefine", "extend", "prepend"):
                 butler.collections.register(parent, CollectionType.CHAINED, doc)
             if flatten:
@@ -69,6 +73,7 @@ def collection_chain(
 def remove_collections(repo: str, patterns: tuple[str, ...], confirm: bool, remove_from_parents: bool) -> None:
     """Remove TAGGED, CHAINED and CALIBRATION collections that match; their datasets stay in their runs."""
     from armillary.butler import Butler, CollectionType
+    from armillary.butler.collection_journal import CollectionJournal
 
     with Butler(repo, writeable=True) as butler:
         kinds = {CollectionType.TAGGED, CollectionType.CHAINED, CollectionType.CALIBRATION}
@@ -79,12 +84,23 @@ def remove_collections(repo: str, patterns: tuple[str, ...], confirm: bool, remo
         click.echo("\n".join(names))
         if confirm:
             click.confirm(f"remove these {len(names)} collections?", abort=True)
-        with butler.transaction():
+        parents = {
+            name: sorted(butler.registry.getCollectionParentChains(name)) if remove_from_parents else []
+            for name in names
+        }
+        journal = CollectionJournal(butler)
+        with contextlib.ExitStack() as notes:
+            # Notes are written in the opposite order, and undone in this one: a chain needs its children.
             for name in names:
-                if remove_from_parents:
-                    for parent in butler.registry.getCollectionParentChains(name):
+                info = butler.collections.get_info(name, include_summary=True)
+                notes.enter_context(journal.noting("remove-collections", name, info.dataset_types or ()))
+            for chain in sorted({parent for found in parents.values() for parent in found} - set(names)):
+                notes.enter_context(journal.noting("remove-collections", chain))
+            with butler.transaction():
+                for name in names:
+                    for parent in parents[name]:
                         butler.collections.remove_from_chain(parent, name)
-                butler.collections.x_remove(name)
+                    butler.collections.x_remove(name)
 
 
 @command("butler remove-runs REPO 'u/me/test/*'\nbutler remove-runs REPO u/me/run --force --no-confirm")
@@ -105,3 +121,25 @@ def remove_runs(repo: str, patterns: tuple[str, ...], confirm: bool, force: bool
         if confirm:
             click.confirm(f"remove these {len(names)} runs with all their datasets and files?", abort=True)
         butler.removeRuns(names, unlink_from_chains=force)
+
+
+@command("butler undo REPO\nbutler undo REPO --list")
+@repo_argument
+@click.option("--list", "listing", is_flag=True, help="Only list the edits that are noted, the last one first.")
+@format_option
+def undo(repo: str, listing: bool, form: str) -> None:
+    """Undo the last edit of a collection that this command made: a chain, tags, certifications or a removal.
+
+    Edits are noted in a file beside `butler.yaml`. One is undone only if the collection was not changed since.
+    """
+    from armillary.butler import Butler
+    from armillary.butler.collection_journal import CollectionJournal
+
+    with Butler(repo, writeable=not listing) as butler:
+        journal = CollectionJournal(butler)
+        if listing:
+            rows = [[edit.when, edit.who, edit.what, edit.name] for edit in reversed(journal.edits())]
+            write_tables([Table(["when", "who", "edit", "collection"], rows)], form)
+            return
+        edit = journal.undo()
+    click.echo(f"`{edit.name}` is as it was before `{edit.what}` of {edit.when} by {edit.who}")

@@ -109,10 +109,12 @@ def associate(
 ) -> None:
     """Put datasets into the TAGGED collection COLLECTION, which is made if needed."""
     from armillary.butler import Butler, CollectionType
+    from armillary.butler.collection_journal import CollectionJournal
 
     with Butler(repo, writeable=True) as butler:
         refs = select(butler, dataset_types, collections, where, find_first, limit)
-        with butler.transaction():
+        journal, types = CollectionJournal(butler), {ref.datasetType.name for ref in refs}
+        with journal.noting("associate", collection, types), butler.transaction():
             butler.collections.register(collection, CollectionType.TAGGED)
             butler.registry.associate(collection, refs)
         click.echo(f"{len(refs)} datasets are in `{collection}`")
@@ -137,18 +139,21 @@ def certify_calibrations(
 ) -> None:
     """Declare the datasets of a type in INPUT_COLLECTION valid for a time, in a CALIBRATION collection."""
     from armillary.butler import Butler, Timespan
+    from armillary.butler.collection_journal import CollectionJournal
     from armillary.instrument import certify_calibrations as certify
 
     times = [parse_time(text, option) for text, option in ((begin_date, "--begin-date"), (end_date, "--end-date"))]
-    with Butler(repo, writeable=True) as butler, butler.transaction():
-        number = certify(
-            butler,
-            input_collection,
-            output_collection,
-            dataset_type,
-            Timespan(*times),
-            search_all_inputs=search_all_inputs,
-        )
+    with Butler(repo, writeable=True) as butler:
+        noting = CollectionJournal(butler).noting("certify-calibrations", output_collection, [dataset_type])
+        with noting, butler.transaction():
+            number = certify(
+                butler,
+                input_collection,
+                output_collection,
+                dataset_type,
+                Timespan(*times),
+                search_all_inputs=search_all_inputs,
+            )
     click.echo(f"{number} `{dataset_type}` are certified in `{output_collection}`")
 
 

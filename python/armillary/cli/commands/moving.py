@@ -9,6 +9,7 @@ import click
 
 from armillary.cli.command import command
 from armillary.cli.commands.datasets import select
+from armillary.cli.commands.looking import key_values
 from armillary.cli.completion import collections as complete_collections
 from armillary.cli.completion import dataset_types as complete_dataset_types
 from armillary.cli.completion import repositories as complete_repositories
@@ -116,7 +117,7 @@ def ingest_files(repo: str, dataset_type: str, run: str, table_file: str, transf
 
     from armillary.butler import Butler, DataCoordinate, DatasetIdGenEnum, DatasetRef, FileDataset
 
-    fixed = dict(_key_value(item) for item in split_commas(options["fixed"]))
+    fixed = key_values(split_commas(options["fixed"]))
     table = Table.read(table_file)
     mode = DatasetIdGenEnum[options["id_generation_mode"].upper()]
     prefix = options["prefix"] or ""
@@ -147,15 +148,6 @@ def _below(prefix: str, path: str) -> str:
     if "://" in path or "://" not in prefix:
         return path if "://" in path else str(Path(prefix, path))
     return prefix.rstrip("/") + "/" + path
-
-
-def _key_value(text: str) -> tuple[str, Any]:
-    """Read `visit=10`; whole numbers are numbers."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise click.BadParameter(f"`{text}` is not KEY=VALUE, such as `visit=10`")
-    value = value.strip().strip("'\"")
-    return key.strip(), int(value) if value.lstrip("+-").isdecimal() else value
 
 
 @command("butler ingest-zip REPO here/1e8af24a-6d31-5f6d-a4d1-1a4b2c3d4e5f.zip -t copy")

@@ -1,0 +1,210 @@
+"""`show`, `get`, `describe`, `ls`, `du` look into a repository; `undo` takes the last edit of a collection back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from armillary.butler import Butler, CollectionType, DatasetType
+from armillary.butler.collection_journal import JOURNAL_NAME
+from armillary.cli.butler import main
+from armillary.testing import small_repository
+
+POINT = ("instrument=Cam", "visit=10", "detector=1")
+
+
+def prepared():
+    """A context that gives a butler with a few datasets."""
+    return small_repository(run="u/me")
+
+
+def fill(butler):
+    for detector in (1, 2):
+        butler.put({"a": detector}, "metrics", instrument="Cam", visit=10, detector=detector)
+    butler.put({"f": 1}, "flat", instrument="Cam", detector=1, physical_filter="Cam-R")
+    for name, storage_class in (("catalogue", "ArrowTable"), ("picture", "NumpyArray")):
+        butler.registry.registerDatasetType(DatasetType(name, ["visit"], storage_class, universe=butler.dimensions))
+    butler.put(pa.table({"x": list(range(30))}), "catalogue", instrument="Cam", visit=10)
+    butler.put(np.arange(6.0).reshape(2, 3), "picture", instrument="Cam", visit=10)
+    butler.collections.register("chain", CollectionType.CHAINED)
+    butler.collections.redefine_chain("chain", ["u/me"])
+
+
+@pytest.fixture(scope="module")
+def repo():
+    with prepared() as butler:
+        fill(butler)
+        yield str(butler._root)
+
+
+@pytest.fixture
+def own_repo():
+    with prepared() as butler:
+        fill(butler)
+        yield str(butler._root)
+
+
+def told(capfd, *arguments, code=0):
+    assert main(list(arguments)) == code
+    captured = capfd.readouterr()
+    return captured.out if code == 0 else captured.err
+
+
+def test_show_prints_what_a_dataset_holds(repo, capfd):
+    assert told(capfd, "show", repo, "metrics", *POINT, "--collections", "chain") == "a: 1\n"
+    point = ("instrument=Cam", "visit=10", "--collections", "u/me")
+    table = told(capfd, "show", repo, "catalogue", *point, "--rows", "2")
+    assert table.split() == ["x", "-", "0", "1"]
+    assert told(capfd, "show", repo, "picture", *point).splitlines() == [
+        "ndarray of 2 x 3 float64",
+        "least 0, median 2.5, greatest 5, mean 2.5",
+    ]
+    with Butler(repo, collections="u/me") as butler:
+        ref = butler.find_dataset("metrics", instrument="Cam", visit=10, detector=2)
+    assert told(capfd, "show", repo, str(ref.id)) == "a: 2\n"
+
+
+def test_what_is_not_there_is_told(repo, capfd):
+    error = told(
+        capfd, "show", repo, "metrics", "instrument=Cam", "visit=11", "detector=1", "--collections=u/me", code=1
+    )
+    assert error.startswith("error: there is no `metrics` with instrument=Cam, visit=11, detector=1 in `u/me`")
+    assert "give `--collections" in told(capfd, "show", repo, "metrics", *POINT, code=2)
+    assert "is not KEY=VALUE" in told(capfd, "show", repo, "metrics", "visit", "--collections", "u/me", code=2)
+    error = told(capfd, "show", repo, "00000000-0000-0000-0000-000000000000", code=1)
+    assert error.startswith("error: no dataset has the id `0000")
+    assert "did you mean `visit`?" in told(capfd, "ls", repo, "vist=10", code=1)
+
+
+def test_get_copies_a_file_out_and_replaces_none(repo, capfd, tmp_path):
+    target = tmp_path / "metrics.yaml"
+    asked = ("get", repo, "metrics", *POINT, "--collections", "u/me", "-o", str(target))
+    assert told(capfd, *asked) == f"{target}\n"
+    assert target.read_text() == "a: 1\n"
+    target.write_text("mine")
+    assert "is there already" in told(capfd, *asked, code=1)
+    assert target.read_text() == "mine"
+    told(capfd, *asked, "--clobber")
+    assert target.read_text() == "a: 1\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.yaml"]
+    assert told(capfd, *asked[:-1], "-") == "a: 1\n"
+
+
+def test_a_dataset_type_is_described_with_where_it_is(repo, capfd):
+    text = told(capfd, "describe", repo, "metrics")
+    assert "dimensions:         instrument, detector, visit\n" in text
+    assert text.splitlines()[-1].split() == ["u/me", "2"]
+    (row,) = json.loads(told(capfd, "describe", repo, "catalogue", "--format", "json"))
+    assert (row["run"], row["datasets"], row["python_type"]) == ("u/me", 1, "pyarrow.lib.Table")
+    assert "did you mean `metrics`?" in told(capfd, "describe", repo, "metric", code=1)
+
+
+def test_ls_lists_all_types_with_these_values(repo, capfd):
+    rows = json.loads(told(capfd, "ls", repo, "instrument=Cam", "visit=10", "--format", "json"))
+    assert [row["type"] for row in rows] == ["catalogue", "metrics", "metrics", "picture"]
+    rows = json.loads(told(capfd, "ls", repo, "detector=1", "instrument=Cam", "--type", "m*", "--format", "json"))
+    assert [(row["type"], row["detector"]) for row in rows] == [("metrics", 1)]
+    assert len(json.loads(told(capfd, "ls", repo, "--limit", "3", "--format", "json"))) == 3
+
+
+def test_du_adds_up_files(repo, capfd):
+    (row,) = json.loads(told(capfd, "du", repo, "chain", "--format", "json"))
+    with Butler(repo) as butler:
+        refs = butler.query_all_datasets("u/me", find_first=False)
+        size = sum(butler.getURI(ref).size() for ref in refs)
+    assert row == {"run": "u/me", "files": 5, "bytes": size}
+    by_type = json.loads(told(capfd, "du", repo, "--by", "type", "--format", "json"))
+    assert {row["type"]: row["files"] for row in by_type} == {"metrics": 2, "flat": 1, "catalogue": 1, "picture": 1}
+    assert told(capfd, "du", repo, "--by", "both").splitlines()[-1].split()[:2] == ["total", "5"]
+
+
+def collections(repo):
+    with Butler(repo) as butler:
+        found = {}
+        for name in butler.collections.query("*"):
+            info = butler.collections.get_info(name)
+            items = [
+                (item.ref.dataId["detector"], str(item.timespan))
+                for kind in ("metrics", "flat")
+                for item in butler.registry.queryDatasetAssociations(kind, [name])
+                if info.type.name != "CHAINED"
+            ]
+            found[name] = (info.type.name, info.children, sorted(items))
+        return found
+
+
+EDITS = {
+    "a new chain": [("collection-chain", "REPO", "other", "chain,u/me")],
+    "a changed chain": [("collection-chain", "REPO", "chain", "--mode", "pop")],
+    "new tags": [("associate", "REPO", "tag", "-d", "metrics", "--collections", "u/me")],
+    "more tags": [
+        (
+            "associate",
+            "REPO",
+            "tag",
+            "-d",
+            "metrics",
+            "--collections",
+            "u/me",
+            "--where",
+            "detector=1 AND instrument='Cam'",
+        ),
+        ("associate", "REPO", "tag", "-d", "metrics", "--collections", "u/me"),
+    ],
+    "a certification": [("certify-calibrations", "REPO", "u/me", "calib", "flat", "--end-date", "2025-01-01")],
+    "another certification": [
+        ("certify-calibrations", "REPO", "u/me", "calib", "flat", "--end-date", "2025-01-01"),
+        ("certify-calibrations", "REPO", "u/me", "calib", "flat", "--begin-date", "2026-01-01"),
+    ],
+    "the removal of tags": [
+        ("associate", "REPO", "tag", "-d", "metrics", "--collections", "u/me"),
+        ("remove-collections", "REPO", "tag", "--no-confirm"),
+    ],
+    "the removal of validity ranges": [
+        ("certify-calibrations", "REPO", "u/me", "calib", "flat", "--end-date", "2025-01-01"),
+        ("remove-collections", "REPO", "calib", "--no-confirm"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_the_last_edit_is_undone(own_repo, capfd, name):
+    for edit in EDITS[name]:
+        before = collections(own_repo)
+        told(capfd, *[word.replace("REPO", own_repo) for word in edit])
+    assert collections(own_repo) != before
+    assert EDITS[name][-1][0] in told(capfd, "undo", own_repo, "--list").splitlines()[2]
+    assert "is as it was before" in told(capfd, "undo", own_repo)
+    assert collections(own_repo) == before
+
+
+def test_a_removal_from_chains_is_undone_step_by_step(own_repo, capfd):
+    told(capfd, "associate", own_repo, "tag", "-d", "metrics", "--collections", "u/me")
+    told(capfd, "collection-chain", own_repo, "chain", "tag", "--mode", "extend")
+    before = collections(own_repo)
+    told(capfd, "remove-collections", own_repo, "tag", "--no-confirm", "--remove-from-parents")
+    told(capfd, "undo", own_repo)
+    told(capfd, "undo", own_repo)
+    assert collections(own_repo) == before
+
+
+def test_an_edit_is_not_undone_over_later_changes(own_repo, capfd):
+    told(capfd, "collection-chain", own_repo, "other", "chain")
+    with Butler(own_repo, writeable=True) as butler:
+        butler.collections.extend_chain("other", "u/me")
+    before = collections(own_repo)
+    assert "`other` was changed after `collection-chain`" in told(capfd, "undo", own_repo, code=1)
+    assert collections(own_repo) == before
+
+
+def test_a_refused_edit_and_a_torn_line_are_no_edits(own_repo, capfd):
+    assert main(["collection-chain", own_repo, "chain", "nowhere"]) == 1
+    capfd.readouterr()
+    assert "no edit of a collection is noted" in told(capfd, "undo", own_repo, code=1)
+    told(capfd, "collection-chain", own_repo, "other", "chain")
+    with Butler(own_repo) as butler, open(f"{butler._root}/{JOURNAL_NAME}", "a") as stream:
+        stream.write('{"name": "x", "wh')
+    assert len(json.loads(told(capfd, "undo", own_repo, "--list", "--format", "json"))) == 1
