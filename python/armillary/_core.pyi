@@ -947,6 +947,9 @@ class QuantumGraph:
     def init_quanta(self) -> list[tuple[str, uuid.UUID]]: ...
     def dimension_records(self) -> dict[str, list[DimensionRecord]]: ...
     def refs(self, dataset_type: str) -> list[DatasetRef]: ...
+    def with_output_run(self, run: str) -> QuantumGraph:
+        """Return the same graph writing to another RUN; all quanta and all that they write get new ids."""
+
     def write(
         self,
         path: str | PathLike[str],
@@ -956,6 +959,45 @@ class QuantumGraph:
         dictionary_samples: int = 512,
     ) -> None:
         """Write a file that appears under its name when it is complete; a graph read in part is refused."""
+
+@final
+class GraphPartsReader:
+    """An open graph file as named parts: documents of JSON, and blocks of JSON that are found by id.
+
+    Raises `InvalidQuantumGraphFileError` for a damaged file.
+    """
+
+    def __new__(cls, path: str | PathLike[str]) -> GraphPartsReader: ...
+    def has(self, name: str) -> bool: ...
+    def document(self, name: str) -> bytes: ...
+    def blocks(self, name: str, int_size: int = 8) -> list[bytes]:
+        """All blocks of a member in their order; `int_size` is the width in bytes of its length words."""
+
+    def find(self, table: str, member: str, column: int, ids: Sequence[uuid.UUID]) -> list[bytes | None]:
+        """The blocks that ids have in a member, which is a column of the table; None for an id without one."""
+
+@final
+class GraphPartsWriter:
+    """Writes a file of parts, which appears under its name when it is finished.
+
+    `samples` are blocks to learn a dictionary of at most `dictionary_size` bytes from.
+    """
+
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        *,
+        level: int = 3,
+        samples: Sequence[bytes] = ...,
+        dictionary_size: int = 32768,
+    ) -> GraphPartsWriter: ...
+    def document(self, name: str, text: bytes) -> None: ...
+    def begin_blocks(self, name: str) -> None: ...
+    def block(self, column: int, ids: Sequence[uuid.UUID], text: bytes) -> None:
+        """Write a block into the member begun last, to be found by each of the ids."""
+
+    def finish(self, table: str, columns: int) -> None:
+        """Write the table of addresses, with at least so many columns, and end the file."""
 
 @final
 class QuantumGraphBuilder:

@@ -328,6 +328,16 @@ class PredictedQuantumGraph:
                 by_type[names[connection]] = [*known, *(ref for ref in refs if ref.id not in ids)]
         return by_type
 
+    def with_output_run(self, run: str) -> PredictedQuantumGraph:
+        """Return the same graph writing to another RUN; all its quanta and all that they write get new ids.
+
+        Parameters
+        ----------
+        run
+            Name of the RUN.
+        """
+        return PredictedQuantumGraph(self._core.with_output_run(run), self._pipeline_graph)
+
     def init_output_run(self, butler: Butler, existing: bool = True) -> None:
         """Write configurations, init-outputs and package versions of the run; see `PipelineGraph.init_output_run`."""
         del existing
@@ -455,6 +465,8 @@ class PredictedQuantumGraphComponents:
         The pipeline.
     n_skipped
         Quanta of each task that had succeeded before and are left out.
+    n_no_work
+        Quanta of each task that are left out because they lack an input or `adjustQuantum` found nothing to do.
     """
 
     def __init__(
@@ -463,10 +475,12 @@ class PredictedQuantumGraphComponents:
         pipeline_graph: PipelineGraph,
         n_skipped: Mapping[str, int] | None = None,
         reasons: Iterable[str] = (),
+        n_no_work: Mapping[str, int] | None = None,
     ) -> None:
         self._graph = PredictedQuantumGraph(core, pipeline_graph)
         self.pipeline_graph = pipeline_graph
         self.n_skipped = dict(n_skipped or {})
+        self.n_no_work = dict(n_no_work or {})
         self._reasons = list(reasons)
 
     @property

@@ -152,11 +152,13 @@ class QuantumGraphBuilder:
             self._look_up(core, label)
         for label in core.labels:
             self._adjust(core, label)
-        skipped = {label: core.counts(label)["skipped"] for label in core.labels}
+        counts = {label: core.counts(label) for label in core.labels}
+        skipped = {label: count["skipped"] for label, count in counts.items()}
+        no_work = {label: count["no_work"] for label, count in counts.items()}
         reasons = core.reasons
         datastore = self.butler._datastore.file_datastore.name if attach_datastore_records else None
         graph = core.finish(self._header(output, metadata), datastore)
-        return PredictedQuantumGraphComponents(graph, self._pipeline_graph, skipped, reasons)
+        return PredictedQuantumGraphComponents(graph, self._pipeline_graph, skipped, reasons, no_work)
 
     def _header(self, output: str | None, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ mod pipeline_order;
 mod pipeline_resolve;
 mod pixels;
 mod quantum_graph;
+mod relabel;
 mod scheduler;
 mod selection;
 mod skeleton;

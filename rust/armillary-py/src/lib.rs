@@ -17,6 +17,7 @@ mod element;
 mod errors;
 mod graph_builder;
 mod graph_errors;
+mod graph_parts;
 mod group;
 mod json;
 mod names;
@@ -50,6 +51,7 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     pipeline_graph::register(module)?;
     quantum_graph::register(module)?;
+    graph_parts::register(module)?;
     graph_builder::register(module)?;
     scheduler::register(module)?;
     sphere::register(module)?;

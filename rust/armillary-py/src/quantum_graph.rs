@@ -388,6 +388,11 @@ impl PyQuantumGraph {
         Ok(list)
     }
 
+    /// The same graph writing to another RUN, with new ids of quanta and of what they write.
+    fn with_output_run(&self, py: Python<'_>, run: &str) -> PyResult<Self> {
+        enter(py, || Ok(self.graph.with_output_run(run))).map(|graph| Self::new(Arc::new(graph), None))
+    }
+
     /// Writes the graph to a file, which appears under its name when it is complete.
     #[pyo3(signature = (path, *, level = 3, dictionary_size = 32_768, dictionary_samples = 512))]
     fn write(

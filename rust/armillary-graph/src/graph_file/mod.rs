@@ -7,8 +7,10 @@ mod addresses;
 mod archive;
 mod json_out;
 mod model;
+mod parts;
 mod reader;
 mod writer;
 
+pub use parts::{PartsReader, PartsWriter};
 pub use reader::{GraphReader, ThinGraph};
 pub use writer::{WriteOptions, write};
