@@ -27,19 +27,7 @@ print(json.dumps({"": parameters(cli), **tree}))
 """
 
 # What is not here, and why.
-MISSING: dict[str, str] = {
-    "aggregate-graph": "made together with provenance graphs",
-    "ingest-graph": "made together with provenance graphs",
-    "provenance-report": "made together with provenance graphs",
-    "retrieve-artifacts-for-quanta": "made together with provenance graphs",
-    "transfer-from-graph --dataset-type": "made together with provenance graphs",
-    "transfer-from-graph --no-transfer-dimensions": "made together with provenance graphs",
-    "transfer-from-graph --options-file": "made together with provenance graphs",
-    "transfer-from-graph --transfer-dimensions": "made together with provenance graphs",
-    "transfer-from-graph -@": "made together with provenance graphs",
-    "transfer-from-graph -d": "made together with provenance graphs",
-    "zip-from-graph": "made together with provenance graphs",
-}
+MISSING: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")

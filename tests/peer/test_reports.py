@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cli.programs import pipetask
+from armillary.butler import Butler
+from armillary.pipeline.provenance import ProvenanceQuantumGraph
+from cli.programs import butler, pipetask
 from reports import moody
 
 RUNS = ("u/one", "u/two", "u/three")
@@ -104,3 +107,86 @@ def test_each_adds_up_what_the_other_reported(attempts, theirs, tmp_path):
     again = pipetask("aggregate-reports", tmp_path / "theirs.json", "--brief")
     assert again.code == 0, again.err
     assert "first" in again.out
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, theirs):
+    """A run of the peer in which something fails, with provenance graphs of either side."""
+    folder = tmp_path_factory.mktemp("ran")
+    moody.make_repository(folder / "repo")
+    (folder / "moody.yaml").write_text(moody.PIPELINE)
+    moods = "first:moods={'20250101/1': 'fail', '20250102/2': 'nothing', '20250103/2': 'partial'}"
+    words = ["-b", folder / "repo", "-p", folder / "moody.yaml", "-i", "in", "-o", "u/out", "--output-run", RUNS[0]]
+    more = ["-c", moods, "--register-dataset-types", "--no-raise-on-partial-outputs", "-q", folder / "one.qg"]
+    theirs("pipetask", "run", *words, *more)
+    shutil.copytree(folder / "repo", folder / "second")
+    code, _, said = theirs(
+        "butler", "aggregate-graph", folder / "one.qg", folder / "repo", "-o", folder / "theirs.qg", "--complete"
+    )
+    assert code == 0, said
+    ended = butler("aggregate-graph", folder / "one.qg", folder / "second", "-o", folder / "ours.qg")
+    assert ended.code == 0, ended.err
+    return folder
+
+
+def test_both_provenance_graphs_tell_the_same(ran):
+    ours, expected = (ProvenanceQuantumGraph(ran / f"{side}.qg") for side in ("ours", "theirs"))
+    assert len(expected.quanta) == 8
+    assert ours.quanta == expected.quanta
+    assert ours.datasets == expected.datasets
+    assert ours.header == expected.header
+    assert ours.init_quanta == expected.init_quanta
+    ids = list(ours.quanta)
+    assert ours.get_metadata(ids) == expected.get_metadata(ids)
+
+    def messages(graph):
+        logs = graph.get_logs(ids)
+        return {key: [[one["message"] for one in found or ()] for found in attempts] for key, attempts in logs.items()}
+
+    assert messages(ours) == messages(expected)
+
+
+def by_quantum(report):
+    """A status report with quanta keyed by id."""
+    return {
+        (label, state, kind, quantum["quantum_id"]): quantum
+        for label, states in report.items()
+        for state, kinds in states.items()
+        for kind, quanta in kinds.items()
+        for quantum in quanta
+    }
+
+
+def test_the_peer_reports_from_our_provenance_graph_as_from_its_own(ran, theirs, tmp_path):
+    reports = []
+    for side in ("ours", "theirs"):
+        path = tmp_path / f"{side}.json"
+        code, said, _ = theirs(
+            "butler", "provenance-report", ran / f"{side}.qg", "--status-report", path, "--state", "SUCCESSFUL"
+        )
+        assert code == 0
+        reports.append((said, by_quantum(json.loads(path.read_text()))))
+    assert len(reports[0][1]) == 7
+    assert reports[0] == reports[1]
+
+
+def test_the_peer_takes_our_provenance_graph_in(ran, theirs, tmp_path):
+    shutil.copytree(ran / "repo", tmp_path / "repo")
+    shutil.copy(ran / "ours.qg", tmp_path / "ours.qg")
+    code, _, said = theirs("butler", "ingest-graph", tmp_path / "repo", tmp_path / "ours.qg")
+    assert code == 0, said
+    with Butler(tmp_path / "repo", collections=[RUNS[0]]) as repository:
+        data_id = {"instrument": "Cam", "day_obs": 20250103, "detector": 1}
+        assert repository.getURI("first_metadata", data_id).ospath.endswith(".qg")
+        assert "quantum" in repository.get("first_metadata", data_id)
+        assert len(repository.get("first_log", data_id)) > 0
+
+
+def test_the_peer_runs_a_graph_that_was_copied_for_another_run(ran, theirs):
+    ended = pipetask("update-graph-run", ran / "one.qg", "u/new", ran / "new.qg")
+    assert ended.code == 0, ended.err
+    code, _, said = theirs("pipetask", "pre-exec-init-qbb", ran / "repo", ran / "new.qg")
+    assert code == 0, said
+    theirs("pipetask", "run-qbb", ran / "repo", ran / "new.qg", "--no-raise-on-partial-outputs")
+    code, out, said = theirs("butler", "transfer-from-graph", ran / "new.qg", ran / "repo")
+    assert "Number of datasets transferred: 25" in out, said

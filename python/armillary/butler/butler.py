@@ -428,7 +428,7 @@ class Butler(MovingMixin, SearchingMixin):
     def _register_dataset_type(self, dataset_type: DatasetType) -> bool:
         self._need_writeable()
         self.storageClasses.getStorageClass(dataset_type.storageClass_name)  # says at once if it is unknown
-        return self._core_registry.register_dataset_type(dataset_type)
+        return self._core_registry.register_dataset_type(dataset_type.conform_to(self.dimensions))
 
     def put(
         self,

@@ -50,6 +50,18 @@ COMMANDS = {
         f"{_HERE}.graphs:transfer_from_graph",
         "Register the outputs of a quantum graph that was run without a registry.",
     ),
+    "aggregate-graph": (
+        f"{_HERE}.graphs:aggregate_graph",
+        "Register what a quantum graph left, and write its provenance graph.",
+    ),
+    "ingest-graph": (f"{_HERE}.graphs:ingest_graph", "Take a provenance graph in."),
+    "provenance-report": (f"{_HERE}.graphs:provenance_report", "Tell what a provenance graph knows of its quanta."),
+    "lineage": (f"{_HERE}.graphs:lineage", "Tell what a dataset was made from, or what was made from it."),
+    "zip-from-graph": (f"{_HERE}.graphs:zip_from_graph", "Put what a quantum graph wrote into one zip file."),
+    "retrieve-artifacts-for-quanta": (
+        f"{_HERE}.graphs:retrieve_artifacts_for_quanta",
+        "Copy the files of the inputs and outputs of quanta out.",
+    ),
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from armillary.cli.command import command
 from armillary.cli.options import split_commas
 from armillary.cli.output import print_table
 from armillary.cli.pipetask_options import processes_option
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from armillary.pipeline.provenance.execution_report import QuantumGraphExecutionReport
     from armillary.pipeline.provenance.summary import Summary, Table
 
-__all__ = ["aggregate_reports", "cleanup", "purge", "report"]
+__all__ = ["aggregate_reports", "cleanup", "purge", "report", "update_graph_run"]
 
 _full_output = click.option(
     "--full-output-filename", metavar="FILE", help="Write the whole report; YAML for one graph, else JSON."
@@ -24,7 +25,7 @@ _full_output = click.option(
 _brief = click.option("--brief", is_flag=True, help="Only counts, no data IDs.")
 
 
-@click.command(epilog="Example: pipetask report REPO first.qg second.qg --full-output-filename report.json")
+@command("pipetask report REPO first.qg second.qg --full-output-filename report.json")
 @click.argument("repo", metavar="REPO")
 @click.argument("qgraphs", metavar="QGRAPHS...", nargs=-1, required=True)
 @click.option("--collections", multiple=True, metavar="NAMES", help="Where datasets must be found, the latest first.")
@@ -160,7 +161,7 @@ def graph_notes(summary: Summary) -> dict[str, str]:
     return notes
 
 
-@click.command(epilog="Example: pipetask aggregate-reports night1.json night2.json --full-output-filename all.json")
+@command("pipetask aggregate-reports night1.json night2.json --full-output-filename all.json")
 @click.argument("filenames", metavar="FILES...", nargs=-1, required=True)
 @_full_output
 @_brief
@@ -172,6 +173,21 @@ def aggregate_reports(filenames: tuple[str, ...], full_output_filename: str | No
     tell_summary(Summary.aggregate(summaries), full_output_filename, brief)
 
 
+@command("pipetask update-graph-run first.qg u/me/second second.qg")
+@click.argument("qgraph", metavar="QGRAPH")
+@click.argument("run", metavar="RUN")
+@click.argument("output_qgraph", metavar="OUTPUT_QGRAPH")
+@click.option("--metadata-run-key", default="output_run", show_default=True, help="Kept for compatibility.")
+@click.option("--update-graph-id", is_flag=True, help="Kept for compatibility: every graph gets ids of its own.")
+def update_graph_run(qgraph: str, run: str, output_qgraph: str, **_: Any) -> None:
+    """Write a copy of a graph file that writes to another RUN; all its quanta and outputs get new ids."""
+    from armillary.pipeline.provenance.quantum_provenance_graph import open_graph
+
+    if not output_qgraph.endswith(".qg"):
+        raise click.BadParameter(f"`{output_qgraph}` does not end in `.qg`", param_hint="OUTPUT_QGRAPH")
+    open_graph(qgraph).with_output_run(run).write(output_qgraph)
+
+
 def removal_options(command: Any) -> Any:
     """Argument and options of what removes outputs."""
     command = click.option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")(command)
@@ -179,7 +195,7 @@ def removal_options(command: Any) -> Any:
     return click.argument("collection", metavar="CHAIN")(command)
 
 
-@click.command(epilog="Example: pipetask purge u/me/old -b REPO")
+@command("pipetask purge u/me/old -b REPO")
 @removal_options
 @click.option("--recursive", is_flag=True, help="Remove the chains below its name that it holds, too.")
 def purge(collection: str, butler_config: str, confirm: bool, recursive: bool) -> None:
@@ -191,7 +207,7 @@ def purge(collection: str, butler_config: str, confirm: bool, recursive: bool) -
         ask_and_remove(butler, OutputRemoval.purge(butler, collection, recursive=recursive), confirm)
 
 
-@click.command(epilog="Example: pipetask cleanup u/me/run -b REPO")
+@command("pipetask cleanup u/me/run -b REPO")
 @removal_options
 def cleanup(collection: str, butler_config: str, confirm: bool) -> None:
     """Remove the collections whose names begin with CHAIN/ that the output chain no longer holds."""

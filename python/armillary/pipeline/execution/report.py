@@ -132,6 +132,11 @@ class RunReport:
         made["quantaReports"] = [_quantum_report(outcome, quanta) for outcome in self.outcomes]
         return made
 
+    def write_graph_summary(self, path: str) -> None:
+        """Write what the JSON report says of the graph to a file."""
+        quanta = self.graph.build_execution_quanta()
+        Path(path).write_text(json.dumps(_graph_summary(self.graph, quanta), indent=2, default=str), encoding="utf-8")
+
     def write_summary(self, path: str) -> None:
         """Write the JSON report to a file."""
         Path(path).write_text(json.dumps(self.to_summary(), indent=2, default=str), encoding="utf-8")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import time
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from armillary.errors import ConfigurationError
+from armillary._words import did_you_mean
+from armillary.errors import ConfigurationError, MissingDatasetTypeError
 from armillary.pipeline.execution.initialise import check_dataset_types, write_init_datasets
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.execution.report import RunReport
@@ -19,7 +21,16 @@ from armillary.pipeline.pipeline_nodes import TaskImportMode
 if TYPE_CHECKING:
     from armillary.butler import Butler
 
-__all__ = ["initialise_without_registry", "open_datastore", "run_without_registry", "transfer_from_graph"]
+__all__ = [
+    "all_outputs",
+    "chosen_types",
+    "initialise_without_registry",
+    "open_datastore",
+    "open_graph_file",
+    "register_outputs",
+    "run_without_registry",
+    "transfer_from_graph",
+]
 
 
 def open_datastore(repo: Any, universe_document: str) -> Any:
@@ -44,7 +55,8 @@ def open_datastore(repo: Any, universe_document: str) -> Any:
     ).file_datastore
 
 
-def _open_graph(path: str) -> Any:
+def open_graph_file(path: str) -> Any:
+    """Read a graph file whole; nothing that it names is imported."""
     from armillary.pipeline.quantum_graph import PredictedQuantumGraph
 
     if not path.endswith(".qg"):
@@ -75,7 +87,7 @@ def initialise_without_registry(repo: Any, qgraph_path: str) -> None:
     ConflictingDefinitionError
         A config or a version is there and differs.
     """
-    graph = _open_graph(qgraph_path)
+    graph = open_graph_file(qgraph_path)
     datastore = open_datastore(repo, graph.pipeline_graph.universe.to_json())
     refs = [ref for label in ["", *graph.pipeline_graph.tasks] for ref in graph.get_init_outputs(label).values()]
     write_init_datasets(graph, _butler_for(graph, datastore, refs), may_exist=True, versions=True)
@@ -114,7 +126,7 @@ def run_without_registry(
         The graph has no such quantum.
     """
     started = time.time()
-    graph = _open_graph(qgraph_path)
+    graph = open_graph_file(qgraph_path)
     datastore = open_datastore(repo, graph.pipeline_graph.universe.to_json())
     everything = graph.quanta()
     chosen = everything if quantum_ids is None else _chosen(everything, quantum_ids)
@@ -193,6 +205,7 @@ def transfer_from_graph(
     register_dataset_types: bool = False,
     update_output_chain: bool = False,
     dry_run: bool = False,
+    dataset_types: Sequence[str] = (),
 ) -> int:
     """Register what the quanta of a graph file wrote; files stay where they are.
 
@@ -208,18 +221,71 @@ def transfer_from_graph(
         Whether to put the run at the front of the graph's output chain, which is made when it is not there.
     dry_run
         Whether only to count.
+    dataset_types
+        Names or globs of the dataset types to register datasets of; all by default.
 
     Returns
     -------
     number
         How many datasets were registered; those registered before are not counted.
+
+    Raises
+    ------
+    MissingDatasetTypeError
+        The graph has no dataset type of such a name.
     """
-    graph = _open_graph(graph_path)
+    graph = open_graph_file(graph_path)
+    refs = chosen_types(all_outputs(graph), dataset_types)
+    number, _ = register_outputs(
+        graph,
+        butler,
+        refs,
+        register_dataset_types=register_dataset_types,
+        update_output_chain=update_output_chain,
+        dry_run=dry_run,
+    )
+    return number
+
+
+def chosen_types(refs: list[Any], patterns: Sequence[str]) -> list[Any]:
+    """Return the datasets whose types match names or globs; all without patterns.
+
+    Raises
+    ------
+    MissingDatasetTypeError
+        Nothing matches a pattern.
+    """
+    if not patterns:
+        return refs
+    names = {ref.datasetType.name for ref in refs}
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise MissingDatasetTypeError(
+                f"the graph writes no dataset type `{pattern}`{did_you_mean(pattern, sorted(names))}"
+            )
+    return [ref for ref in refs if any(fnmatch.fnmatchcase(ref.datasetType.name, pattern) for pattern in patterns)]
+
+
+def register_outputs(
+    graph: Any,
+    butler: Butler,
+    refs: Sequence[Any],
+    *,
+    register_dataset_types: bool,
+    update_output_chain: bool,
+    dry_run: bool,
+) -> tuple[int, int]:
+    """Register those datasets whose files are where they were to be written.
+
+    Returns
+    -------
+    n_registered, n_known
+        How many were registered now, or would be, and how many had been before.
+    """
     if not dry_run:
         check_dataset_types(graph, butler, register=register_dataset_types)
     registry: Any = butler._core_registry
     datastore: Any = butler._datastore.file_datastore
-    refs = _all_outputs(graph)
     known = {ref.id for ref in registry.get_datasets([ref.id for ref in refs]) if ref is not None}
     found: list[Any] = []
     records: list[Any] = []
@@ -228,10 +294,10 @@ def transfer_from_graph(
             continue
         predicted = datastore.predict_records(ref)
         if datastore.exists(predicted):
-            found.append(ref)
+            found.append(ref.conform_to(butler.dimensions))  # a graph brings its own description of the dimensions
             records.extend(_measured(datastore, predicted))
     if dry_run:
-        return len(found)
+        return len(found), len(known)
     header = graph.header
     from armillary.butler import CollectionType
 
@@ -240,10 +306,11 @@ def transfer_from_graph(
         registry.finish_write(None, datastore.name, found, records, register=True, table=datastore.records_table)
     if update_output_chain and header.output:
         _prepend_to_chain(butler, header)
-    return len(found)
+    return len(found), len(known)
 
 
-def _all_outputs(graph: Any) -> list[Any]:
+def all_outputs(graph: Any) -> list[Any]:
+    """Return all that a graph writes, init-outputs included, each once and in the storage class of its type."""
     refs = [ref for label in ["", *graph.pipeline_graph.tasks] for ref in graph.get_init_outputs(label).values()]
     types = graph.pipeline_graph.dataset_types
     for quantum in graph.build_execution_quanta().values():

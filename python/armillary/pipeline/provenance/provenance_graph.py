@@ -1,0 +1,358 @@
+"""Provenance graphs: what became of every quantum and dataset of a run, with its metadata and logs, in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from armillary import _core
+from armillary.errors import InvalidQuantumGraphFileError
+from armillary.pipeline.directed_graph import DirectedGraph
+from armillary.pipeline.pipeline_graph import PipelineGraph
+from armillary.pipeline.provenance.summary import Table
+from armillary.pipeline.quantum_graph import HeaderModel
+from armillary.pipeline.status import ExceptionInfo, QuantumAttemptStatus, QuantumSuccessCaveats
+
+__all__ = ["COLUMNS", "NODES", "ProvenanceDataset", "ProvenanceQuantum", "ProvenanceQuantumGraph", "QuantumAttempt"]
+
+NODES = "nodes"
+"""Name of the address table."""
+
+COLUMNS = ("datasets", "quanta", "logs", "metadata")
+"""Members of blocks, in the order of the columns of the address table."""
+
+
+class ResourceUsage(NamedTuple):
+    """What one attempt took: bytes, and seconds of wall time but for `run_time_cpu`."""
+
+    memory: float
+    start: str
+    prep_time: float | None
+    init_time: float | None
+    run_time: float | None
+    run_time_cpu: float | None
+
+
+@dataclasses.dataclass
+class QuantumAttempt:
+    """One attempt to run a quantum.
+
+    Attributes
+    ----------
+    attempt
+        Its number, from 0.
+    status
+        How it ended.
+    caveats
+        What it did not do although it counts as successful.
+    exception
+        What it raised.
+    resource_usage
+        What it took.
+    previous_process_quanta
+        Quanta that the same process ran before.
+    """
+
+    attempt: int = 0
+    status: QuantumAttemptStatus = QuantumAttemptStatus.UNKNOWN
+    caveats: QuantumSuccessCaveats | None = None
+    exception: ExceptionInfo | None = None
+    resource_usage: ResourceUsage | None = None
+    previous_process_quanta: list[uuid.UUID] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> QuantumAttempt:
+        """Make one from its JSON form."""
+        caveats, exception, usage = plain.get("caveats"), plain.get("exception"), plain.get("resource_usage")
+        return cls(
+            plain.get("attempt", 0),
+            QuantumAttemptStatus(plain.get("status", QuantumAttemptStatus.UNKNOWN.value)),
+            None if caveats is None else QuantumSuccessCaveats(int(caveats)),
+            None if exception is None else ExceptionInfo(**exception),
+            None if usage is None else ResourceUsage(**{name: usage.get(name) for name in ResourceUsage._fields}),
+            [uuid.UUID(text) for text in plain.get("previous_process_quanta", ())],
+        )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "attempt": self.attempt,
+            "status": self.status.value,
+            "caveats": None if self.caveats is None else self.caveats.value,
+            "exception": None if self.exception is None else self.exception.model_dump(),
+            "resource_usage": None if self.resource_usage is None else self.resource_usage._asdict(),
+            "previous_process_quanta": [str(one) for one in self.previous_process_quanta],
+        }
+
+
+@dataclasses.dataclass
+class ProvenanceQuantum:
+    """A quantum, where it stands in the graph, and the attempts to run it, the first one first; blocked without any."""
+
+    quantum_id: uuid.UUID
+    task_label: str
+    data_id: dict[str, int | str]
+    inputs: dict[str, list[uuid.UUID]]
+    outputs: dict[str, list[uuid.UUID]]
+    attempts: list[QuantumAttempt]
+
+    @property
+    def status(self) -> QuantumAttemptStatus:
+        """How the last attempt ended."""
+        return self.attempts[-1].status if self.attempts else QuantumAttemptStatus.BLOCKED
+
+    @property
+    def caveats(self) -> QuantumSuccessCaveats | None:
+        """What the last attempt did not do."""
+        return self.attempts[-1].caveats if self.attempts else None
+
+    @property
+    def exception(self) -> ExceptionInfo | None:
+        """What the last attempt raised."""
+        return self.attempts[-1].exception if self.attempts else None
+
+
+@dataclasses.dataclass
+class ProvenanceDataset:
+    """A dataset: whether it was made, by which quantum, and which quanta read it."""
+
+    dataset_id: uuid.UUID
+    dataset_type_name: str
+    data_id: dict[str, int | str]
+    run: str
+    produced: bool
+    producer: uuid.UUID | None
+    consumers: list[uuid.UUID]
+
+
+class ProvenanceQuantumGraph:
+    """An open provenance graph; parts are read when they are first asked for, and nothing they name is imported.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    InvalidQuantumGraphFileError
+        The file is damaged.
+    TypeError
+        It is a graph of another type.
+
+    Examples
+    --------
+    >>> graph = ProvenanceQuantumGraph("provenance.qg")  # doctest: +SKIP
+    >>> [quantum.exception for quantum in graph.quanta.values() if quantum.exception]  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self._parts = _core.GraphPartsReader(self.path)
+        kind = self.header.graph_type
+        if kind != "provenance":
+            raise TypeError(
+                f"`{self.path}` holds a {kind or 'nameless'} graph, not a provenance graph; `butler aggregate-graph` "
+                "makes one from it"
+            )
+
+    def _document(self, name: str) -> Any:
+        return json.loads(self._parts.document(name))
+
+    @cached_property
+    def header(self) -> HeaderModel:
+        """What the graph says of itself."""
+        try:
+            return HeaderModel.from_plain(self._document("header"))
+        except (TypeError, KeyError, ValueError) as error:
+            raise InvalidQuantumGraphFileError(f"the header of `{self.path}` is wrong: {error}") from error
+
+    @cached_property
+    def pipeline_graph(self) -> PipelineGraph:
+        """The pipeline."""
+        return PipelineGraph.from_json(self._parts.document("pipeline_graph").decode())
+
+    @cached_property
+    def packages(self) -> dict[str, str]:
+        """Versions of software by name."""
+        return dict(self._document("packages"))
+
+    @cached_property
+    def init_quanta(self) -> dict[str, dict[str, Any]]:
+        """What the making of each task read and wrote, by label: `quantum_id`, `inputs` and `outputs` by connection."""
+        return {one["task_label"]: one for one in self._document("init_quanta")}
+
+    @cached_property
+    def _names(self) -> dict[tuple[str, str], list[str]]:
+        """Names of required dimensions of tasks and of dataset types."""
+        pipeline = self.pipeline_graph
+        names = {("task", label): list(task.dimensions.required) for label, task in pipeline.tasks.items()}
+        for name, node in pipeline.dataset_types.items():
+            names["dataset_type", name] = list(node.dimensions.required)
+        return names
+
+    def _data_id(self, kind: str, name: str, values: list[int | str]) -> dict[str, int | str]:
+        return dict(zip(self._names.get((kind, name), []), values, strict=False))  # implied values follow
+
+    @cached_property
+    def quanta(self) -> dict[uuid.UUID, ProvenanceQuantum]:
+        """All quanta by id."""
+        found = {}
+        for text in self._parts.blocks("quanta", self.header.int_size):
+            plain = json.loads(text)
+            inputs, outputs = (
+                {name: [uuid.UUID(one) for one in ids] for name, ids in plain[side].items()}
+                for side in ("inputs", "outputs")
+            )
+            label = plain["task_label"]
+            data_id = self._data_id("task", label, plain["data_coordinate"])
+            attempts = [QuantumAttempt.from_plain(one) for one in plain["attempts"]]
+            quantum = ProvenanceQuantum(uuid.UUID(plain["quantum_id"]), label, data_id, inputs, outputs, attempts)
+            found[quantum.quantum_id] = quantum
+        return found
+
+    @cached_property
+    def datasets(self) -> dict[uuid.UUID, ProvenanceDataset]:
+        """All datasets by id."""
+        found = {}
+        for text in self._parts.blocks("datasets", self.header.int_size):
+            plain = json.loads(text)
+            name = plain["dataset_type_name"]
+            dataset = ProvenanceDataset(
+                uuid.UUID(plain["dataset_id"]),
+                name,
+                self._data_id("dataset_type", name, plain["data_coordinate"]),
+                plain["run"],
+                plain["produced"],
+                uuid.UUID(plain["producer"]) if plain.get("producer") else None,
+                [uuid.UUID(one) for one in plain.get("consumers", ())],
+            )
+            found[dataset.dataset_id] = dataset
+        return found
+
+    def get_metadata(self, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Any]]:
+        """Read the task metadata of all attempts, as plain data, by ids of quanta or of their metadata datasets."""
+        return self._attempts("metadata", list(ids))
+
+    def get_logs(self, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Any]]:
+        """Read the log records of all attempts, as plain data, by ids of quanta or of their log datasets."""
+        return self._attempts("logs", list(ids))
+
+    def _attempts(self, member: str, ids: list[uuid.UUID]) -> dict[uuid.UUID, list[Any]]:
+        texts = self._parts.find(NODES, member, COLUMNS.index(member), ids)
+        return {key: [] if text is None else json.loads(text)["attempts"] for key, text in zip(ids, texts, strict=True)}
+
+    @cached_property
+    def bipartite_xgraph(self) -> DirectedGraph:
+        """Quanta and datasets by id; edges lead from inputs to quanta and from quanta to outputs."""
+        nodes: dict[uuid.UUID, dict[str, Any]] = {}
+        edges: list[tuple[uuid.UUID, uuid.UUID]] = []
+        for key, dataset in self.datasets.items():
+            nodes[key] = {
+                "dataset_type_name": dataset.dataset_type_name,
+                "run": dataset.run,
+                "data_id": dataset.data_id,
+            }
+        for key, quantum in self.quanta.items():
+            nodes[key] = {"task_label": quantum.task_label, "data_id": quantum.data_id}
+            edges.extend((one, key) for ids in quantum.inputs.values() for one in ids)
+            edges.extend((key, one) for ids in quantum.outputs.values() for one in ids)
+        return DirectedGraph(nodes, edges)
+
+    # -- reports
+
+    def _by_task(self) -> Iterator[tuple[str, list[ProvenanceQuantum]]]:
+        by_task: dict[str, list[ProvenanceQuantum]] = {label: [] for label in self.pipeline_graph.tasks}
+        for quantum in self.quanta.values():
+            by_task[quantum.task_label].append(quantum)
+        return iter(by_task.items())
+
+    def quantum_table(self) -> Table:
+        """Counts of quanta by how they ended, a row per task; rare states have a column only where they occur."""
+        rare = [one for one in QuantumAttemptStatus if one.is_rare]
+        shown = [one for one in rare if any(quantum.status is one for quantum in self.quanta.values())]
+        usual = [QuantumAttemptStatus.FAILED, QuantumAttemptStatus.BLOCKED, QuantumAttemptStatus.SUCCESSFUL]
+        states = [*shown, *usual]
+        rows = []
+        for label, quanta in self._by_task():
+            counts = [sum(quantum.status is state for quantum in quanta) for state in states]
+            codes = sorted({quantum.caveats.concise() for quantum in quanta if quantum.caveats})
+            total = [quantum for quantum in quanta if quantum.caveats]
+            cell = "" if not codes else f"{codes[0]}({len(total)})" if len(codes) == 1 else "(multiple)"
+            expected = self.header.n_task_quanta.get(label, len(quanta))
+            rows.append([label, cell, *counts, len(quanta), expected])
+        return ["Task", "Caveats", *(state.title for state in states), "TOTAL", "EXPECTED"], rows
+
+    def exception_table(self) -> Table:
+        """Counts of exceptions, a row per task and class."""
+        rows: list[list[Any]] = []
+        for label, quanta in self._by_task():
+            counts: dict[str, list[int]] = {}
+            for quantum in quanta:
+                if quantum.exception is not None:
+                    is_failure = quantum.status is not QuantumAttemptStatus.SUCCESSFUL
+                    counts.setdefault(quantum.exception.type_name, [0, 0])[is_failure] += 1
+            rows.extend([label, kind, *pair] for kind, pair in sorted(counts.items()))
+        return ["Task", "Exception", "Successes", "Failures"], rows
+
+    def status_report(
+        self,
+        states: Iterable[QuantumAttemptStatus] = (
+            QuantumAttemptStatus.FAILED,
+            QuantumAttemptStatus.ABORTED,
+            QuantumAttemptStatus.ABORTED_SUCCESS,
+        ),
+        caveats: QuantumSuccessCaveats | None = None,
+    ) -> dict[str, dict[str, dict[str, list[ProvenanceQuantum]]]]:
+        """Find quanta that ended in some states.
+
+        Parameters
+        ----------
+        states
+            The states.
+        caveats
+            Of the successful quanta, only those with one of these.
+
+        Returns
+        -------
+        quanta
+            By task label, name of the state, and class of the exception (`"None"` without one).
+        """
+        wanted = set(states)
+        report: dict[str, dict[str, dict[str, list[ProvenanceQuantum]]]] = {}
+        for label, quanta in self._by_task():
+            for quantum in quanta:
+                if quantum.status not in wanted:
+                    continue
+                is_success = quantum.status is QuantumAttemptStatus.SUCCESSFUL
+                if is_success and caveats is not None and not (quantum.caveats or caveats & ~caveats) & caveats:
+                    continue
+                kind = "None" if quantum.exception is None else quantum.exception.type_name
+                report.setdefault(label, {}).setdefault(quantum.status.name, {}).setdefault(kind, []).append(quantum)
+        return report
+
+
+def report_to_plain(report: Mapping[str, Mapping[str, Mapping[str, list[ProvenanceQuantum]]]]) -> dict[str, Any]:
+    """Return the JSON form of `ProvenanceQuantumGraph.status_report`."""
+    return {
+        label: {
+            state: {
+                kind: [
+                    {
+                        "quantum_id": str(quantum.quantum_id),
+                        "data_id": quantum.data_id,
+                        "attempts": [attempt.to_plain() for attempt in quantum.attempts],
+                    }
+                    for quantum in quanta
+                ]
+                for kind, quanta in kinds.items()
+            }
+            for state, kinds in states.items()
+        }
+        for label, states in report.items()
+    }
