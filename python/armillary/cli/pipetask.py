@@ -12,6 +12,7 @@ from armillary.cli.lazy import LazyGroup, configure_logging, logging_options, ru
 __all__ = ["main"]
 
 _HERE = "armillary.cli.pipetask_commands"
+_PLANNING = "armillary.cli.pipetask_planning"
 _REPORTS = "armillary.cli.pipetask_reports"
 
 COMMANDS = {
@@ -20,8 +21,12 @@ COMMANDS = {
     "run": (f"{_HERE}:run", "Make a quantum graph and run it."),
     "run-qbb": (f"{_HERE}:run_qbb", "Run quanta of a graph file without a registry."),
     "pre-exec-init-qbb": (f"{_HERE}:pre_exec_init_qbb", "Write configs, versions and init-outputs of a graph file."),
+    "plan": (f"{_PLANNING}:plan", "Tell what a run would do, take and read."),
+    "check": (f"{_PLANNING}:check", "Look for what stands in the way of a run."),
+    "diff": (f"{_PLANNING}:diff", "Tell which quanta or configs differ, and why."),
     "report": (f"{_REPORTS}:report", "Tell what became of executed graphs."),
     "aggregate-reports": (f"{_REPORTS}:aggregate_reports", "Add up reports on disjoint sets of data IDs."),
+    "update-graph-run": (f"{_REPORTS}:update_graph_run", "Copy a graph file for another run."),
     "purge": (f"{_REPORTS}:purge", "Remove an output chain and its runs."),
     "cleanup": (f"{_REPORTS}:cleanup", "Remove runs that an output chain no longer holds."),
 }

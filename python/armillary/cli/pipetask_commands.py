@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from armillary.cli.command import command
 from armillary.cli.options import split_commas
 from armillary.cli.pipetask_options import (
     OrderedCommand,
     build_options,
+    coverage_options,
     execution_options,
     graph_options,
     pipeline_changes,
@@ -42,6 +45,11 @@ def make_pipeline(ctx: click.Context, options: dict[str, Any]) -> Pipeline:
     pipeline = Pipeline.from_uri(options["pipeline"]) if options["pipeline"] else Pipeline("anonymous pipeline")
     for kind, value in pipeline_changes(ctx):
         change_pipeline(pipeline, kind, value)
+    if options["select_tasks"]:
+        from armillary.pipeline import LabelSpecifier
+
+        labels = pipeline.to_graph().select_tasks(options["select_tasks"])
+        pipeline = pipeline.subsetFromLabels(LabelSpecifier(labels=labels))
     if options["save_pipeline"]:
         pipeline.write_to_uri(options["save_pipeline"])
     return pipeline
@@ -77,10 +85,27 @@ def default_label(name: str) -> str:
 
 def show_pipeline(pipeline: Pipeline, items: tuple[str, ...], options: dict[str, Any]) -> None:
     """Print what `--show` asks of a pipeline."""
-    from armillary.cli.showing import show
+    from armillary.cli.showing import QUANTUM_ITEMS, show
 
     for item in items:
-        show(pipeline, item, options)
+        if item not in QUANTUM_ITEMS:
+            show(pipeline, item, options)
+
+
+def show_graph(butler: Butler, graph: Any, options: dict[str, Any]) -> None:
+    """Print and draw what is asked of a quantum graph."""
+    from armillary.cli.showing import QUANTUM_ITEMS, show_quanta
+
+    for item in options["show"]:
+        if item in QUANTUM_ITEMS:
+            show_quanta(butler, graph, item)
+    for key in ("qgraph_dot", "qgraph_mermaid"):
+        if options[key]:
+            from armillary.pipeline import quantum_graph_drawing
+
+            drawing = getattr(quantum_graph_drawing, key.replace("qgraph", "quantum_graph"))(graph)
+            with open(options[key], "w", encoding="utf-8") as stream:
+                stream.write(drawing)
 
 
 def draw(pipeline: Pipeline, options: dict[str, Any]) -> None:
@@ -93,12 +118,17 @@ def draw(pipeline: Pipeline, options: dict[str, Any]) -> None:
                 stream.write(getattr(graph_drawing, key)(pipeline.to_graph()))
 
 
-@click.command(cls=OrderedCommand)
+@click.command(cls=OrderedCommand, example="pipetask build -p pipe.yaml -c isr:doFlat=False --show config=isr::do*")
 @build_options()
 @click.option("-b", "--butler-config", metavar="REPO", help="A repository to look dataset types up in.")
 @click.pass_context
 def build(ctx: click.Context, /, **options: Any) -> None:
     """Make a pipeline from a file and changes; show, draw or save it."""
+    for item in options["show"]:
+        if item in ("graph", "workflow", "uri"):
+            raise click.BadParameter(
+                f"`{item}` is about quanta, and `build` makes none; use `pipetask qgraph`", param_hint="--show"
+            )
     pipeline = make_pipeline(ctx, options)
     show_pipeline(pipeline, options["show"], options)
     draw(pipeline, options)
@@ -155,12 +185,14 @@ def build_graph(
         skip_existing_in=[name for name in skip if name != collections.run or collections.existing_run],
         clobber=options["clobber_outputs"],
         dataset_query_constraint=options["dataset_query_constraint"],
+        retained_dataset_types=read_retained(options["retained_dataset_types"]),
     )
     metadata = {
         "butler_argument": os.fspath(options["butler_config"]),
         "extend_run": options["extend_run"],
         "skip_existing": options["skip_existing"],
         "skip_existing_in": skip,
+        "retained_dataset_types": options["retained_dataset_types"],
         "data_query": options["data_query"],
     }
     components = builder.finish(
@@ -169,6 +201,19 @@ def build_graph(
         attach_datastore_records=options["qgraph_datastore_records"],
     )
     return components, graph
+
+
+def read_retained(path: str | None) -> list[str]:
+    """Read names and globs of dataset types from a YAML list."""
+    if path is None:
+        return []
+    from armillary import _yaml
+
+    with open(path, encoding="utf-8") as stream:
+        names = _yaml.load(stream.read(), source=path)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise click.BadParameter(f"`{path}` is not a YAML list of dataset types", param_hint="--retained-dataset-types")
+    return names
 
 
 def tell_empty(components: Any) -> int:
@@ -193,20 +238,29 @@ def tell_graph(components: Any) -> None:
     click.echo(f"{components.header.n_quanta} quanta for {len(counts)} {noun}: {text}{note}", err=True)
 
 
-@click.command(cls=OrderedCommand)
+@click.command(
+    cls=OrderedCommand, example='pipetask qgraph -b REPO -p pipe.yaml -i in -o u/me/run -d "detector < 4" -q run.qg'
+)
 @build_options()
 @repository_options()
 @graph_options()
+@coverage_options()
+@click.option("--summary", metavar="FILE", help="Write what the graph holds as JSON.")
 @click.pass_context
 def qgraph(ctx: click.Context, /, **options: Any) -> int:
     """Make a quantum graph and save it; nothing is written to the repository."""
     from armillary.butler import Butler
+    from armillary.pipeline.execution.report import RunReport
 
     check_graph_file(options["save_qgraph"])
+    measure_coverage(ctx, options)
     with Butler(options["butler_config"], writeable=False) as butler:
         components, _ = build_graph(ctx, butler, plan_collections(butler, options), options)
         if options["save_qgraph"]:
             components.write(options["save_qgraph"])
+        show_graph(butler, components.assemble(), options)
+        if options["summary"]:
+            RunReport([], graph=components.assemble()).write_graph_summary(options["summary"])
         if not components.header.n_quanta:
             return tell_empty(components)
         tell_graph(components)
@@ -216,11 +270,34 @@ def qgraph(ctx: click.Context, /, **options: Any) -> int:
 # -- running
 
 
-@click.command(cls=OrderedCommand)
+def measure_coverage(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Begin to measure which lines are run, if that is asked for; the report is written when the program ends."""
+    if not options["coverage"]:
+        return
+    try:
+        coverage: Any = importlib.import_module("coverage")
+    except ImportError as error:
+        raise click.BadParameter("the package `coverage` is not installed", param_hint="--coverage") from error
+    measuring = coverage.Coverage(branch=True, source_pkgs=split_commas(options["cov_packages"]) or None)
+    measuring.start()
+
+    def report() -> None:
+        measuring.stop()
+        measuring.save()
+        if options["cov_report"]:
+            measuring.html_report(directory="covhtml")
+
+    ctx.call_on_close(report)
+
+
+@click.command(
+    cls=OrderedCommand, example="pipetask run -b REPO -p pipe.yaml -i in -o u/me/run --register-dataset-types -j 4"
+)
 @build_options()
 @repository_options()
 @graph_options()
 @execution_options()
+@coverage_options()
 @click.pass_context
 def run(ctx: click.Context, /, **options: Any) -> int:
     """Make a quantum graph, or read one with `-g`, and run it."""
@@ -228,6 +305,7 @@ def run(ctx: click.Context, /, **options: Any) -> int:
     from armillary.pipeline.execution.initialise import check_configs_of_done_tasks
 
     check_graph_file(options["save_qgraph"])
+    measure_coverage(ctx, options)
     with Butler(options["butler_config"], writeable=True) as butler:
         if options["qgraph"]:
             graph, collections = read_graph(butler, options)
@@ -242,6 +320,7 @@ def run(ctx: click.Context, /, **options: Any) -> int:
                 return tell_empty(components)
             tell_graph(components)
             graph = components.assemble()
+        show_graph(butler, graph, options)
         return execute(butler, graph, collections, options)
 
 
@@ -311,19 +390,23 @@ def tell_report(report: RunReport, summary: str | None) -> int:
     return int(report.exit_code)
 
 
-@click.command()
+@command("pipetask pre-exec-init-qbb REPO run.qg")
 @click.argument("repo")
 @click.argument("qgraph")
 @click.option("--config-search-path", multiple=True, help="Kept for compatibility; has no effect.")
-def pre_exec_init_qbb(repo: str, qgraph: str, config_search_path: tuple[str, ...]) -> int:
+@click.option("--qgraph-id", metavar="ID", help="Kept for compatibility; has no effect.")
+@coverage_options()
+@click.pass_context
+def pre_exec_init_qbb(ctx: click.Context, /, repo: str, qgraph: str, **options: Any) -> int:
     """Write configs, versions and init-outputs of a graph file, without a registry."""
     from armillary.pipeline.execution import initialise_without_registry
 
+    measure_coverage(ctx, options)
     initialise_without_registry(repo, qgraph)
     return 0
 
 
-@click.command()
+@command("pipetask run-qbb REPO run.qg --qgraph-node-id 01a21682-f315-74c3-9c74-2a1b59ab8826")
 @click.argument("repo")
 @click.argument("qgraph")
 @click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Only these quanta, with commas.")
@@ -337,10 +420,15 @@ def pre_exec_init_qbb(repo: str, qgraph: str, config_search_path: tuple[str, ...
     help="Whether partial outputs are a failure.",
 )
 @click.option("--summary", metavar="FILE", help="Write a JSON report.")
-def run_qbb(repo: str, qgraph: str, **options: Any) -> int:
+@click.option("--config-search-path", multiple=True, help="Kept for compatibility; has no effect.")
+@click.option("--qgraph-id", metavar="ID", help="Kept for compatibility; has no effect.")
+@coverage_options()
+@click.pass_context
+def run_qbb(ctx: click.Context, /, repo: str, qgraph: str, **options: Any) -> int:
     """Run quanta of a graph file without a registry; register what they made with `butler transfer-from-graph`."""
     from armillary.pipeline.execution import run_without_registry
 
+    measure_coverage(ctx, options)
     report = run_without_registry(
         repo,
         qgraph,

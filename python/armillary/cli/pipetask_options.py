@@ -7,9 +7,13 @@ from typing import Any, TypeVar
 
 import click
 
+from armillary.cli.command import ExampleCommand
+from armillary.cli.options import combined
+
 __all__ = [
     "OrderedCommand",
     "build_options",
+    "coverage_options",
     "execution_options",
     "graph_options",
     "pipeline_changes",
@@ -34,7 +38,7 @@ _CHANGES = {
 _META = "armillary.pipeline_changes"
 
 
-class OrderedCommand(click.Command):
+class OrderedCommand(ExampleCommand):
     """A command that remembers the order of the options that change the pipeline."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -68,15 +72,6 @@ def pipeline_changes(ctx: click.Context) -> list[tuple[str, str]]:
     return changes
 
 
-def _decorate(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
-    def decorate(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
 def processes_option(help: str = "Quanta that run at once.") -> Callable[[Function], Function]:
     """`-j`: how much is done at once."""
     return click.option(
@@ -86,7 +81,7 @@ def processes_option(help: str = "Quanta that run at once.") -> Callable[[Functi
 
 def build_options() -> Callable[[Function], Function]:
     """Options that make a pipeline."""
-    return _decorate(
+    return combined(
         click.option(
             "-p", "--pipeline", metavar="FILE[#LABELS]", help="Pipeline file, with the labels or subsets to keep."
         ),
@@ -97,6 +92,12 @@ def build_options() -> Callable[[Function], Function]:
             "-C", "--config-file", "config_files", multiple=True, metavar="LABEL:FILE", help="Run a config file."
         ),
         click.option("--instrument", metavar="CLASS", help="Instrument whose config overrides are used."),
+        click.option(
+            "--select-tasks",
+            default="",
+            metavar="EXPR",
+            help='Keep only these tasks, e.g. "isr | (>=calibrate & <coadd)".',
+        ),
         click.option("-s", "--save-pipeline", metavar="FILE", help="Write the pipeline."),
         click.option("--pipeline-dot", metavar="FILE", help="Draw the pipeline as Graphviz text."),
         click.option("--pipeline-mermaid", metavar="FILE", help="Draw the pipeline as Mermaid text."),
@@ -113,7 +114,7 @@ def build_options() -> Callable[[Function], Function]:
 
 def repository_options(*, required: bool = True) -> Callable[[Function], Function]:
     """Options that name the repository and collections."""
-    return _decorate(
+    return combined(
         click.option("-b", "--butler-config", required=required, metavar="REPO", help="The repository."),
         click.option("-i", "--input", "inputs", multiple=True, metavar="NAMES", help="Input collections, with commas."),
         click.option("-o", "--output", metavar="NAME", help="Chain to write to; each run is a new RUN below its name."),
@@ -129,7 +130,7 @@ def repository_options(*, required: bool = True) -> Callable[[Function], Functio
 
 def graph_options() -> Callable[[Function], Function]:
     """Options that make or read a quantum graph."""
-    return _decorate(
+    return combined(
         click.option("-d", "--data-query", default="", metavar="TEXT", help="Expression that data IDs must meet."),
         click.option("-g", "--qgraph", metavar="FILE", help="Read the quantum graph from a file."),
         click.option("-q", "--save-qgraph", metavar="FILE", help="Write the quantum graph to a file (`.qg`)."),
@@ -147,12 +148,29 @@ def graph_options() -> Callable[[Function], Function]:
         ),
         click.option("--qgraph-datastore-records", is_flag=True, help="Put the places of inputs into the graph."),
         click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Run only these quanta of a graph file."),
+        click.option("--qgraph-id", metavar="ID", help="Kept for compatibility; has no effect."),
+        click.option("--qgraph-dot", metavar="FILE", help="Draw the quantum graph as Graphviz text."),
+        click.option("--qgraph-mermaid", metavar="FILE", help="Draw the quantum graph as Mermaid text."),
+        click.option(
+            "--retained-dataset-types",
+            metavar="FILE",
+            help="YAML list of dataset types, names or globs: what is not in it is made again for quanta that need it.",
+        ),
+    )
+
+
+def coverage_options() -> Callable[[Function], Function]:
+    """Options of measuring which lines of code are run."""
+    return combined(
+        click.option("--coverage", is_flag=True, help="Measure which lines are run; needs the package `coverage`."),
+        click.option("--cov-report/--no-cov-report", default=True, help="Write an HTML report of it to `covhtml/`."),
+        click.option("--cov-packages", multiple=True, metavar="NAMES", help="Only these Python packages, with commas."),
     )
 
 
 def execution_options() -> Callable[[Function], Function]:
     """Options of running."""
-    return _decorate(
+    return combined(
         processes_option(),
         click.option("--timeout", type=float, metavar="SECONDS", help="Most time for a quantum."),
         click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,9 +11,13 @@ import click
 from armillary._words import did_you_mean
 
 if TYPE_CHECKING:
+    from armillary.butler import Butler
     from armillary.pipeline import Pipeline
 
-__all__ = ["show"]
+__all__ = ["QUANTUM_ITEMS", "show", "show_quanta"]
+
+QUANTUM_ITEMS = ("graph", "workflow", "uri")
+"""What is shown of a quantum graph, not of a pipeline."""
 
 _ITEMS = (
     "pipeline",
@@ -51,6 +56,30 @@ def show(pipeline: Pipeline, item: str, options: dict[str, Any]) -> None:
         raise click.BadParameter(
             f"`{name}` cannot be shown{did_you_mean(name, _ITEMS)}; known are {', '.join(_ITEMS)}", param_hint="--show"
         )
+
+
+def show_quanta(butler: Butler, graph: Any, item: str) -> None:
+    """Print one item about a quantum graph: `graph`, `workflow` or `uri`."""
+    from armillary.pipeline import quantum_graph_drawing
+
+    if item == "graph":
+        lines = quantum_graph_drawing.quantum_lines(graph)
+    elif item == "workflow":
+        lines = quantum_graph_drawing.workflow_lines(graph)
+    else:
+        lines = _uri_lines(butler, graph)
+    for line in lines:
+        click.echo(line)
+
+
+def _uri_lines(butler: Butler, graph: Any) -> Iterator[str]:
+    """Tell where the inputs of quanta are and where their outputs will be."""
+    for position, (quantum_id, label) in enumerate(graph.quanta()):
+        yield f"Quantum {position}: {label} {graph.data_id_of(quantum_id)}"
+        for title, side in (("inputs", graph.get_inputs(quantum_id)), ("outputs", graph.get_outputs(quantum_id))):
+            yield f"  {title}:"
+            for ref in (ref for refs in side.values() for ref in refs):
+                yield f"    {ref.datasetType.name}: {butler.getURI(ref, predict=True)}"
 
 
 def _configured(pipeline: Pipeline) -> list[tuple[str, Any]]:

@@ -130,14 +130,13 @@ class OutputRemoval:
     def carry_out(self, butler: Butler) -> None:
         """Remove them all, in one transaction; files go last."""
         registry: Any = butler._core_registry
-        datastore: Any = butler._datastore
         with butler.transaction():
             for name in self.chains:
                 registry.set_chain(name, [])
             for name in (*self.chains, *self.others):
                 registry.remove_collection(name)
             for name in self.runs:
-                registry.trash(datastore.name, registry.run_dataset_ids(name), purge=True)
+                butler._trash(registry.run_dataset_ids(name), purge=True)
                 registry.remove_collection(name)
         butler._empty_trash()
 
