@@ -59,6 +59,9 @@ MODULES = {
     "lsst.pipe.base.task": "armillary.pipeline.task",
     "lsst.pipe.base.taskFactory": "armillary.pipeline.task_definition",
     "lsst.pipe.base.testUtils": "armillary.pipeline.test_utils",
+    "lsst.pipe.base.tests": "armillary.pipeline.tests",
+    "lsst.pipe.base.tests.mocks": "armillary.pipeline.tests.mocks",
+    "lsst.pipe.base.tests.mocks._pipeline_task": "armillary.pipeline.tests.mocks.task",
     "lsst.pipe.base.utils": "armillary.pipeline.utils",
 }
 """Name below `lsst` and the armillary module that answers for it."""

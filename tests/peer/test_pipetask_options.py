@@ -34,8 +34,7 @@ RUNNING = {
     "-n",
 }  # options of executors
 BUILDING = {"--data-id-table", "--prune-unanchored-quanta"}  # options of the graph builder
-MOCKING = {"--mock", "--mock-failure", "--unmocked-dataset-types"}  # there are no mocks yet
-MAY_BE_MISSING = {"qgraph": BUILDING | MOCKING, "run": BUILDING | MOCKING | RUNNING, "run-qbb": RUNNING}
+MAY_BE_MISSING = {"qgraph": BUILDING, "run": BUILDING | RUNNING, "run-qbb": RUNNING}
 
 
 @pytest.fixture(scope="module")

@@ -190,3 +190,39 @@ def test_the_peer_runs_a_graph_that_was_copied_for_another_run(ran, theirs):
     theirs("pipetask", "run-qbb", ran / "repo", ran / "new.qg", "--no-raise-on-partial-outputs")
     code, out, said = theirs("butler", "transfer-from-graph", ran / "new.qg", ran / "repo")
     assert "Number of datasets transferred: 25" in out, said
+
+
+def test_mocks_of_either_side_are_read_by_the_other(ran, theirs, run_peer):
+    words = [
+        "-b",
+        ran / "second",
+        "-p",
+        ran / "moody.yaml",
+        "-i",
+        "in",
+        "--mock",
+        "--unmocked-dataset-types",
+        "numbers",
+    ]
+    ended = pipetask("run", *words, "--output-run", "ours", "--register-dataset-types", "-q", ran / "mock.qg")
+    assert ended.code == 0, ended.err
+    theirs("pipetask", "run", *words, "--output-run", "theirs", "--register-dataset-types")
+    data_id = {"instrument": "Cam", "detector": 2}
+    with Butler(ran / "second") as repository:
+        ours, expected = (repository.get("_mock_second_out", data_id, collections=[run]) for run in ("ours", "theirs"))
+    for side in (ours, expected):
+        side.dataset_id = side.run = None
+        for one in side.quantum.inputs["first"]:
+            one.dataset_id = one.run = None
+    assert ours == expected
+    code = """
+import sys, lsst.pipe.base.tests.mocks
+from lsst.daf.butler import Butler
+lsst.pipe.base.tests.mocks.MockStorageClass.get_or_register_mock("StructuredDataDict")
+butler = Butler(sys.argv[1], collections=["ours"])
+dataset = butler.get("_mock_second_out", instrument="Cam", detector=2)
+print(type(dataset).__name__, dataset.quantum.task_label, len(dataset.quantum.inputs["first"]))
+"""
+    assert run_peer(code, str(ran / "second")).split() == ["MockDataset", "_mock_second", "3"]
+    code, _, said = theirs("pipetask", "pre-exec-init-qbb", ran / "repo", ran / "mock.qg")
+    assert code == 0, said

@@ -173,6 +173,8 @@ def build_graph(
     if not pipeline.task_labels:
         raise click.UsageError("there is no task to run; name a pipeline with `-p` or a task with `-t`")
     graph = pipeline.to_graph(butler.registry)
+    if options["mock"]:
+        graph = mocked(graph, butler, options)
     skip = split_commas(options["skip_existing_in"])
     if options["skip_existing"] or options["extend_run"]:
         skip.append(collections.run)
@@ -201,6 +203,37 @@ def build_graph(
         attach_datastore_records=options["qgraph_datastore_records"],
     )
     return components, graph
+
+
+def mocked(graph: PipelineGraph, butler: Butler, options: dict[str, Any]) -> PipelineGraph:
+    """Make the pipeline of mocks."""
+    from armillary.pipeline.tests.mocks import mock_pipeline_graph
+
+    graph.resolve(butler.registry)
+    failures = dict(forced_failure(text) for text in options["mock_failure"])
+    return mock_pipeline_graph(graph, split_commas(options["unmocked_dataset_types"]), failures)
+
+
+def forced_failure(text: str) -> tuple[str, Any]:
+    """Read `LABEL:EXCEPTION:WHERE[:MEMORY]`; give the label, and how its quanta fail."""
+    from armillary.pipeline.importing import import_class
+    from armillary.pipeline.tests.mocks import DataIdMatch, ForcedFailure
+
+    parts = text.split(":")
+    if len(parts) not in (3, 4):
+        raise click.BadParameter(
+            f"`{text}` has {len(parts)} parts; write `LABEL:EXCEPTION:WHERE` or `LABEL:EXCEPTION:WHERE:MEMORY`",
+            param_hint="--mock-failure",
+        )
+    label, name, where, *memory = parts
+    DataIdMatch(where)  # says at once if it cannot be understood
+    kind = import_class(name if "." in name else f"builtins.{name}") if name else None
+    needed = None
+    if memory:
+        from astropy.units import Quantity
+
+        needed = Quantity(memory[0])
+    return label.removeprefix("_mock_"), ForcedFailure(where, kind, needed)
 
 
 def read_retained(path: str | None) -> list[str]:

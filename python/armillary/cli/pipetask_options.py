@@ -148,6 +148,16 @@ def graph_options() -> Callable[[Function], Function]:
         ),
         click.option("--qgraph-datastore-records", is_flag=True, help="Put the places of inputs into the graph."),
         click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Run only these quanta of a graph file."),
+        click.option("--mock", is_flag=True, help="Run mocks instead of the tasks: they read everything and note it."),
+        click.option(
+            "--mock-failure",
+            multiple=True,
+            metavar="LABEL:EXCEPTION:WHERE[:MEMORY]",
+            help="Let the mock of a task fail where an expression holds, unless it has so much memory.",
+        ),
+        click.option(
+            "--unmocked-dataset-types", multiple=True, metavar="NAMES", help="Inputs that mocks read as they are."
+        ),
         click.option("--qgraph-id", metavar="ID", help="Kept for compatibility; has no effect."),
         click.option("--qgraph-dot", metavar="FILE", help="Draw the quantum graph as Graphviz text."),
         click.option("--qgraph-mermaid", metavar="FILE", help="Draw the quantum graph as Mermaid text."),

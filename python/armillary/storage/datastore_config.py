@@ -12,9 +12,11 @@ from armillary.storage.location import FileDescriptor
 from armillary.storage.lookup import LookupTable, lookup_names
 from armillary.storage.named_objects import dotted_name, import_object
 from armillary.storage.peer_names import to_peer_name
+from armillary.storage.storage_class import MOCK_PREFIX
 
 __all__ = ["Composites", "Constraints", "FormatterEntry", "Formatters", "formatter_class"]
 
+_JSON_FORMATTER = "lsst.daf.butler.formatters.json.JsonFormatter"
 _classes: dict[str, type[FormatterV2] | type[Formatter]] = {}
 
 
@@ -110,6 +112,8 @@ class Formatters:
             parent = dataset_type.name.partition(".")[0]
             for key in (f"{parent}.{component}", name):
                 entry = entry or self._table.find_key(key, instrument)
+        if entry is None and name.startswith(MOCK_PREFIX):
+            return self._entry(_JSON_FORMATTER, {})
         if not isinstance(entry, FormatterEntry):
             raise DatasetTypeNotSupportedError(
                 f"no formatter writes dataset type `{dataset_type.name}`, whose storage class is `{name}`; name one "

@@ -29,6 +29,8 @@ PEER_TO_OWN: dict[str, str] = {
     # delegates
     _BUTLER + "StorageClassDelegate": "armillary.storage.delegate.StorageClassDelegate",
     _BUTLER + "delegates.arrowtable.ArrowTableDelegate": "armillary.storage.delegates.arrow_table.ArrowTableDelegate",
+    _BASE
+    + "tests.mocks.MockStorageClassDelegate": "armillary.pipeline.tests.mocks.storage_class.MockStorageClassDelegate",
     # datastores
     _BUTLER + "datastores.chainedDatastore.ChainedDatastore": "armillary.storage.chained_datastore.ChainedDatastore",
     _BUTLER + "datastores.fileDatastore.FileDatastore": "armillary.storage.file_datastore.FileDatastore",
@@ -40,6 +42,7 @@ PEER_TO_OWN: dict[str, str] = {
     _BUTLER + "Timespan": "armillary._core.Timespan",
     _BASE + "TaskMetadata": "armillary.pipeline.metadata.TaskMetadata",
     _BASE + "quantum_graph.ProvenanceQuantumGraph": "armillary.pipeline.provenance.ProvenanceQuantumGraph",
+    _BASE + "tests.mocks.MockDataset": "armillary.pipeline.tests.mocks.dataset.MockDataset",
     _BASE + "utils.RegionTimeInfo": "armillary.storage.region_time_info.RegionTimeInfo",
     "lsst.analysis.tools.interfaces.MetricMeasurementBundle": "armillary.storage.metrics.MetricMeasurementBundle",
     "lsst.utils.packages.Packages": "armillary.pipeline.packages.Packages",

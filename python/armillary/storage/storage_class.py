@@ -21,6 +21,13 @@ __all__ = ["StorageClass", "StorageClassFactory", "find_storage_class", "storage
 _DEFAULT_DELEGATE = "lsst.daf.butler.StorageClassDelegate"
 
 
+MOCK_PREFIX = "_mock_"
+"""Begins the names of storage classes whose datasets stand for others, in tests of pipelines."""
+
+MOCK_PYTYPE = "lsst.pipe.base.tests.mocks.MockDataset"
+MOCK_DELEGATE = "lsst.pipe.base.tests.mocks.MockStorageClassDelegate"
+
+
 class StorageClass:
     """The kind of object a dataset is.
 
@@ -354,7 +361,7 @@ class StorageClassFactory:
             return found
         if name in path:
             raise ConfigurationError(f"storage class `{name}` is defined by itself: {' -> '.join((*path, name))}")
-        own = self._definitions.get(name)
+        own = self._definition(name)
         if own is None:
             by = f", which `{path[-1]}` names" if path else ""
             raise UnknownStorageClassError(f"no storage class is called `{name}`{by}{did_you_mean(name, self.keys())}")
@@ -371,12 +378,30 @@ class StorageClassFactory:
         self._made[name] = made
         return made
 
+    def _definition(self, name: str) -> dict[str, Any] | None:
+        """The definition of a storage class; that of a mock follows from what it stands for."""
+        own = self._definitions.get(name)
+        if own is not None or not name.startswith(MOCK_PREFIX):
+            return own
+        original = self._definition(name.removeprefix(MOCK_PREFIX))
+        if original is None:
+            return None
+        mocked: dict[str, Any] = {"pytype": MOCK_PYTYPE, "delegate": MOCK_DELEGATE}
+        for key in ("components", "derivedComponents"):
+            if original.get(key):
+                mocked[key] = {part: MOCK_PREFIX + cls for part, cls in original[key].items()}
+        if "parameters" in original:
+            mocked["parameters"] = original["parameters"]
+        if "inheritsFrom" in original:
+            mocked["inheritsFrom"] = MOCK_PREFIX + original["inheritsFrom"]
+        return mocked
+
     def _parts(self, name: str, content: Mapping[str, Any], key: str, path: tuple[str, ...]) -> dict[str, StorageClass]:
         return {part: self._make(cls, (*path, name)) for part, cls in (content.get(key) or {}).items()}
 
     def _inherited(self, name: str, path: tuple[str, ...]) -> dict[str, Any]:
         """A definition with everything it takes over from the class it inherits from."""
-        own = self._definitions.get(name)
+        own = self._definition(name)
         if own is None:
             raise UnknownStorageClassError(
                 f"no storage class is called `{name}`, which `{path[-1]}` inherits from"
