@@ -6,9 +6,10 @@ import dataclasses
 import datetime
 import itertools
 import json
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from armillary import _core
 from armillary.pipeline.provenance.provenance_graph import COLUMNS, NODES, QuantumAttempt, ResourceUsage
@@ -148,12 +149,15 @@ class _Gathering:
         outputs += [ref for quantum in self._quanta for refs in quantum.outputs.values() for ref in refs]
         self._outputs = {ref.id: ref for ref in outputs}
         registry: Any = butler._core_registry
-        self._registered = {record.dataset_id for record in registry.records(list(self._outputs))}
-        self._stored = set(self._registered)
+        records: dict[uuid.UUID, list[Any]] = {}
+        for record in registry.records(list(self._outputs), table=datastore.records_table):
+            records.setdefault(record.dataset_id, []).append(record)
+        self._stored = set(records)
         for key, ref in self._outputs.items():
             if key not in self._stored and datastore.exists(datastore.predict_records(ref)):
                 self._stored.add(key)
-        self._files = QuantumBackedButler(datastore, butler.dimensions, {}, predicted_outputs=list(self._outputs))
+        # Reads files without asking the database for each.
+        self._files = QuantumBackedButler(datastore, butler.dimensions, records, predicted_outputs=list(self._outputs))
         self._find_states(complete)
 
     @property
@@ -197,32 +201,34 @@ class _Gathering:
         return [ref for ref in found if ref.id in self._stored and ref.datasetType.name not in skipped_types]
 
     def _read(self, ref: DatasetRef) -> Any:
-        return self._butler.get(ref) if ref.id in self._registered else self._files.get(ref)
+        return self._files.get(ref)
 
     # -- writing
 
     def write(self, path: str, level: int, dictionary_size: int, n_samples: int) -> None:
-        """Write the provenance graph."""
-        produced = [quantum for quantum in self._quanta if quantum.status is not QuantumAttemptStatus.BLOCKED]
-        samples: list[bytes] = []
-        if len(self._quanta) >= n_samples > 0:
-            samples = [text for _, text in itertools.islice(self._quantum_blocks(), n_samples)]
-        writer = _core.GraphPartsWriter(path, level=level, samples=samples, dictionary_size=dictionary_size)
-        writer.document("header", _json(self._header()))
-        writer.document("pipeline_graph", self._graph._core.pipeline.to_json().encode())
-        writer.document("packages", _json(self._packages()))
-        writer.document("init_quanta", _json(self._init_quanta()))
-        members: dict[str, Iterator[tuple[list[uuid.UUID], bytes]]] = {
-            "quanta": self._quantum_blocks(),
-            "datasets": self._dataset_blocks(),
-            "metadata": self._metadata_blocks(produced),
-            "logs": self._log_blocks(produced),
-        }
-        for name, blocks in members.items():
-            writer.begin_blocks(name)
-            for ids, text in blocks:
-                writer.block(COLUMNS.index(name), ids, text)
-        writer.finish(NODES, len(COLUMNS))
+        """Write the provenance graph; each metadata and log file is read once, and kept aside for its member."""
+        with tempfile.TemporaryFile() as metadata_file, tempfile.TemporaryFile() as log_file:
+            metadata, logs = _Spool(metadata_file), _Spool(log_file)
+            blocks = self._quantum_blocks(metadata, logs)
+            samples = list(itertools.islice(blocks, n_samples if len(self._quanta) >= n_samples else 0))
+            writer = _core.GraphPartsWriter(
+                path, level=level, samples=[text for _, text in samples], dictionary_size=dictionary_size
+            )
+            writer.document("header", _json(self._header()))
+            writer.document("pipeline_graph", self._graph._core.pipeline.to_json().encode())
+            writer.document("packages", _json(self._packages()))
+            writer.document("init_quanta", _json(self._init_quanta()))
+            members: dict[str, Iterable[tuple[list[uuid.UUID], bytes]]] = {
+                "quanta": itertools.chain(samples, blocks),
+                "datasets": self._dataset_blocks(),
+                "metadata": metadata,
+                "logs": logs,
+            }
+            for name, found in members.items():
+                writer.begin_blocks(name)
+                for ids, text in found:
+                    writer.block(COLUMNS.index(name), ids, text)
+            writer.finish(NODES, len(COLUMNS))
 
     def _header(self) -> dict[str, Any]:
         header = dict(self._graph._core.header)
@@ -244,8 +250,18 @@ class _Gathering:
                 made.append({"quantum_id": str(key), "task_label": label, **ids})
         return made
 
-    def _quantum_blocks(self) -> Iterator[tuple[list[uuid.UUID], bytes]]:
+    def _quantum_blocks(self, metadata: _Spool, logs: _Spool) -> Iterator[tuple[list[uuid.UUID], bytes]]:
+        """The blocks of quanta; what their metadata and logs hold is put aside on the way."""
         for quantum in self._quanta:
+            earlier, log, last = self._left_by(quantum)
+            attempts = self._attempts(quantum, earlier, log, last)
+            if quantum.status is not QuantumAttemptStatus.BLOCKED:
+                found = [*(one.get("metadata") for one in earlier), last]
+                metadata.add([quantum.quantum_id, quantum.metadata_ref.id], _json({"attempts": found}))
+                if quantum.log_ref is not None:
+                    records = None if log is None else [record.to_dict() for record in log]
+                    found = [*(one.get("logs") for one in earlier), records]
+                    logs.add([quantum.quantum_id, quantum.log_ref.id], _json({"attempts": found}))
             sides = {"inputs": quantum.inputs, "outputs": quantum.outputs}
             plain = {
                 "quantum_id": str(quantum.quantum_id),
@@ -255,7 +271,7 @@ class _Gathering:
                     side: {name: [str(one.id) for one in refs] for name, refs in by.items()}
                     for side, by in sides.items()
                 },
-                "attempts": [attempt.to_plain() for attempt in self._attempts(quantum)],
+                "attempts": [attempt.to_plain() for attempt in attempts],
             }
             yield [quantum.quantum_id], _json(plain)
 
@@ -283,45 +299,30 @@ class _Gathering:
             }
             yield [key], _json(plain)
 
-    def _metadata_blocks(self, quanta: Iterable[_Quantum]) -> Iterator[tuple[list[uuid.UUID], bytes]]:
-        for quantum in quanta:
-            earlier, log = self._earlier_attempts(quantum)
-            attempts = [one.get("metadata") for one in earlier]
-            attempts.append(self._last_metadata(quantum, log))
-            yield [quantum.quantum_id, quantum.metadata_ref.id], _json({"attempts": attempts})
-
-    def _log_blocks(self, quanta: Iterable[_Quantum]) -> Iterator[tuple[list[uuid.UUID], bytes]]:
-        for quantum in quanta:
-            if quantum.log_ref is None:
-                continue
-            earlier, log = self._earlier_attempts(quantum)
-            attempts: list[Any] = [one.get("logs") for one in earlier]
-            attempts.append(None if log is None else [record.to_dict() for record in log])
-            yield [quantum.quantum_id, quantum.log_ref.id], _json({"attempts": attempts})
-
-    def _earlier_attempts(self, quantum: _Quantum) -> tuple[list[dict[str, Any]], Any]:
-        """What the log tells of attempts before the last one, and the log."""
-        if quantum.log_ref is None or quantum.log_ref.id not in self._stored:
-            return [], None
-        log = self._read(quantum.log_ref)
-        return list(log.extra.get("previous_attempts") or ()), log
-
-    def _last_metadata(self, quantum: _Quantum, log: Any) -> Any:
+    def _left_by(self, quantum: _Quantum) -> tuple[list[dict[str, Any]], Any, Any]:
+        """What a quantum left: attempts before the last one, its log, and the metadata of the last attempt."""
+        if quantum.status is QuantumAttemptStatus.BLOCKED:
+            return [], None, None
+        log = None
+        if quantum.log_ref is not None and quantum.log_ref.id in self._stored:
+            log = self._read(quantum.log_ref)
+        extra = {} if log is None else log.extra
         if quantum.metadata_ref.id in self._stored:
-            return self._read(quantum.metadata_ref).model_dump()
-        return None if log is None else log.extra.get("metadata")
+            metadata = self._read(quantum.metadata_ref).model_dump()
+        else:
+            metadata = extra.get("metadata")
+        return list(extra.get("previous_attempts") or ()), log, metadata
 
-    def _attempts(self, quantum: _Quantum) -> list[QuantumAttempt]:
+    @staticmethod
+    def _attempts(quantum: _Quantum, earlier: list[dict[str, Any]], log: Any, metadata: Any) -> list[QuantumAttempt]:
         if quantum.status is QuantumAttemptStatus.BLOCKED:
             return []
-        earlier, log = self._earlier_attempts(quantum)
         attempts = []
         for number, one in enumerate(earlier):
             attempt = _failed_attempt(number, one.get("exception"), one.get("metadata"))
             attempt.previous_process_quanta = _uuids(one.get("previous_process_quanta"))
             attempts.append(attempt)
         extra = {} if log is None else log.extra
-        metadata = self._last_metadata(quantum, log)
         last = _failed_attempt(len(attempts), extra.get("exception"), metadata)
         last.status = quantum.status
         if quantum.status is QuantumAttemptStatus.SUCCESSFUL:
@@ -330,6 +331,24 @@ class _Gathering:
             last.caveats, last.exception = caveats_and_exception(quantum.label, TaskMetadata.model_validate(metadata))
         last.previous_process_quanta = _uuids(extra.get("previous_process_quanta"))
         return [*attempts, last]
+
+
+class _Spool:
+    """Blocks that are written later, kept in a temporary file."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._blocks: list[tuple[list[uuid.UUID], int]] = []
+
+    def add(self, ids: list[uuid.UUID], text: bytes) -> None:
+        """Keep a block."""
+        self._blocks.append((ids, len(text)))
+        self._stream.write(text)
+
+    def __iter__(self) -> Iterator[tuple[list[uuid.UUID], bytes]]:
+        self._stream.seek(0)
+        for ids, length in self._blocks:
+            yield ids, self._stream.read(length)
 
 
 def _json(plain: Any) -> bytes:
