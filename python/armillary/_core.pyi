@@ -1498,8 +1498,18 @@ class Registry:
     def abandon_write(self, intent: int) -> None:
         """Take an intent away after its files were removed."""
 
-    def stale_intents(self, table: str = "file_datastore_records") -> list[tuple[int, str, list[str]]]:
-        """Intents of processes on this machine that no longer run: number, datastore, files that no record names."""
+    def begin_recovery(self, tables: Mapping[str, str]) -> list[tuple[int, str, list[str]]]:
+        """Intents of processes on this machine that no longer run: number, datastore, files nobody else names.
+
+        `tables` has the table of records of each datastore; intents of other datastores are left alone.
+        Until `end_recovery` is called, every writer waits.
+        """
+
+    def end_recovery(self, undone: Sequence[int]) -> None:
+        """End what `begin_recovery` began: the files of the intents `undone` are gone, the others stay for later."""
+
+    def announced_files(self) -> list[tuple[str, str, bool]]:
+        """Files that are announced now: datastore, path, and whether the writer is known to be gone."""
 
     def records(self, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records") -> list[FileRecord]: ...
     def locations(self, ids: Sequence[uuid.UUID], datastore_name: str | None = None) -> dict[uuid.UUID, list[str]]:

@@ -23,6 +23,7 @@ __all__ = [
     "sync_directory",
     "temporary_path",
     "unlink_all",
+    "unlink_for_good",
     "write_temporary",
 ]
 
@@ -178,6 +179,18 @@ def unlink_all(paths: Iterable[str]) -> None:
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def unlink_for_good(paths: Iterable[str], *, durable: bool) -> None:
+    """Remove files; if `durable`, a power cut does not bring them back. Those already gone are no error."""
+    folders: dict[str, None] = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+            folders[os.path.dirname(path)] = None
+    if durable:
+        for folder in folders:
+            sync_directory(folder)
 
 
 class DiskReserve:

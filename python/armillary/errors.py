@@ -63,6 +63,7 @@ Exceptions a *task* raises to steer its execution are in `armillary.pipeline`.
     │   ├── CollectionTypeError  (also ButlerUserError)
     │   ├── MissingCollectionError  (also ButlerUserError)
     │   └── NoDefaultCollectionError
+    ├── CommitUnknownError
     ├── ConflictingDefinitionError
     │   └── DatabaseConflictError
     ├── DataIdError
@@ -106,6 +107,7 @@ __all__ = [
     "CollectionError",
     "CollectionExpressionError",
     "CollectionTypeError",
+    "CommitUnknownError",
     "ConfigurationError",
     "ConflictingDefinitionError",
     "ConnectionTypeConsistencyError",
@@ -284,6 +286,12 @@ class RegistryError(Exception):
     """The registry refuses an operation."""
 
     kind: ClassVar[str] = "registry"
+
+
+class CommitUnknownError(RegistryError):
+    """The database did not confirm a change and cannot be asked: it may have happened."""
+
+    kind: ClassVar[str] = "commit_unknown"
 
 
 class ArgumentError(RegistryError):

@@ -25,7 +25,9 @@ def files_of():
         return {
             str(path.relative_to(root))
             for path in root.rglob("*")
-            if path.is_file() and path.name not in ("butler.yaml", "gen3.sqlite3")
+            if path.is_file()
+            and path.name not in ("butler.yaml", "gen3.sqlite3", "gen3.sqlite3-journal")
+            and ".armillary" not in path.parts
         }
 
     return found

@@ -197,7 +197,7 @@ def test_report_file_has_the_keys_of_the_peer(survey, tmp_path):
 def test_no_intent_is_left_behind(survey):
     s = survey(mode="fail", only_detector=1)
     s.run()
-    assert s.butler._core_registry.stale_intents("file_datastore_records") == []
+    assert s.butler._core_registry.announced_files() == []
 
 
 def test_executor_object_raises_at_the_end(survey):

@@ -13,6 +13,7 @@ import time
 from armillary import _core
 
 STORE = "FileDatastore@<butlerRoot>"
+TABLES = {STORE: "file_datastore_records"}
 
 WRITER = """
 import json, sys, time
@@ -86,10 +87,13 @@ def test_files_of_a_killed_writer_are_told_to_the_next(filled):
     record = _core.FileRecord(ref.id, "run/a/kept.yaml", "f", "StructuredDataDict")
     registry.finish_write(None, STORE, [ref], [record], register=False)
     kill_after_first_line(start(ANNOUNCE, registry.path))
-    (intent, datastore, orphans), *more = registry.stale_intents()
+    assert registry.announced_files() == [(STORE, f"run/a/{name}.yaml", True) for name in ("left", "kept")]
+    (intent, datastore, orphans), *more = registry.begin_recovery(TABLES)
     assert (datastore, orphans, more) == (STORE, ["run/a/left.yaml"], [])
-    registry.abandon_write(intent)
-    assert registry.stale_intents() == []
+    registry.end_recovery([])
+    assert len(registry.begin_recovery(TABLES)) == 1, "what was not undone stays for later"
+    registry.end_recovery([intent])
+    assert registry.begin_recovery(TABLES) == [] and registry.announced_files() == []
 
 
 def test_a_transaction_of_a_killed_writer_never_happened(filled):

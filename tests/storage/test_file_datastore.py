@@ -21,6 +21,7 @@ from armillary.errors import (
 from armillary.storage.artifacts import export_files, retrieve
 from armillary.storage.file_dataset import FileDataset
 from armillary.storage.file_datastore import FileDatastore
+from armillary.storage.file_ingest import finish_ingest
 from armillary.storage.file_record import FileRecord
 from armillary.storage.storage_class import storage_class_factory
 
@@ -279,7 +280,11 @@ class TestIngest:
         return path
 
     def take(self, datastore, path, ref, transfer, **options):
-        return datastore.write_many(datastore.prepare_ingest([FileDataset(path, [ref])], transfer, **options))
+        prepared = datastore.prepare_ingest([FileDataset(path, [ref])], transfer, **options)
+        records = datastore.write_many(prepared)
+        assert transfer != "move" or path.exists(), "the original waits until there are rows"
+        finish_ingest(prepared)
+        return records
 
     @pytest.mark.parametrize("transfer", ["copy", "move", "link", "hardlink", "symlink", "relsymlink", "auto"])
     def test_transferred(self, datastore, make_ref, source, transfer):

@@ -109,11 +109,15 @@ class Butler(MovingMixin, SearchingMixin):
 
     def _recover(self) -> None:
         """Undo what killed writers left: files that have no rows."""
-        for store in self._datastore.file_stores:
-            for intent, name, paths in self._core_registry.stale_intents(store.records_table):
-                if name == store.name:
-                    store.recover(paths)
-                    self._core_registry.abandon_write(intent)
+        stores = {store.name: store for store in self._datastore.file_stores}
+        undone: list[int] = []
+        stale = self._core_registry.begin_recovery({name: store.records_table for name, store in stores.items()})
+        try:
+            for intent, name, paths in stale:
+                stores[name].recover(paths)
+                undone.append(intent)
+        finally:
+            self._core_registry.end_recovery(undone)
 
     @classmethod
     def from_config(
@@ -487,6 +491,8 @@ class Butler(MovingMixin, SearchingMixin):
             session.write(refs, [prepared])
         if self._session is not None:
             self._session.adopt(session)
+        else:
+            session.finish()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -516,11 +522,13 @@ class Butler(MovingMixin, SearchingMixin):
         else:
             try:
                 self._core_registry.commit()
-            except BaseException:
-                self._session.undo()
+            except BaseException as error:
+                self._session.fail(error)
                 raise
             if outer is not None:
                 outer.adopt(self._session)
+            else:
+                self._session.finish()
         finally:
             self._session = outer
 

@@ -36,19 +36,23 @@ class ChainedWriteSession(WriteSession):
                 self._undo.append(partial(memory.remove, [item.ref.id]))
 
     def ingest(self, refs: list[DatasetRef], prepared: ChainedIngest) -> None:
-        """Take prepared files in; on any error nothing stays, and moved files are back where they were."""
+        """Take prepared files in; on any error nothing stays, and files to be moved are where they were."""
+        from armillary.storage.file_ingest import finish_ingest
+
+        self._finish.extend(partial(finish_ingest, part) for _, part in prepared.parts)
         self._write_parts(refs, [(child, list(part), part.refs) for child, part in prepared.parts])
 
     def _write_parts(
         self, refs: list[DatasetRef], parts: list[tuple[FileDatastore, list[Any], list[DatasetRef]]]
     ) -> None:
         registry = self._registry
-        intents = []
+        intents: list[int] = []
         try:
             records = []
             for child, items, _ in parts:
                 paths = [path for item in items for path in item.paths]
                 intents.append(registry.begin_write(child.name, paths))
+                self._intents.append(intents[-1])
                 records.append(child.write_many(items))  # undoes itself when it fails
                 self._undo.extend(partial(child.undo, item) for item in items)
             registry.begin()
@@ -60,8 +64,6 @@ class ChainedWriteSession(WriteSession):
                 registry.rollback()
                 raise
             registry.commit()
-        except BaseException:
-            self.undo()
-            for intent in intents:
-                registry.abandon_write(intent)
+        except BaseException as error:
+            self.fail(error)
             raise

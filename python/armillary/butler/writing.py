@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from armillary.errors import CommitUnknownError
 
 if TYPE_CHECKING:
     from armillary._core import DatasetRef, FileRecord, Registry
@@ -15,57 +17,64 @@ __all__ = ["WriteSession"]
 class WriteSession:
     """Writes datasets so that a crash at any moment leaves neither a file without rows nor rows without a file.
 
-    The order is: an intent is committed, files are written and made durable, then one transaction adds all rows and
-    takes the intent away. What a killed process leaves is undone by the next butler that opens the repository for
-    writing.
+    The order is: the files are announced, they are written and made durable, then one transaction adds all rows, and
+    the announcement is taken back. What a killed process leaves is undone by the next butler that opens the repository
+    for writing.
     """
 
     def __init__(self, registry: Registry, datastore: Any):
         self._registry = registry
         self._datastore = datastore
         self._undo: list[Callable[[], None]] = []
+        self._finish: list[Callable[[], None]] = []
+        self._intents: list[int] = []
 
     def write(self, refs: list[DatasetRef], prepared: list[Any]) -> None:
         """Write prepared datasets; on any error nothing stays."""
         paths = [path for item in prepared for path in item.paths]
-        undo = [partial(self._datastore.undo, item) for item in prepared]
-        self._do(refs, paths, partial(self._datastore.write_many, prepared), undo)
+        self._undo.extend([partial(self._datastore.undo, item) for item in prepared])
+        self._do(refs, paths, partial(self._datastore.write_many, prepared))
 
     def ingest(self, refs: list[DatasetRef], prepared: Any) -> None:
-        """Take prepared files in; on any error nothing stays, and moved files are back where they were."""
-        from armillary.storage.file_ingest import undo_ingest
+        """Take prepared files in; on any error nothing stays, and files to be moved are where they were."""
+        from armillary.storage.file_ingest import finish_ingest
 
-        self._do(
-            refs,
-            prepared.paths,
-            partial(self._datastore.ingest, prepared),
-            [partial(undo_ingest, self._datastore, prepared)],
-        )
+        self._undo.extend([partial(self._datastore.undo, item) for item in prepared])
+        self._finish.append(partial(finish_ingest, prepared))
+        self._do(refs, prepared.paths, partial(self._datastore.ingest, prepared))
 
-    def _do(
-        self,
-        refs: list[DatasetRef],
-        paths: list[str],
-        write: Callable[[], list[FileRecord]],
-        undo: Sequence[Callable[[], None]],
-    ) -> None:
+    def _do(self, refs: list[DatasetRef], paths: list[str], write: Callable[[], list[FileRecord]]) -> None:
         intent = self._registry.begin_write(self._datastore.name, paths)
+        self._intents.append(intent)
         try:
-            records = write()  # undoes itself when it fails
-            self._undo.extend(undo)
+            records = write()
             self._registry.finish_write(
                 intent, self._datastore.name, refs, records, register=True, table=self._datastore.records_table
             )
-        except BaseException:
-            self.undo()
-            self._registry.abandon_write(intent)
+        except BaseException as error:
+            self.fail(error)
             raise
 
     def adopt(self, other: WriteSession) -> None:
-        """Take over what another session wrote, to be undone with this one."""
+        """Take over what another session wrote, to be finished or undone with this one."""
         self._undo.extend(other._undo)
+        self._finish.extend(other._finish)
+        self._intents.extend(other._intents)
+
+    def fail(self, error: BaseException) -> None:
+        """Undo, unless it is not known whether the rows were kept: then the files stay, and recovery decides."""
+        if not isinstance(error, CommitUnknownError):
+            self.undo()
 
     def undo(self) -> None:
-        """Remove the files that were written."""
+        """Remove the files that were written; none of them has rows."""
         while self._undo:
             self._undo.pop()()
+        for intent in self._intents:
+            self._registry.abandon_write(intent)
+        self._intents.clear()
+
+    def finish(self) -> None:
+        """Do what has to wait for the commit: the originals of moved files go."""
+        for finish in self._finish:
+            finish()

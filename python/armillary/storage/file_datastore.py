@@ -18,6 +18,7 @@ from armillary._files import (
     sync_directory,
     temporary_path,
     unlink_all,
+    unlink_for_good,
     write_temporary,
 )
 from armillary.errors import (
@@ -412,17 +413,13 @@ class FileDatastore:
         return finish_temporary(temporary, durable=self.durable)
 
     def undo(self, prepared: PreparedWrite | PreparedFile) -> None:
-        """Remove what `write` made; a moved file goes back."""
-        if isinstance(prepared, PreparedWrite):
-            if self.is_remote:
-                self.remote_root.remove(prepared.written)
-            else:
-                unlink_all(prepared.written)
-            prepared.written.clear()
-            return
-        from armillary.storage.file_ingest import undo_file
-
-        undo_file(self, prepared)
+        """Remove what `write` made; the sources of ingested files were not touched."""
+        made = prepared.written if isinstance(prepared, PreparedWrite) else prepared.made
+        if self.is_remote:
+            self.remote_root.remove(made)
+        else:
+            unlink_for_good(made, durable=self.durable)
+        made.clear()
 
     def _check_writeable(self) -> None:
         if not self.writeable:
@@ -666,9 +663,9 @@ class FileDatastore:
             self.remote_root.recover(own)
             return
         paths = [os.path.join(self.root, path) for path in own]
-        unlink_all(paths)
         for folder in dict.fromkeys(map(os.path.dirname, paths)):
-            unlink_all(abandoned_files(folder))
+            paths.extend(abandoned_files(folder))
+        unlink_for_good(paths, durable=self.durable)
 
     # Ingest
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import shutil
 import stat
@@ -24,7 +26,7 @@ from armillary.storage.datastore_config import formatter_class
 from armillary.storage.file_record import FileRecord
 from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import Location, path_extension
-from armillary.storage.remote import remote_files
+from armillary.storage.remote import is_remote, remote_files
 from armillary.storage.remote_writing import remote_size
 
 if TYPE_CHECKING:
@@ -35,11 +37,12 @@ __all__ = [
     "TRANSFER_MODES",
     "PreparedFile",
     "PreparedIngest",
+    "finish_ingest",
     "prepare_ingest",
-    "undo_file",
-    "undo_ingest",
     "write_file",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct", "split")
 
@@ -60,7 +63,6 @@ class PreparedFile:
     with_size: bool
     known_records: list[FileRecord] | None = None
     made: list[str] = field(default_factory=list)
-    moved: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def paths(self) -> list[str]:
@@ -205,6 +207,8 @@ def _prepare(
                 f"`{source}` is not inside `{datastore.root}`; give a transfer mode such as `copy` or `direct`"
             )
         return PreparedFile(source, within, None, formatter, one.refs, with_size)
+    if transfer == "move" and "://" not in source and not os.access(os.path.dirname(source), os.W_OK):
+        raise PermissionError(errno.EACCES, "the file cannot be moved away from its folder; use `copy`", source)
     stored = datastore.templates.getTemplate(ref).format(ref) + path_extension(source)
     if datastore.is_taken(stored):
         if within == stored:
@@ -237,22 +241,18 @@ def write_file(datastore: FileDatastore, item: PreparedFile) -> list[FileRecord]
     ]
 
 
-def undo_file(datastore: FileDatastore, item: PreparedFile) -> None:
-    """Remove the file `write_file` made, or put it back where it was."""
-    if datastore.is_remote:
-        datastore.remote_root.give_back(item)
-        return
-    for source, target in reversed(item.moved):
-        os.replace(target, source)
-    unlink_all(item.made)
-    item.moved.clear()
-    item.made.clear()
-
-
-def undo_ingest(datastore: FileDatastore, prepared: PreparedIngest) -> None:
-    """Undo all files of one call, the last first."""
-    for item in reversed(prepared):
-        undo_file(datastore, item)
+def finish_ingest(prepared: PreparedIngest) -> None:
+    """Remove the originals of moved files, now that rows name the new ones: before, a crash would undo those."""
+    for item in prepared:
+        if item.mode == "move" and item.made:
+            try:
+                if is_remote(item.source):
+                    files, key = remote_files(item.source)
+                    files.delete([key])
+                else:
+                    os.unlink(item.source)
+            except OSError as error:  # the datasets are there, so this is no failure
+                _LOG.warning("`%s` was ingested, but the original cannot be removed: %s", item.source, error)
 
 
 def _facts(datastore: FileDatastore, local: str, wanted: bool) -> tuple[int, str | None]:
@@ -285,23 +285,20 @@ def _transfer(item: PreparedFile, target: str, durable: bool) -> None:
     elif mode == "relsymlink":
         os.symlink(os.path.relpath(item.source, os.path.realpath(folder)), target)
     elif mode == "move" and "://" not in item.source:
-        _move(item, target, durable)
-        return
+        _link_or_copy(item.source, target, durable)
     else:
         _copy(item.source, target, durable)
     item.made.append(target)
 
 
-def _move(item: PreparedFile, target: str, durable: bool) -> None:
-    """Rename where the file system allows; else copy, and remove the original when the copy is safe."""
+def _link_or_copy(source: str, target: str, durable: bool) -> None:
+    """Give a file a second name where the file system allows; else copy it."""
     try:
-        publish(item.source, target)
+        os.link(source, target)
     except FileExistsError:
         raise
     except OSError:
-        _copy(item.source, target, durable)
-        os.unlink(item.source)
-    item.moved.append((item.source, target))
+        _copy(source, target, durable)
 
 
 def _copy(source: str, target: str, durable: bool) -> None:

@@ -111,42 +111,15 @@ class RemoteRoot:
             )
         if is_remote(item.source):
             with local_copy(item.source) as local:
-                facts = self._upload(local, item)
-            if item.mode == "move":
-                files, key = remote_files(item.source)
-                files.delete([key])
-                item.moved.append((item.source, item.stored))
-        else:
-            facts = self._upload(item.source, item)
-            if item.mode == "move":
-                os.unlink(item.source)
-                item.moved.append((item.source, item.stored))
-        return facts
+                return self._upload(local, item)
+        return self._upload(item.source, item)
 
     def _upload(self, local: str, item: PreparedFile) -> tuple[int, str | None]:
         self._files.put(self.key(item.stored), local)
-        if item.mode != "move":
-            item.made.append(item.stored)
+        item.made.append(item.stored)
         if not item.with_size:
             return -1, None
         return os.path.getsize(local), file_checksum(local) if self._checksums else None
-
-    def give_back(self, item: PreparedFile) -> None:
-        """Undo `take_in`: moved files go back where they were."""
-        for source, stored in reversed(item.moved):
-            key = self.key(stored)
-            if is_remote(source):
-                with tempfile.TemporaryDirectory() as folder:
-                    local = os.path.join(folder, "file")
-                    self._files.fetch(key, local)
-                    files, source_key = remote_files(source)
-                    files.put(source_key, local)
-            else:
-                self._files.fetch(key, source)
-            self.remove([stored])
-        self.remove(item.made)
-        item.moved.clear()
-        item.made.clear()
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files by stored path; those already gone are no error."""

@@ -40,6 +40,7 @@ error_classes! {
     CollectionError,
     CollectionExpressionError,
     CollectionTypeError,
+    CommitUnknownError,
     ConfigurationError,
     ConflictingDefinitionError,
     ConnectionTypeConsistencyError,

@@ -14,7 +14,7 @@ use crate::{
 use armillary_registry::{ChainEdit, Registry};
 use pyo3::{prelude::*, types::PyDict};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -63,22 +63,22 @@ impl PyRegistry {
     }
 
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.registry.store().close());
+        py.detach(|| self.registry.close());
     }
 
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
-        enter(py, || self.registry.store().begin())
+        enter(py, || self.registry.begin())
     }
 
     fn commit(&self, py: Python<'_>) -> PyResult<()> {
-        enter(py, || self.registry.store().commit())
+        enter(py, || self.registry.commit())
     }
 
     fn rollback(&self, py: Python<'_>) -> PyResult<()> {
-        enter(py, || self.registry.store().rollback())
+        enter(py, || self.registry.rollback())
     }
 
-    fn row_counts(&self, py: Python<'_>) -> PyResult<std::collections::BTreeMap<String, i64>> {
+    fn row_counts(&self, py: Python<'_>) -> PyResult<BTreeMap<String, i64>> {
         enter(py, || self.registry.row_counts())
     }
 
@@ -371,10 +371,22 @@ impl PyRegistry {
         enter(py, || self.registry.abandon_write(intent))
     }
 
-    #[pyo3(signature = (table = "file_datastore_records"))]
-    fn stale_intents(&self, py: Python<'_>, table: &str) -> PyResult<Vec<(i64, String, Vec<String>)>> {
-        let stale = enter(py, || self.registry.stale_intents(table))?;
+    fn begin_recovery(
+        &self,
+        py: Python<'_>,
+        tables: BTreeMap<String, String>,
+    ) -> PyResult<Vec<(i64, String, Vec<String>)>> {
+        let stale = enter(py, || self.registry.begin_recovery(&tables))?;
         Ok(stale.into_iter().map(|intent| (intent.id, intent.datastore_name, intent.orphans)).collect())
+    }
+
+    fn end_recovery(&self, py: Python<'_>, undone: Vec<i64>) -> PyResult<()> {
+        enter(py, || self.registry.end_recovery(&undone))
+    }
+
+    fn announced_files(&self, py: Python<'_>) -> PyResult<Vec<(String, String, bool)>> {
+        let found = enter(py, || self.registry.announced_files())?;
+        Ok(found.into_iter().map(|file| (file.datastore_name, file.path, file.stale)).collect())
     }
 
     #[pyo3(signature = (ids, *, table = "file_datastore_records"))]

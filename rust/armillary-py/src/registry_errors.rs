@@ -8,9 +8,8 @@ impl Classify for RegistryError {
         match self {
             Self::Dimension(error) => error.class(),
             Self::Query(error) => query_class(&error.problem),
-            Self::Database { .. } | Self::Busy { .. } | Self::CommitUnknown { .. } | Self::NoTransaction => {
-                ErrorClass::RegistryError
-            }
+            Self::Database { .. } | Self::Busy { .. } | Self::NoTransaction => ErrorClass::RegistryError,
+            Self::CommitUnknown { .. } => ErrorClass::CommitUnknownError,
             Self::Corrupt { .. } | Self::MissingAttribute { .. } => ErrorClass::RegistryConsistencyError,
             Self::ReadOnly { .. } => ErrorClass::ReadOnlyDatabaseError,
             Self::NotARepository { .. } => ErrorClass::MissingDatabaseTableError,

@@ -1,18 +1,15 @@
 //! What datastores keep in the database: their files, where datasets are, what is to be deleted, what is being written.
 
 use crate::{
-    datasets::{Dataset, delete_datasets, now_tai},
+    datasets::{Dataset, delete_datasets},
     decode::{hex_text, row_id},
+    dialect::Dialect,
     error::RegistryError,
     registry::Registry,
-    schema::{file_records_table, intent_table},
+    schema::file_records_table,
     store::{Connection, Row, params},
 };
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    path::Path,
-    sync::OnceLock,
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The table of file records that repositories have unless their configuration says otherwise.
 pub const FILE_RECORDS: &str = "file_datastore_records";
@@ -66,59 +63,21 @@ pub struct Trashed {
     pub shared: bool,
 }
 
-/// What is known of a writer that announced files and never finished.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaleIntent {
-    /// The number of the intent.
-    pub id: i64,
-    /// The datastore that was writing.
-    pub datastore_name: String,
-    /// The files it announced that no record names: safe to unlink.
-    pub orphans: Vec<String>,
-}
-
 impl Registry {
     /// Makes the tables a datastore needs; called when a repository is opened for writing.
     pub fn prepare_datastore(&self, records_table: &str) -> Result<(), RegistryError> {
         check_table_name(records_table)?;
-        let ready = |connection: &Connection| {
-            Ok::<_, RegistryError>(connection.has_table(records_table)? && connection.has_table("armillary_intent")?)
-        };
-        if self.store().read(ready)? {
+        self.prepare_intents()?;
+        if self.store().read(|connection| Ok(connection.has_table(records_table)?))? {
             return Ok(());
         }
         self.store().write("making the tables of a datastore", |connection| {
             self.ensure_table(connection, &file_records_table(records_table))?;
-            self.ensure_table(connection, &intent_table())?;
             connection
                 .prepare_cached("INSERT INTO opaque_meta (table_name) VALUES (?) ON CONFLICT DO NOTHING")?
                 .execute([records_table])?;
             Ok(())
         })
-    }
-
-    /// Announces files that are about to be written, so that they can be removed if the writer dies.
-    pub fn begin_write(&self, datastore_name: &str, paths: &[String]) -> Result<i64, RegistryError> {
-        if let Some(bad) = paths.iter().find(|path| path.contains('\n')) {
-            return Err(RegistryError::BadArgument { reason: format!("the path {bad:?} has a line break") });
-        }
-        self.store().write("announcing files", |connection| {
-            // One row holds all files of a batch.
-            let mut insert = connection.prepare_cached(&format!(
-                "INSERT INTO armillary_intent (id, datastore_name, path, pid, host, process_start, created) \
-                 VALUES ({}, ?, ?, ?, ?, ?, ?) RETURNING id",
-                self.store().dialect().next_number("armillary_intent", "id")
-            ))?;
-            let paths = paths.join("\n");
-            let process = std::process::id();
-            let start = process_start(process);
-            Ok(insert.query_row(params![datastore_name, paths, process, host(), start, now_tai()], |row| row.get(0))?)
-        })
-    }
-
-    /// Forgets an announcement: the files were removed again.
-    pub fn abandon_write(&self, intent: i64) -> Result<(), RegistryError> {
-        self.store().write("forgetting announced files", |connection| delete_intent(connection, intent))
     }
 
     /// Makes written files part of the repository, in one transaction: dataset rows (if `register`, and not there yet),
@@ -146,10 +105,14 @@ impl Registry {
                 }
                 insert_locations(connection, datastore_name, datasets)?;
                 self.insert_file_records(connection, records_table, records)?;
-                intent.map_or(Ok(()), |intent| delete_intent(connection, intent))
+                intent.map_or(Ok(()), |intent| self.finish_in(connection, intent))
             },
             written,
-        )
+        )?;
+        if let Some(intent) = intent {
+            self.finished(intent);
+        }
+        Ok(())
     }
 
     fn insert_file_records(
@@ -336,47 +299,6 @@ impl Registry {
         })
     }
 
-    /// Announcements of writers on this machine that no longer run, each with the files that are left over.
-    pub fn stale_intents(&self, records_table: &str) -> Result<Vec<StaleIntent>, RegistryError> {
-        self.store().read_together(|connection| {
-            if !connection.has_table("armillary_intent")? {
-                return Ok(Vec::new());
-            }
-            let mut select = connection.prepare_cached(
-                "SELECT id, datastore_name, path, pid, process_start FROM armillary_intent WHERE host = ? ORDER BY id",
-            )?;
-            let mut rows = select.query([host()])?;
-            let mut stale = Vec::new();
-            while let Some(row) = rows.next()? {
-                let (pid, start): (u32, String) = (row.get(3)?, row.get(4)?);
-                if process_start(pid) == start {
-                    continue; // still at work
-                }
-                let paths: String = row.get(2)?;
-                let orphans = self.unnamed(connection, records_table, &paths)?;
-                stale.push(StaleIntent { id: row.get(0)?, datastore_name: row.get(1)?, orphans });
-            }
-            Ok(stale)
-        })
-    }
-
-    /// The announced paths that no record names.
-    fn unnamed(&self, connection: &Connection, table: &str, paths: &str) -> Result<Vec<String>, RegistryError> {
-        let mut orphans = Vec::new();
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE path = ?)", self.quoted(table));
-        let mut select = if connection.has_table(table)? { Some(connection.prepare_cached(&sql)?) } else { None };
-        for path in paths.split('\n').filter(|path| !path.is_empty()) {
-            let named = match &mut select {
-                Some(select) => select.query_row([path], |row| row.get::<bool>(0))?,
-                None => false,
-            };
-            if !named {
-                orphans.push(path.to_owned());
-            }
-        }
-        Ok(orphans)
-    }
-
     /// How many rows each table has, by name.
     pub fn row_counts(&self) -> Result<BTreeMap<String, i64>, RegistryError> {
         self.store().read_together(|connection| {
@@ -400,9 +322,27 @@ fn check_table_name(name: &str) -> Result<(), RegistryError> {
     Err(RegistryError::BadName { what: "table", name: name.to_owned(), reason })
 }
 
-fn delete_intent(connection: &Connection, intent: i64) -> Result<(), RegistryError> {
-    connection.prepare_cached("DELETE FROM armillary_intent WHERE id = ?")?.execute([intent])?;
-    Ok(())
+/// Those of `paths` that no record names.
+pub(crate) fn unnamed(
+    connection: &Connection,
+    dialect: &dyn Dialect,
+    records_table: &str,
+    paths: &[String],
+) -> Result<Vec<String>, RegistryError> {
+    if !connection.has_table(records_table)? {
+        return Ok(paths.to_vec());
+    }
+    let mut sql = "SELECT EXISTS (SELECT 1 FROM ".to_owned();
+    dialect.quote(&mut sql, records_table);
+    sql.push_str(" WHERE path = ?)");
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut orphans = Vec::new();
+    for path in paths {
+        if !select.query_row([path.as_str()], |row| row.get::<bool>(0))? {
+            orphans.push(path.clone());
+        }
+    }
+    Ok(orphans)
 }
 
 fn insert_locations(connection: &Connection, datastore_name: &str, datasets: &[Dataset]) -> Result<(), RegistryError> {
@@ -439,32 +379,4 @@ fn refuse_held(connection: &Connection, ids: &[[u8; 16]]) -> Result<(), Registry
         }
     }
     if held == 0 { Ok(()) } else { Err(RegistryError::DatasetsHaveFiles { datasets: held, datastore }) }
-}
-
-/// The name of this machine, as the kernel has it.
-fn host() -> &'static str {
-    static HOST: OnceLock<String> = OnceLock::new();
-    HOST.get_or_init(read_host)
-}
-
-fn read_host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .or_else(|_| std::env::var("HOSTNAME"))
-        .unwrap_or_default()
-}
-
-/// When a process started, as text that differs for each that ever had this number; empty if none has it.
-fn process_start(pid: u32) -> String {
-    let folder = format!("/proc/{pid}");
-    if !Path::new("/proc/self").exists() {
-        // No process table to ask: every process counts as running, so that nobody's files are taken away.
-        return "running".to_owned();
-    }
-    // The name in parentheses may hold spaces; the start time is the 20th field after it.
-    std::fs::read_to_string(format!("{folder}/stat"))
-        .ok()
-        .and_then(|stat| stat.rsplit_once(')').map(|(_, rest)| rest.to_owned()))
-        .and_then(|rest| rest.split_whitespace().nth(19).map(str::to_owned))
-        .unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use crate::{
     catalog::Catalog,
     error::RegistryError,
     expand::KeptRecords,
+    intents::Intents,
     schema,
     store::{Connection, Kept, Store},
     summaries::Summaries,
@@ -32,6 +33,7 @@ use std::{
 /// ```
 pub struct Registry {
     store: Store,
+    intents: Intents,
     universe: Arc<Universe>,
     ingest_date_is_text: bool,
     catalog: Memory<Catalog>,
@@ -61,6 +63,7 @@ impl Registry {
         let store = Store::open(path, writeable)?;
         let Attributes { universe, ingest_date_is_text } = attributes::read(&store)?;
         let registry = Self {
+            intents: Intents::new(store.path()),
             store,
             universe,
             ingest_date_is_text,
@@ -84,6 +87,16 @@ impl Registry {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn intents(&self) -> &Intents {
+        &self.intents
+    }
+
+    /// Closes every connection; later calls refuse.
+    pub fn close(&self) {
+        self.store.close();
+        self.intents.close();
     }
 
     /// Whether `dataset.ingest_date` is text in UTC (`YYYY-MM-DD HH:MM:SS.ffffff`), not nanoseconds TAI.

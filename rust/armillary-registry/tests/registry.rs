@@ -8,7 +8,7 @@ use armillary_registry::{
     RegistryError, Synced,
 };
 use common::TemporaryFolder;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 fn text(text: &str) -> Value {
     Value::Str(text.into())
@@ -373,11 +373,12 @@ fn written_files_become_datasets_in_one_step_and_leave_through_the_trash() {
     let other = Dataset { id: [4; 16], data_id: small.detector(2), ..dataset.clone() };
     let both = [dataset.clone(), other.clone()];
     let intent = small.registry.begin_write(store, &["a/1.yaml".into()]).unwrap();
-    assert_eq!(small.count("armillary_intent"), 1);
-    assert!(small.registry.stale_intents(FILE_RECORDS).unwrap().is_empty(), "we are still running");
+    assert_eq!(small.registry.announced_files().unwrap().len(), 1);
+    assert!(small.registry.begin_recovery(&tables()).unwrap().is_empty(), "we are still running");
+    small.registry.end_recovery(&[]).unwrap();
     let records = [file(&dataset, "a/1.yaml"), file(&other, "a/1.yaml")];
     small.registry.finish_write(Some(intent), store, FILE_RECORDS, &both, &records, true).unwrap();
-    assert_eq!(small.count("armillary_intent"), 0);
+    assert!(small.registry.announced_files().unwrap().is_empty());
     let found = small.registry.find_records("bias", &small.detector(1), &["a".into()], None, FILE_RECORDS);
     let found = found.unwrap().expect("found");
     assert_eq!((found.dataset, found.files), (dataset.clone(), vec![records[0].clone()]));
@@ -398,16 +399,70 @@ fn written_files_become_datasets_in_one_step_and_leave_through_the_trash() {
     }
 }
 
+fn tables() -> BTreeMap<String, String> {
+    ["store", "FileDatastore@<butlerRoot>"].map(|name| (name.to_owned(), FILE_RECORDS.to_owned())).into()
+}
+
+/// What a killed process leaves: its file of announcements, which nobody holds any more.
+fn kill(small: &Small, announce: impl FnOnce(&Registry)) {
+    let other = Registry::open(small.registry.store().path(), true).unwrap();
+    announce(&other);
+}
+
 #[test]
 fn files_of_a_dead_writer_are_found() {
     let small = Small::filled();
-    let intent = small.registry.begin_write("store", &["a/1.yaml".into(), "a/2.yaml".into()]).unwrap();
+    kill(&small, |other| {
+        other.begin_write("store", &["a/1.yaml".into(), "a/2.yaml".into()]).unwrap();
+        let done = other.begin_write("store", &["a/3.yaml".into()]).unwrap();
+        other.abandon_write(done).unwrap();
+    });
+    // A live writer that has announced the same file wants it kept.
+    let own = small.registry.begin_write("store", &["a/2.yaml".into()]).unwrap();
+    let stale = small.registry.begin_recovery(&tables()).unwrap();
+    assert_eq!((stale.len(), stale[0].orphans.as_slice()), (1, ["a/1.yaml".to_owned()].as_slice()));
+    small.registry.end_recovery(&[]).unwrap();
+    assert_eq!(small.registry.begin_recovery(&tables()).unwrap(), stale, "not undone, so it stays");
+    small.registry.end_recovery(&[stale[0].id]).unwrap();
+    small.registry.abandon_write(own).unwrap();
+    assert!(small.registry.begin_recovery(&tables()).unwrap().is_empty());
+    assert!(small.registry.announced_files().unwrap().is_empty());
+}
+
+#[test]
+fn announcements_outlive_a_transaction_until_it_is_committed() {
+    let small = Small::filled();
+    let registry = &small.registry;
+    let announced = || registry.announced_files().unwrap().into_iter().map(|file| file.path).collect::<Vec<_>>();
+    registry.begin().unwrap();
+    for path in ["a", "b"] {
+        registry.begin().unwrap();
+        let intent = registry.begin_write("store", &[path.into()]).unwrap();
+        registry.finish_write(Some(intent), "store", FILE_RECORDS, &[], &[], true).unwrap();
+        if path == "a" { registry.commit().unwrap() } else { registry.rollback().unwrap() }
+    }
+    assert_eq!(announced(), ["a", "b"], "neither is certain yet");
+    registry.commit().unwrap();
+    assert_eq!(announced(), ["b"], "undone, and its file may still be there");
+}
+
+#[test]
+fn rows_of_announcements_that_are_left_from_earlier_are_recovered() {
+    let small = Small::filled();
     let connection = rusqlite::Connection::open(small.registry.store().path()).unwrap();
-    connection.execute("UPDATE armillary_intent SET process_start = '1'", []).unwrap();
-    let stale = small.registry.stale_intents(FILE_RECORDS).unwrap();
-    assert_eq!((stale[0].id, stale[0].orphans.join(" ")), (intent, "a/1.yaml a/2.yaml".to_owned()));
-    small.registry.abandon_write(intent).unwrap();
-    assert!(small.registry.stale_intents(FILE_RECORDS).unwrap().is_empty());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    connection
+        .execute_batch(&format!(
+            "CREATE TABLE armillary_intent (id INTEGER PRIMARY KEY, datastore_name, path, pid, host, process_start, created);
+             INSERT INTO armillary_intent VALUES (5, 'store', 'a/1.yaml', {}, '{}', '1', 0);",
+            std::process::id(),
+            host.trim()
+        ))
+        .unwrap();
+    let stale = small.registry.begin_recovery(&tables()).unwrap();
+    assert_eq!(stale[0].orphans, ["a/1.yaml"]);
+    small.registry.end_recovery(&[stale[0].id]).unwrap();
+    assert_eq!(small.count("armillary_intent"), 0);
 }
 
 #[test]

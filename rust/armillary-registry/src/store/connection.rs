@@ -5,7 +5,7 @@
 use super::sqlite;
 use crate::error::RegistryError;
 use armillary_dimensions::Key;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// What the database means by an error, as far as callers tell errors apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,6 +275,26 @@ impl Connection {
     pub(crate) fn is_autocommit(&self) -> bool {
         match self {
             Self::Sqlite(connection) => connection.is_autocommit(),
+        }
+    }
+
+    /// Lets the journal lie between transactions, which makes each one cheaper.
+    pub(super) fn keep_journal(&self) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(connection) => {
+                sqlite::set_journal_mode(connection, "delete", "PERSIST").map_err(sqlite::error)
+            }
+        }
+    }
+
+    /// Removes the journal that was kept.
+    pub(super) fn remove_journal(&self) {
+        match self {
+            // Another writer's turn may be on; then the journal is his to remove.
+            Self::Sqlite(connection) => connection
+                .busy_timeout(Duration::ZERO)
+                .and_then(|()| sqlite::set_journal_mode(connection, "persist", "DELETE"))
+                .unwrap_or_default(),
         }
     }
 

@@ -103,6 +103,7 @@ impl Store {
             reason: error.to_string(),
         })?;
         if writeable {
+            connection.keep_journal()?;
             *lock(&store.writer) = Some(connection);
         } else {
             lock(&store.readers).push(connection);
@@ -170,6 +171,20 @@ impl Store {
         state.depth > 0 && state.owner == Some(thread::current().id())
     }
 
+    /// How many levels of a transaction the calling thread has open.
+    pub(crate) fn depth(&self) -> usize {
+        let state = lock(&self.transaction);
+        if state.owner == Some(thread::current().id()) { state.depth } else { 0 }
+    }
+
+    /// Refuses for a repository that is only read, and in a forked child.
+    pub(crate) fn may_write(&self, doing: &str) -> Result<(), RegistryError> {
+        if !self.writeable {
+            return Err(RegistryError::ReadOnly { doing: doing.to_owned() });
+        }
+        self.refuse_inherited()
+    }
+
     /// Runs something that only reads.
     pub(crate) fn read<T>(
         &self,
@@ -229,9 +244,7 @@ impl Store {
         write: impl FnOnce(&Connection) -> Result<T, RegistryError>,
         happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
     ) -> Result<T, RegistryError> {
-        if !self.writeable {
-            return Err(RegistryError::ReadOnly { doing: doing.to_owned() });
-        }
+        self.may_write(doing)?;
         self.begin()?;
         let level = Level { store: self, open: true };
         let outcome = self.with_writer(|connection, state| {
@@ -370,9 +383,22 @@ impl Store {
 
     /// Closes every connection; later calls open or refuse.
     pub fn close(&self) {
-        lock(&self.readers).clear();
-        *lock(&self.watcher) = None;
-        *lock(&self.writer) = None;
+        let readers = std::mem::take(&mut *lock(&self.readers));
+        let (watcher, writer) = (lock(&self.watcher).take(), lock(&self.writer).take());
+        if self.process != std::process::id() {
+            // Closing in a forked child would undo the transaction its parent has open.
+            std::mem::forget((readers, watcher, writer));
+            return;
+        }
+        if let Some(connection) = writer {
+            connection.remove_journal();
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
