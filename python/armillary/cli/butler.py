@@ -15,6 +15,7 @@ _HERE = "armillary.cli.commands"
 
 COMMANDS = {
     "create": (f"{_HERE}.repository:create", "Make a new repository."),
+    "init": (f"{_HERE}.instruments:init", "Make a repository for the camera of a folder of frames."),
     "config-dump": (f"{_HERE}.repository:config_dump", "Write a repository's configuration out."),
     "config-validate": (f"{_HERE}.repository:config_validate", "Check templates and formatters of dataset types."),
     "register-instrument": (f"{_HERE}.instruments:register_instrument", "Make instruments known."),

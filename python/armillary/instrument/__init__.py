@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 _HOMES = {
+    "DescribedInstrument": "described",
     "Instrument": "instrument",
+    "InstrumentDescription": "described",
     "Nickel": "nickel",
     "ObservationDimensionPacker": "dimension_packer",
     "ObservationInfo": "observation_info",
@@ -14,6 +16,7 @@ _HOMES = {
     "Translator": "observation_info",
     "certify_calibrations": "certify",
     "define_visits": "visit_definition",
+    "guess_descriptions": "guessing",
     "ingest_raws": "raw_ingest",
 }
 

@@ -75,6 +75,10 @@ class Instrument(metaclass=ABCMeta):
             near = nearest(name, known)
             hint = f"; did you mean `{near}`?" if near else "; `butler register-instrument` adds one"
             raise LookupError(f"no registered instrument with name `{name}`{hint}")
+        from armillary.instrument.described import DescribedInstrument
+
+        if records[0].class_name == f"{DescribedInstrument.__module__}.DescribedInstrument":
+            return DescribedInstrument.of_repository(name, registry, collection_prefix)  # type: ignore[return-value]
         return cls._make(records[0].class_name, collection_prefix)
 
     @classmethod

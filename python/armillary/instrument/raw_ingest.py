@@ -45,7 +45,7 @@ def ingest_raws(
     are there already are skipped, or refused without `skip_existing`. `run` is the camera's `<name>/raw/all` unless
     given. A record that differs from the one there fails its exposure, unless `update_records`.
     """
-    instruments = {name: cls() for name, cls in Instrument.importAll(butler.registry).items()}
+    instruments = {name: Instrument.fromName(name, butler.registry) for name in Instrument.importAll(butler.registry)}
     if not instruments:
         raise LookupError("no instrument with a class is registered; `butler register-instrument` adds one")
     readers = [instrument.translator for instrument in instruments.values() if _has_translator(instrument)]

@@ -12,23 +12,69 @@ from armillary.cli.options import repo_argument, split_commas, track_file_attrs_
 if TYPE_CHECKING:
     from armillary.instrument import SkyMap
 
-__all__ = ["define_visits", "ingest_raws", "register_instrument", "register_skymap"]
+__all__ = ["define_visits", "ingest_raws", "init", "register_instrument", "register_skymap"]
 
 
-@command("butler register-instrument REPO armillary.instrument.Nickel")
+@command(
+    "butler register-instrument REPO armillary.instrument.Nickel\nbutler register-instrument REPO camera.yaml --update"
+)
 @repo_argument
 @click.argument("instruments", nargs=-1, required=True)
 @click.option("--update", is_flag=True, help="Change records that differ.")
 def register_instrument(repo: str, instruments: tuple[str, ...], update: bool) -> None:
-    """Make INSTRUMENTS, given by class name (module.Class), known with their detectors and filters."""
+    """Make INSTRUMENTS known with their detectors and filters.
+
+    Each is the name of a class (module.Class), or a file that describes a camera, such as `butler init` writes.
+    """
     from armillary.butler import Butler
-    from armillary.instrument import Instrument
+    from armillary.instrument import DescribedInstrument, Instrument, InstrumentDescription
 
     with Butler(repo, writeable=True) as butler:
         for name in split_commas(instruments):
-            instrument = Instrument.from_string(name, butler.registry)
+            instrument: Instrument
+            if name.endswith((".yaml", ".yml")):
+                instrument = DescribedInstrument(InstrumentDescription.read(name))
+            else:
+                instrument = Instrument.from_string(name, butler.registry)
             instrument.register(butler.registry, update=update)
             click.echo(f"registered `{instrument.getName()}`")
+
+
+@command("butler init REPO --from night1/\nbutler init REPO --from night1/ --description camera.yaml")
+@repo_argument
+@click.option(
+    "--from", "folders", multiple=True, required=True, metavar="DIR", help="Folder with FITS frames of the camera."
+)
+@click.option("-f", "--regex", "pattern", metavar="REGEX", help="Names of files to look for.")
+@click.option("--description", metavar="FILE", help="Where else to write the description (one camera only).")
+@click.option("--dry-run", is_flag=True, help="Only print the description.")
+def init(repo: str, folders: tuple[str, ...], pattern: str | None, description: str | None, dry_run: bool) -> None:
+    """Make a repository for the camera whose frames are in DIR.
+
+    Its name, detectors, filters and header keywords are guessed and written to `REPO/instruments/NAME.yaml`. Edit it
+    where it is wrong, and give it to `butler register-instrument REPO FILE --update`. REPO is made if it is not there.
+    """
+    from armillary.butler import Butler
+    from armillary.instrument import DescribedInstrument, guess_descriptions
+
+    found = guess_descriptions(folders, **({} if pattern is None else {"pattern": pattern}))
+    if dry_run:
+        click.echo("---\n".join(made.to_yaml() for made in found), nl=False)
+        return
+    if description is not None and len(found) > 1:
+        raise click.UsageError(f"there are frames of {len(found)} cameras; `--description` takes one")
+    if not Butler.has_repo_config(repo):
+        Butler.makeRepo(repo)
+        click.echo(f"made the repository `{repo}`")
+    with Butler(repo, writeable=True) as butler:
+        for made in found:
+            DescribedInstrument(made).register(butler.registry)
+            filters = ", ".join(made.filters)
+            click.echo(f"registered `{made.name}`: {len(made.detectors)} detectors, filters {filters}")
+            click.echo(f"its description is {repo.rstrip('/')}/instruments/{made.name}.yaml")
+            if description is not None:
+                with open(description, "x", encoding="utf-8") as stream:
+                    stream.write(made.to_yaml())
 
 
 @command("butler ingest-raws REPO night1/ night2/ -t direct -j 4")

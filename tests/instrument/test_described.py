@@ -1,0 +1,168 @@
+"""Cameras without a class: guessed from their frames, described in YAML, registered, ingested, their visits defined."""
+
+import csv
+import gzip
+import os
+import shutil
+
+import pytest
+from lsst.sphgeom import LonLat
+
+from armillary.butler import Butler
+from armillary.cli.butler import main
+from armillary.errors import ConfigurationError
+from armillary.instrument import DescribedInstrument, Instrument, InstrumentDescription, guess_descriptions
+from armillary.instrument.described import HeaderTranslator, KnownTranslator
+from armillary.instrument.observation_info import TranslationError
+
+NICKEL = "Nickel Direct Camera"
+
+
+def rows(repo, element, **data_id):
+    with Butler(repo) as butler:
+        return list(butler.registry.queryDimensionRecords(element, **data_id))
+
+
+@pytest.fixture(scope="module")
+def nickel(shared_path, tmp_path_factory):
+    """A repository made for the 52 Nickel frames and a broken one, without being told what camera took them."""
+    folder = tmp_path_factory.mktemp("nickel")
+    frames = folder / "frames"
+    shutil.copytree(shared_path("data", "frames", "nickel2019", "raw"), frames, copy_function=os.symlink)
+    broken = frames / "20190922" / "d9999.fits"
+    broken.write_bytes(gzip.decompress((frames / "20190922" / "d2051.fits.gz").read_bytes())[:40000])
+    repo = str(folder / "repo")
+    assert main(["init", repo, "--from", str(frames), "--description", str(folder / "camera.yaml")]) == 0
+    return repo, frames, folder / "camera.yaml"
+
+
+def test_frames_go_in_as_their_list_has_them(nickel, shared_path, capfd):
+    repo, frames, _ = nickel
+    assert main(["ingest-raws", repo, str(frames), "-t", "direct", "-j", "2"]) == 1
+    captured = capfd.readouterr()
+    assert "52 files of 52 exposures ingested, 1 could not be used" in captured.out
+    assert "d9999.fits`: the file is cut short" in captured.err
+    with open(shared_path("data", "frames", "nickel2019", "exposures.csv"), newline="") as stream:
+        listed = {(int(row["day_obs"]), int(row["obsnum"])): row for row in csv.DictReader(stream)}
+    found = {(record.day_obs, record.seq_num): record for record in rows(repo, "exposure", instrument=NICKEL)}
+    assert found.keys() == listed.keys()
+    for key, record in found.items():
+        row = listed[key]
+        assert (record.physical_filter, record.observation_type) == (row["filter"], row["kind"]), key
+        assert record.exposure_time == pytest.approx(float(row["exptime"]))
+        assert record.timespan.begin.utc.isot[:22] == row["date_beg"][:22]
+    assert main(["define-visits", repo, NICKEL]) == 0
+    science = [row for row in listed.values() if row["kind"] == "science"]
+    visits = rows(repo, "visit", instrument=NICKEL)
+    assert len(visits) == len(science)
+    for visit in visits:
+        row = listed[visit.day_obs, visit.seq_num]
+        centre = visit.region.getBoundingCircle().getCenter()
+        away = abs(LonLat(centre).getLat().asDegrees() - float(row["crval2"]))
+        assert away < 0.01
+
+
+def test_a_description_is_edited_and_taken_again(nickel, tmp_path):
+    _, _, file = nickel
+    text = file.read_text().replace("  B: B\n", "  B: b\n  R: r\n")
+    edited = tmp_path / "edited.yaml"
+    edited.write_text(text)
+    repo = str(tmp_path / "repo")
+    assert main(["create", repo]) == 0
+    assert main(["register-instrument", repo, str(file)]) == 0
+    assert main(["register-instrument", repo, str(edited)]) == 1  # the band of B differs
+    assert main(["register-instrument", repo, str(edited), "--update"]) == 0
+    filters = {record.name: record.band for record in rows(repo, "physical_filter", instrument=NICKEL)}
+    assert filters == {"B": "b", "R": "r", "V": "V"}
+    with Butler(repo) as butler:
+        camera = Instrument.fromName(NICKEL, butler.registry)
+    assert isinstance(camera, DescribedInstrument)
+    assert camera.description == InstrumentDescription.read(edited)
+
+
+def test_a_drift_scan_has_an_exposure_for_each_filter(shared_path, tmp_path, capfd):
+    frames = str(shared_path("data", "frames", "sdss-stripe82", "input"))
+    repo = str(tmp_path / "repo")
+    names = ("--regex", r"^fpC.*\.fit")
+    assert main(["init", repo, "--from", frames, *names]) == 0
+    assert main(["ingest-raws", repo, frames, *names, "-t", "direct"]) == 0
+    assert "10 files of 10 exposures ingested" in capfd.readouterr().out
+    (camera,) = rows(repo, "instrument")
+    found = rows(repo, "exposure", instrument=camera.name)
+    assert sorted({(record.day_obs, record.physical_filter) for record in found}) == [
+        (day, name) for day in (20031018, 20060919) for name in "giruz"
+    ]
+    assert {record.exposure_time for record in found} == {53.907456}
+
+
+KNOWN = {
+    "decam.yaml": ("DECam", 229388, 25, "z DECam SDSS c0004 9260.0 1520.0", 20130831, "science"),
+    "decam-0160496.yaml": ("DECam", 160496, 25, "solid plate 0.0 0.0", 20121211, "zero"),
+    "hsc.yaml": ("HSC", 904024, 50, "HSC-I", 20131102, "science"),
+    "hsc-HSCA04090107.yaml": ("HSC", 40900, 37, "HSC-R", 20151010, "science"),
+    "megaprime.yaml": ("MegaPrime", 1038843, 2, "i.MP9702", 20081101, "science"),
+    "suprimecam-CORR40535770.yaml": ("SuprimeCam", 53577, 0, "W-S-R+", 20070423, "science"),
+    "sdss-fpC-006377-g4-0399.yaml": ("Imager on SDSS 2.5m", 6377, 15, "g", 20060920, "science"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_headers_of_known_cameras_are_read(shared_path, name):
+    from astro_metadata_translator.tests import read_test_file
+
+    header = dict(read_test_file(str(shared_path("data", "headers", f"fitsheader-{name}"))))
+    translator = KnownTranslator(InstrumentDescription(KNOWN[name][0], translator="astro_metadata_translator"))
+    assert translator.can_translate(header)
+    assert not KnownTranslator(InstrumentDescription("x", translator="astro_metadata_translator")).can_translate(header)
+    info = translator.translate(header)
+    told = (info.instrument, info.exposure_id, info.detector_num, info.physical_filter)
+    assert (*told, info.observing_day, info.observation_type) == KNOWN[name]
+
+
+GOOD = "name: Cam\nmatch: {INSTRUME: Cam}\nheader: {datetime_begin: DATE-OBS, exposure_time: EXPTIME}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[1]", "must be a mapping with a `name`"),
+        (GOOD.replace("Cam\nm", "../../etc\nm"), "cannot be a camera's name"),
+        (GOOD + "filtres: {}\n", "did you mean `filters`"),
+        (GOOD.replace("exposure_time", "exposure_tim"), "did you mean `exposure_time`"),
+        (GOOD.replace(", exposure_time: EXPTIME", ""), "which keyword holds `exposure_time`"),
+        (GOOD.replace("match: {INSTRUME: Cam}\n", ""), "`match` must say"),
+        (GOOD + "translator: magic\n", "`magic` is no translator"),
+        (GOOD + "detectors: {a: b}\n", "no description of a camera"),
+        (GOOD + "filters: !!python/object/apply:os.system [ls]\n", "python/object"),
+    ],
+)
+def test_bad_descriptions_are_refused(tmp_path, text, reason):
+    file = tmp_path / "camera.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=reason):
+        InstrumentDescription.read(file)
+
+
+def test_headers_that_lack_something_are_told(tmp_path):
+    file = tmp_path / "camera.yaml"
+    file.write_text(GOOD + "exposure_id: '{day}{NUMBER:04d}'\n")
+    translator = HeaderTranslator(InstrumentDescription.read(file))
+    header = {"INSTRUME": "Cam", "DATE-OBS": "2025-01-01T12:30:00", "EXPTIME": 1, "NUMBER": 7}
+    assert translator.translate(header).exposure_id == 202501010007
+    assert not translator.can_translate({"INSTRUME": "Cam2"})
+    for change, reason in (
+        ({"NUMBER": None}, "no `NUMBER`"),
+        ({"NUMBER": "x"}, "gives no number of an exposure"),
+        ({"DATE-OBS": "yesterday"}, "gives no time"),
+        ({"EXPTIME": "long"}, "a number is needed"),
+    ):
+        with pytest.raises(TranslationError, match=reason):
+            translator.translate(header | change)
+
+
+def test_folders_without_frames_are_told(tmp_path):
+    with pytest.raises(LookupError, match="no FITS files"):
+        guess_descriptions([tmp_path])
+    (tmp_path / "x.fits").write_text("no")
+    with pytest.raises(LookupError, match="no FITS files"):
+        guess_descriptions([tmp_path])
