@@ -1,4 +1,4 @@
-"""Visits from exposures: one visit for each exposure of the sky, with the region that its detectors see."""
+"""Visits from exposures of the sky: one each or one for several, with the region that their detectors see."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from typing import Any
 from armillary.instrument.instrument import Instrument
 from armillary.instrument.wcs import header_wcs, pixel_polygon
 
-VISIT_SYSTEM = {"id": 0, "name": "one-to-one"}
+GROUPINGS = ("one-to-one", "by-group-metadata", "by-counter")
+_VISIT_SYSTEMS = {
+    "one-to-one": {"id": 0, "name": "one-to-one"},
+    "by-group-metadata": {"id": 1, "name": "by-group-metadata"},
+    "by-counter": {"id": 2, "name": "by-seq-start-end"},
+}
 
 
 @dataclass
@@ -32,9 +37,15 @@ def define_visits(
     padding: float = 0.0,
     update_records: bool = False,
     skip_conflicting: bool = False,
+    only_known: bool = False,
+    grouping: str = "one-to-one",
     raw: str = "raw",
 ) -> DefineVisitsReport:
-    """Define a visit for each exposure of the sky that has raw frames in `collections` (the camera's raw run).
+    """Define visits for the exposures of the sky that have raw frames in `collections` (the camera's raw run).
+
+    `grouping` is `one-to-one`, `by-group-metadata` (exposures of one group) or `by-counter` (those from `seq_start` to
+    `seq_end`); a visit of several exposures has the number and name of the first. With `only_known` no new ones are
+    made.
 
     A detector's region is the rectangle that its raw header's WCS gives, widened by `padding` pixels; a visit's region
     is the convex hull of its detectors'. Visits that exist are left alone unless `update_records`; a visit of other
@@ -42,6 +53,8 @@ def define_visits(
     """
     name = instrument.getName()
     searched = collections or instrument.makeDefaultRawIngestRunName()
+    if grouping not in GROUPINGS:
+        raise ValueError(f"`{grouping}` is no way of grouping exposures; they are {', '.join(GROUPINGS)}")
     registry = butler.registry
     exposures = _exposures(registry, name, where, set(observation_types))
     frames = defaultdict(list)
@@ -51,37 +64,65 @@ def define_visits(
     known = {record.id for record in registry.queryDimensionRecords("visit", instrument=name)} if frames else set()
     report = DefineVisitsReport()
     new = []
-    for number in sorted(frames):
+    system = _VISIT_SYSTEMS[grouping]
+    for members in _grouped([exposures[number] for number in sorted(frames)], grouping):
+        number = members[0].id
         if number in known and not update_records:
             report.existing.append(number)
             continue
+        if only_known and number not in known:
+            continue
         try:
-            new.append(_Visit.of(butler, exposures[number], frames[number], padding))
+            refs = [ref for exposure in members for ref in frames[exposure.id]]
+            new.append(_Visit.of(butler, members, refs, padding, system["id"]))
         except ValueError as error:
             report.failed[number] = str(error)
     if new:
-        registry.syncDimensionData("visit_system", {"instrument": name, **VISIT_SYSTEM})
+        registry.syncDimensionData("visit_system", {"instrument": name, **system})
         _insert(butler, new, report, replace=update_records, one_by_one=skip_conflicting)
     return report
 
 
 @dataclass(frozen=True)
 class _Visit:
-    """The records of one visit."""
+    """The records of one visit: its exposures in order, and the regions of its detectors."""
 
-    exposure: Any
+    exposures: Sequence[Any]
     regions: Mapping[int, Any]
+    system: int
+
+    @property
+    def exposure(self) -> Any:
+        """The first exposure, which the visit has its number from."""
+        return self.exposures[0]
 
     @classmethod
-    def of(cls, butler: Any, exposure: Any, refs: Iterable[Any], padding: float) -> _Visit:
-        regions = {}
+    def of(cls, butler: Any, exposures: Sequence[Any], refs: Iterable[Any], padding: float, system: Any) -> _Visit:
+        for what in ("physical_filter", "day_obs"):
+            values = sorted({str(getattr(exposure, what)) for exposure in exposures})
+            if len(values) > 1:
+                raise ValueError(f"its exposures differ in `{what}`: {', '.join(f'`{value}`' for value in values)}")
+        found = defaultdict(list)
         for ref in sorted(refs, key=lambda ref: ref.dataId["detector"]):
             header = butler.get(ref.makeComponentRef("header"))
             try:
-                regions[ref.dataId["detector"]] = frame_region(header, padding)
+                found[ref.dataId["detector"]].append(frame_region(header, padding))
             except ValueError as error:
                 raise ValueError(f"detector {ref.dataId['detector']}: {error}") from error
-        return cls(exposure, regions)
+        return cls(exposures, {detector: _hull(regions) for detector, regions in found.items()}, system)
+
+    def _common(self, what: str) -> Any:
+        """A value that all exposures have, or None."""
+        values = {getattr(exposure, what) for exposure in self.exposures}
+        return values.pop() if len(values) == 1 else None
+
+    def _timespan(self) -> Any:
+        from armillary.butler import Timespan
+
+        spans = [exposure.timespan for exposure in self.exposures if exposure.timespan is not None]
+        if len(spans) < 2:
+            return spans[0] if spans else None
+        return Timespan(min(span.begin for span in spans), max(span.end for span in spans))
 
     def records(self) -> list[tuple[str, list[dict[str, Any]]]]:
         """Every record, by element, in the order of insertion."""
@@ -94,20 +135,20 @@ class _Visit:
             "day_obs": exposure.day_obs,
             "physical_filter": exposure.physical_filter,
             "seq_num": exposure.seq_num,
-            "exposure_time": exposure.exposure_time,
-            "target_name": exposure.target_name,
-            "observation_reason": exposure.observation_reason,
-            "science_program": exposure.science_program,
+            "exposure_time": sum(exposure.exposure_time or 0.0 for exposure in self.exposures),
+            "target_name": self._common("target_name"),
+            "observation_reason": self._common("observation_reason"),
+            "science_program": self._common("science_program"),
             "azimuth": exposure.azimuth,
             "zenith_angle": exposure.zenith_angle,
-            "timespan": exposure.timespan,
+            "timespan": self._timespan(),
             "region": _hull(list(self.regions.values())),
         }
         detectors = [{**key, "detector": detector, "region": region} for detector, region in self.regions.items()]
         return [
             ("visit", [visit]),
-            ("visit_definition", [{**key, "exposure": exposure.id}]),
-            ("visit_system_membership", [{**key, "visit_system": VISIT_SYSTEM["id"]}]),
+            ("visit_definition", [{**key, "exposure": member.id} for member in self.exposures]),
+            ("visit_system_membership", [{**key, "visit_system": self.system}]),
             ("visit_detector_region", detectors),
         ]
 
@@ -128,6 +169,19 @@ def frame_region(header: Mapping[str, Any], padding: float = 0.0) -> Any:
         raise ValueError(f"the header does not say how large the frame is: it has no {error}") from error
     low, high = 1.5 + padding, padding - 0.5  # the header counts pixels from one, the WCS call from zero
     return pixel_polygon(header_wcs(header), x_min - low, y_min - low, x_max + high, y_max + high)
+
+
+def _grouped(exposures: Iterable[Any], grouping: str) -> list[list[Any]]:
+    """Exposures that are one visit, each in order; the exposures come in the order of their numbers."""
+    groups: dict[Any, list[Any]] = {}
+    for exposure in exposures:
+        key = {
+            "one-to-one": exposure.id,
+            "by-group-metadata": exposure.group,
+            "by-counter": (exposure.day_obs, exposure.seq_start, exposure.seq_end),
+        }[grouping]
+        groups.setdefault(key, []).append(exposure)
+    return list(groups.values())
 
 
 def _exposures(registry: Any, instrument: str, where: str, observation_types: set[str]) -> dict[int, Any]:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from armillary.cli.command import command
+from armillary.cli.completion import collections as complete_collections
 from armillary.cli.options import repo_argument, split_commas, track_file_attrs_option, transfer_option, where_option
 
 if TYPE_CHECKING:
     from armillary.instrument import SkyMap
 
-__all__ = ["define_visits", "ingest_raws", "init", "register_instrument", "register_skymap"]
+__all__ = ["define_visits", "ingest_raws", "init", "register_instrument", "register_skymap", "update_dimension_regions"]
 
 
 @command(
@@ -125,11 +126,26 @@ def ingest_raws(
 )
 @where_option
 @click.option("--update-records", is_flag=True, help="Change visits that exist.")
+@click.option("--incremental", is_flag=True, help="Frames may still be coming: make visits that exist anew, too.")
+@click.option(
+    "--grouping",
+    type=click.Choice(["one-to-one", "by-group-metadata", "by-counter"]),
+    default="one-to-one",
+    show_default=True,
+    help="Which exposures are one visit: each its own, those of one group, or those of one range of counters.",
+)
 @click.option("--skip-conflicting", is_flag=True, help="Leave out visits that exist with other content.")
 def define_visits(
-    repo: str, instrument: str, collections: tuple[str, ...], where: str, update_records: bool, skip_conflicting: bool
+    repo: str,
+    instrument: str,
+    collections: tuple[str, ...],
+    where: str,
+    update_records: bool,
+    incremental: bool,
+    grouping: str,
+    skip_conflicting: bool,
 ) -> int:
-    """Define a visit for each exposure of the sky of INSTRUMENT (its name or class), with its region."""
+    """Define visits for the exposures of the sky of INSTRUMENT (its name or class), with their regions."""
     from armillary.butler import Butler
     from armillary.instrument import Instrument
     from armillary.instrument import define_visits as define
@@ -141,13 +157,43 @@ def define_visits(
             camera,
             collections=split_commas(collections) or None,
             where=where,
-            update_records=update_records,
+            update_records=update_records or incremental,
+            grouping=grouping,
             skip_conflicting=skip_conflicting,
         )
+    return _tell_visits(report, "defined")
+
+
+@command('butler update-dimension-regions REPO Nickel --where "exposure.day_obs = 20190922"')
+@repo_argument
+@click.argument("instrument")
+@click.option(
+    "--collections",
+    multiple=True,
+    metavar="NAMES",
+    help="Where the raw frames are; `<instrument>/raw/all` by default.",
+    shell_complete=complete_collections,
+)
+@where_option
+def update_dimension_regions(repo: str, instrument: str, collections: tuple[str, ...], where: str) -> int:
+    """Compute the regions of visits of INSTRUMENT that exist anew from their raw frames."""
+    from armillary.butler import Butler
+    from armillary.instrument import Instrument
+    from armillary.instrument import define_visits as define
+
+    with Butler(repo, writeable=True) as butler:
+        camera = Instrument.from_string(instrument, butler.registry)
+        searched = split_commas(collections) or None
+        options: dict[str, Any] = {"update_records": True, "only_known": True}
+        report = define(butler, camera, collections=searched, where=where, **options)
+    return _tell_visits(report, "updated")
+
+
+def _tell_visits(report: Any, what: str) -> int:
     for number, reason in report.failed.items():
         click.echo(f"no visit {number}: {reason}", err=True)
     existing = f", {len(report.existing)} were there already" if report.existing else ""
-    click.echo(f"{len(report.defined)} visits defined{existing}")
+    click.echo(f"{len(report.defined)} visits {what}{existing}")
     return 1 if report.failed else 0
 
 
