@@ -320,7 +320,7 @@ class _Gathering:
         attempts = []
         for number, one in enumerate(earlier):
             attempt = _failed_attempt(number, one.get("exception"), one.get("metadata"))
-            attempt.previous_process_quanta = _uuids(one.get("previous_process_quanta"))
+            attempt.earlier_quanta = list(one.get("previous_process_quanta") or ())
             attempts.append(attempt)
         extra = {} if log is None else log.extra
         last = _failed_attempt(len(attempts), extra.get("exception"), metadata)
@@ -329,7 +329,7 @@ class _Gathering:
             from armillary.pipeline.metadata import TaskMetadata
 
             last.caveats, last.exception = caveats_and_exception(quantum.label, TaskMetadata.model_validate(metadata))
-        last.previous_process_quanta = _uuids(extra.get("previous_process_quanta"))
+        last.earlier_quanta = list(extra.get("previous_process_quanta") or ())
         return [*attempts, last]
 
 
@@ -357,10 +357,6 @@ def _json(plain: Any) -> bytes:
 
 def _values(data_id: Any) -> list[int | str]:
     return list(data_id.full_values if data_id.hasFull() else data_id.required_values)
-
-
-def _uuids(texts: Iterable[str] | None) -> list[uuid.UUID]:
-    return [uuid.UUID(str(text)) for text in texts or ()]
 
 
 def _note(

@@ -54,8 +54,8 @@ class QuantumAttempt:
         What it raised.
     resource_usage
         What it took.
-    previous_process_quanta
-        Quanta that the same process ran before.
+    earlier_quanta
+        Ids of the quanta that the same process ran before, as text: they are many, and seldom asked for.
     """
 
     attempt: int = 0
@@ -63,7 +63,12 @@ class QuantumAttempt:
     caveats: QuantumSuccessCaveats | None = None
     exception: ExceptionInfo | None = None
     resource_usage: ResourceUsage | None = None
-    previous_process_quanta: list[uuid.UUID] = dataclasses.field(default_factory=list)
+    earlier_quanta: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def previous_process_quanta(self) -> list[uuid.UUID]:
+        """Ids of the quanta that the same process ran before."""
+        return [uuid.UUID(text) for text in self.earlier_quanta]
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> QuantumAttempt:
@@ -75,7 +80,7 @@ class QuantumAttempt:
             None if caveats is None else QuantumSuccessCaveats(int(caveats)),
             None if exception is None else ExceptionInfo(**exception),
             None if usage is None else ResourceUsage(**{name: usage.get(name) for name in ResourceUsage._fields}),
-            [uuid.UUID(text) for text in plain.get("previous_process_quanta", ())],
+            list(plain.get("previous_process_quanta", ())),
         )
 
     def to_plain(self) -> dict[str, Any]:
@@ -86,7 +91,7 @@ class QuantumAttempt:
             "caveats": None if self.caveats is None else self.caveats.value,
             "exception": None if self.exception is None else self.exception.model_dump(),
             "resource_usage": None if self.resource_usage is None else self.resource_usage._asdict(),
-            "previous_process_quanta": [str(one) for one in self.previous_process_quanta],
+            "previous_process_quanta": self.earlier_quanta,
         }
 
 
