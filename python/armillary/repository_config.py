@@ -40,6 +40,8 @@ __all__ = [
 
 BUTLER_ROOT = "<butlerRoot>"
 CONFIG_NAME = "butler.yaml"
+INSTRUMENTS_FOLDER = "instruments"
+"""Where a repository keeps descriptions of cameras, `NAME.yaml` each, below its root."""
 INDEX_FILE_VARIABLE = "DAF_BUTLER_REPOSITORY_INDEX"
 INDEX_TEXT_VARIABLE = "DAF_BUTLER_REPOSITORIES"
 

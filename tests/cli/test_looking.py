@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -208,3 +209,34 @@ def test_a_refused_edit_and_a_torn_line_are_no_edits(own_repo, capfd):
     with Butler(own_repo) as butler, open(f"{butler._root}/{JOURNAL_NAME}", "a") as stream:
         stream.write('{"name": "x", "wh')
     assert len(json.loads(told(capfd, "undo", own_repo, "--list", "--format", "json"))) == 1
+
+
+def test_fsck_tells_what_does_not_fit_and_repairs_without_deleting(own_repo, capfd, tmp_path):
+    told(capfd, "collection-chain", own_repo, "other", "chain")  # whose note is no stray file
+    (tmp_path / "camera.yaml").write_text(
+        "name: Snap\nmatch: {INSTRUME: Snap}\nheader: {datetime_begin: DATE-OBS, exposure_time: EXPTIME}\n"
+    )
+    told(capfd, "register-instrument", own_repo, str(tmp_path / "camera.yaml"))
+    assert main(["fsck", own_repo]) == 0
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == "5 datasets, 5 files looked at: no problems\n"
+    with Butler(own_repo, collections="u/me") as butler:
+        uris = [butler.getURI("metrics", instrument="Cam", visit=10, detector=detector) for detector in (1, 2)]
+        stray = butler.getURI("picture", instrument="Cam", visit=10).dirname().join("stray.txt")
+    uris[0].remove()
+    uris[1].write(b"a: 22\n")
+    stray.write(b"mine")
+    assert main(["fsck", own_repo, "--format", "json"]) == 1
+    captured = capfd.readouterr()
+    problems = {(row["problem"], row["path"].rpartition("/")[2]) for row in json.loads(captured.out)}
+    assert problems == {
+        ("missing file", uris[0].basename()),
+        ("wrong size", uris[1].basename()),
+        ("orphan file", "stray.txt"),
+    }
+    assert main(["fsck", own_repo, "--repair", "--older-than", "-1"]) == 1
+    assert capfd.readouterr().err.endswith("2 problems, 1 repaired\n")
+    assert not stray.exists()
+    (kept,) = Path(own_repo, ".armillary", "lost").rglob("stray*")
+    assert kept.read_text() == "mine"

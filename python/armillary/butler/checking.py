@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from armillary._files import TEMPORARY_PREFIX, is_abandoned
 from armillary.butler.collection_journal import JOURNAL_NAME
 from armillary.butler.collection_type import CollectionType
+from armillary.repository_config import CONFIG_NAME, INSTRUMENTS_FOLDER
 
 if TYPE_CHECKING:
     from armillary.butler.butler import Butler
@@ -128,6 +129,7 @@ class _CheckedStore:
     """The check of one datastore."""
 
     def __init__(self, butler: Butler, store: Any, report: RepositoryReport, checksums: bool) -> None:
+        self._butler = butler
         self._registry: Any = butler._core_registry
         self._store = store
         self._report = report
@@ -166,7 +168,10 @@ class _CheckedStore:
         """Paths of files that belong to the repository itself."""
         root = os.path.realpath(self._store.root)
         database = os.path.relpath(os.path.realpath(self._registry.path), root)
-        return {"butler.yaml", JOURNAL_NAME, database, *(database + end for end in ("-journal", "-wal", "-shm"))}
+        cameras = [record.name for record in self._butler.registry.queryDimensionRecords("instrument")]
+        descriptions = (os.path.join(INSTRUMENTS_FOLDER, f"{name}.yaml") for name in cameras)
+        ends = ("", "-journal", "-wal", "-shm")
+        return {CONFIG_NAME, JOURNAL_NAME, *descriptions, *(database + end for end in ends)}
 
     def _walk(self, own: set[str]) -> Iterator[tuple[str, int]]:
         root = self._store.root

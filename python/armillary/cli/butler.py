@@ -18,6 +18,7 @@ COMMANDS = {
     "init": (f"{_HERE}.instruments:init", "Make a repository for the camera of a folder of frames."),
     "config-dump": (f"{_HERE}.repository:config_dump", "Write a repository's configuration out."),
     "config-validate": (f"{_HERE}.repository:config_validate", "Check templates and formatters of dataset types."),
+    "fsck": (f"{_HERE}.repository:fsck", "Compare the files of a repository with its records."),
     "register-instrument": (f"{_HERE}.instruments:register_instrument", "Make instruments known."),
     "ingest-raws": (f"{_HERE}.instruments:ingest_raws", "Take raw frames in."),
     "define-visits": (f"{_HERE}.instruments:define_visits", "Define visits from exposures."),

@@ -25,10 +25,10 @@ from armillary.instrument.observation_info import (
     required_number,
     sexagesimal,
 )
+from armillary.repository_config import INSTRUMENTS_FOLDER
 
 __all__ = ["DescribedInstrument", "InstrumentDescription"]
 
-FOLDER = "instruments"
 TRANSLATORS = ("header", "astro_metadata_translator")
 KEYWORDS = (
     "datetime_begin",
@@ -416,4 +416,4 @@ def _place(registry: Any, name: str) -> Path:
         raise ConfigurationError(f"the description of `{name}` needs a repository on a local file system")
     if not _SAFE_NAME.fullmatch(name):
         raise ConfigurationError(f"`{name}` cannot be a camera's name")
-    return Path(str(root)) / FOLDER / f"{name}.yaml"
+    return Path(str(root)) / INSTRUMENTS_FOLDER / f"{name}.yaml"

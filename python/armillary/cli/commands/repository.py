@@ -9,8 +9,9 @@ import click
 from armillary.cli.command import command
 from armillary.cli.completion import dataset_types as complete_dataset_types
 from armillary.cli.options import repo_argument, split_commas
+from armillary.cli.output import Table, format_option, write_tables
 
-__all__ = ["config_dump", "config_validate", "create"]
+__all__ = ["config_dump", "config_validate", "create", "fsck"]
 
 
 @command("butler create REPO\nbutler create REPO --seed-config postgres.yaml")
@@ -105,3 +106,53 @@ def config_validate(repo: str, quiet: bool, dataset_types: tuple[str, ...], igno
             return 1
     click.echo("No problems encountered with configuration.")
     return 0
+
+
+@command("butler fsck REPO\nbutler fsck REPO --checksums --repair")
+@repo_argument
+@click.option("--checksums", is_flag=True, help="Read every file whose record has a checksum, and compare.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Put files without records aside, into `.armillary/lost`, and finish removals; nothing else is deleted.",
+)
+@click.option(
+    "--older-than",
+    type=float,
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Leave files alone that were changed later than that: somebody may be writing them.",
+)
+@format_option
+def fsck(repo: str, checksums: bool, repair: bool, older_than: float, form: str) -> int:
+    """Compare the files of a repository with its records; exit code 1 if something is wrong.
+
+    It finds files that are missing or have another size or content than recorded, files without records, removals and
+    writes that were never finished.
+    """
+    from armillary.butler import Butler
+    from armillary.butler.checking import check_repository
+
+    with Butler(repo, writeable=repair) as butler:
+        report = check_repository(butler, checksums=checksums, repair=repair, older_than=older_than)
+    solved = set(report.solved)
+    rows = [
+        [item.kind, item.path, "" if item.dataset_id is None else str(item.dataset_id), item.detail, item.datastore]
+        + (["yes" if item in solved else "no"] if repair else [])
+        for item in report.problems
+    ]
+    columns = ["problem", "path", "dataset", "detail", "datastore", *(["repaired"] if repair else [])]
+    if rows or form != "table":
+        write_tables([Table(columns, rows)], form)
+    for path, place in report.moved.items():
+        click.echo(f"`{path}` is now `{place}`", err=True)
+    for name in report.not_walked:
+        click.echo(f"files without records were not looked for in `{name}`, which is on another machine", err=True)
+    left = len(report.remaining)
+    click.echo(
+        f"{report.n_datasets} datasets, {report.n_files} files looked at: {left or 'no'} problem{'s' * (left != 1)}"
+        + (f", {len(solved)} repaired" if repair else ""),
+        err=True,
+    )
+    return 1 if left else 0
