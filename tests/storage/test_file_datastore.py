@@ -534,7 +534,9 @@ def test_a_killed_writer_leaves_whole_files_only(tmp_path):
         root = tmp_path / str(attempt)
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
         assert writer.stdout.readline() == "ready\n"
-        time.sleep(0.15 + 0.1 * attempt)
+        while not any(not name.rpartition("/")[2].startswith(".") for name in files_below(root)):
+            time.sleep(0.01)
+        time.sleep(0.05 + 0.1 * attempt)
         writer.kill()
         writer.wait()
         writer.stdout.close()

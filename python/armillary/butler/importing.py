@@ -10,6 +10,7 @@ from typing import IO, Any
 from armillary import _core
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.export_yaml import load, timespan_of
+from armillary.config import to_local_path
 from armillary.errors import ValidationError
 
 __all__ = ["import_file"]
@@ -27,8 +28,9 @@ def import_file(
     skip_dimensions: frozenset[str],
     record_validation_info: bool,
     without_datastore: bool,
+    allow_external: bool = False,
 ) -> None:
-    """Take in an export: definitions first, then everything else as a whole or not at all."""
+    """Take in an export, as a whole or not at all."""
     if hasattr(filename, "read"):
         content = read_export(filename)
     else:
@@ -44,12 +46,12 @@ def import_file(
         else None
     )
     reader = _Import(butler, version)
-    reader.define(items)
     with butler.transaction():
+        reader.define(items)
         reader.load_dimensions(items, skip_dimensions)
         files = reader.load_datasets(items)
         if not without_datastore:
-            reader.load_files(files, directory, transfer, record_validation_info)
+            reader.load_files(files, directory, transfer, record_validation_info, allow_external=allow_external)
         reader.load_associations(items)
 
 
@@ -151,17 +153,24 @@ class _Import:
         return files
 
     def load_files(
-        self, files: list[tuple[str, Any, list[_core.DatasetRef]]], directory: Any, transfer: str | None, validate: bool
+        self,
+        files: list[tuple[str, Any, list[_core.DatasetRef]]],
+        directory: Any,
+        transfer: str | None,
+        validate: bool,
+        *,
+        allow_external: bool = False,
     ) -> None:
         """Take files into the datastore; those of datasets that are stored already stay."""
-        from armillary.storage import FileDataset
+        from armillary.storage.file_dataset import FileDataset, FormatterName
 
         known = self._butler._datastore.records(self._butler._core_registry, list(self._refs))
         stored = {record.dataset_id for record in known}
         folder = None if directory is None else os.path.abspath(os.fspath(directory))
         datasets = [
-            FileDataset(path=_below(folder, path), refs=refs, formatter=formatter)
+            FileDataset(path=_place(folder, path, transfer, allow_external), refs=refs, formatter=name)
             for path, formatter, refs in files
+            for name in [None if formatter is None else FormatterName(formatter)]
             if not all(ref.id in stored for ref in refs)
         ]
         if datasets:
@@ -197,20 +206,39 @@ class _Import:
         return [self._refs[_as_uuid(dataset_id)] for dataset_id in ids]
 
 
-def _below(folder: str | None, path: str) -> str:
-    """Give the place of a file that an export names; it may not leave the export's directory.
+# What these do to a file that an export names leaves it alone.
+_STAYING = (None, "direct", "split")
+
+
+def _place(folder: str | None, path: str, transfer: str | None, allow_external: bool) -> str:
+    """Give the place of a file that an export names.
+
+    Whoever wrote an export could name any file: unless `allow_external` says so, none outside its directory is copied,
+    linked or moved, and none is moved out of where a link leads.
 
     Raises
     ------
     ValidationError
-        If it does.
+        If it is such a file.
     """
-    if folder is None or "://" in path or os.path.isabs(path):
-        return path
-    place = os.path.normpath(os.path.join(folder, path))
-    if os.path.commonpath([folder, place]) != folder:
-        raise ValidationError(f"the export names `{path}`, which is outside its directory")
+    external = "://" in path or os.path.isabs(path)
+    if folder is None or allow_external or (external and transfer in _STAYING):
+        return path if folder is None or external else os.path.normpath(os.path.join(folder, path))
+    local = to_local_path(path) if external else os.path.join(folder, path)
+    place = None if local is None else os.path.normpath(local)
+    inside = place is not None and _is_below(place, folder)
+    if inside and transfer == "move":
+        inside = _is_below(os.path.realpath(str(place)), os.path.realpath(folder))
+    if place is None or not inside:
+        raise ValidationError(
+            f"the export names `{path}`, which is outside its directory `{folder}`; if you trust where it comes from, "
+            "use `allow_external=True`"
+        )
     return place
+
+
+def _is_below(place: str, folder: str) -> bool:
+    return place.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _as_list(value: Any) -> list[Any]:

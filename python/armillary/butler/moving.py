@@ -241,6 +241,7 @@ class MovingMixin(ZippingMixin):
         skip_dimensions: set[str] | None = None,
         record_validation_info: bool = True,
         without_datastore: bool = False,
+        allow_external: bool = False,
     ) -> None:
         """Take in what `export` wrote; what is there already stays.
 
@@ -256,6 +257,13 @@ class MovingMixin(ZippingMixin):
             Dimension elements whose records are not taken in.
         without_datastore
             Take in no files.
+        allow_external
+            Also copy, link or move files that the description names outside `directory`.
+
+        Raises
+        ------
+        ValidationError
+            If it is not an export, or names a file outside `directory`.
         """
         from armillary.butler.importing import import_file
 
@@ -268,6 +276,7 @@ class MovingMixin(ZippingMixin):
             skip_dimensions=frozenset(skip_dimensions or ()),
             record_validation_info=record_validation_info,
             without_datastore=without_datastore,
+            allow_external=allow_external,
         )
 
     def transfer_dimension_records_from(

@@ -10,7 +10,11 @@ from typing import Any
 
 from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse
 
-__all__ = ["FileDataset", "SerializedFileDataset"]
+__all__ = ["FileDataset", "FormatterName", "SerializedFileDataset"]
+
+
+class FormatterName(str):
+    """The name of a formatter that need not be importable here, as exports of others have it."""
 
 
 @dataclass(frozen=True)

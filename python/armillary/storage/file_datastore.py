@@ -342,7 +342,8 @@ class FileDatastore:
             if self.is_remote:
                 from armillary.storage.remote import in_parallel
 
-                for written in in_parallel(write_one, batch):
+                many = self.remote_root.files.takes_many
+                for written in in_parallel(write_one, batch) if many else map(write_one, batch):
                     records.extend(written)
                 return records
             for prepared in batch:

@@ -21,11 +21,13 @@ from armillary._files import (
     unlink_all,
 )
 from armillary.config import to_local_path
-from armillary.errors import DatasetTypeNotSupportedError
+from armillary.errors import DatasetTypeNotSupportedError, UntrustedContentError
 from armillary.storage.datastore_config import formatter_class
+from armillary.storage.file_dataset import FormatterName
 from armillary.storage.file_record import FileRecord
 from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import Location, path_extension
+from armillary.storage.peer_names import to_peer_name
 from armillary.storage.remote import is_remote, remote_files
 from armillary.storage.remote_writing import remote_size
 
@@ -190,14 +192,7 @@ def _prepare(
             raise DatasetTypeNotSupportedError(
                 f"datastore `{datastore.name}` is configured not to take dataset type `{other.datasetType.name}`"
             )
-    if one.formatter is None:
-        formatter = datastore.formatterFactory.find(ref).name
-        cls = formatter_class(formatter)
-    else:
-        cls = formatter_class(one.formatter)
-        formatter = cls.name()
-    check = cls.validate_extension if issubclass(cls, FormatterV2) else cls.validateExtension
-    check(Location(None, source))
+    formatter = _formatter_name(datastore, one, source)
     if transfer == "direct" or (transfer == "split" and within is None):
         stored = source if "://" in source else "file://" + quote(source)
         return PreparedFile(source, stored, None, formatter, one.refs, with_size)
@@ -215,6 +210,20 @@ def _prepare(
             return PreparedFile(source, stored, None, formatter, one.refs, with_size)
         stored = _with_id(stored, ref)
     return PreparedFile(source, stored, transfer, formatter, one.refs, with_size)
+
+
+def _formatter_name(datastore: FileDatastore, one: FileDataset, source: str) -> str:
+    """The name records hold of what reads a file. Raises `ValueError` if it does not read files of such a name."""
+    given = datastore.formatterFactory.find(one.refs[0]).name if one.formatter is None else one.formatter
+    try:
+        cls = formatter_class(given if not isinstance(given, FormatterName) else str(given))
+    except (ImportError, UntrustedContentError):
+        if isinstance(given, FormatterName):
+            return to_peer_name(given)
+        raise
+    check = cls.validate_extension if issubclass(cls, FormatterV2) else cls.validateExtension
+    check(Location(None, source))
+    return cls.name()
 
 
 def _with_id(stored: str, ref: Any) -> str:

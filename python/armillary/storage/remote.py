@@ -103,6 +103,8 @@ class RemoteFiles:
         self._where = f"{scheme}://{netloc}"
         # A server of plain files or WebDAV cannot create on condition; it can rename so.
         self._conditional = scheme in ("s3", "gs")
+        # WebDAV makes folders one by one, and two writers who make the same one are in each other's way.
+        self.takes_many = self._conditional
         make = {"s3": self._s3, "gs": self._gs}.get(scheme, self._http)
         self._store = make(scheme, netloc)
 
@@ -235,7 +237,8 @@ class RemoteFiles:
                 self._obstore.put(self._store, temporary, content, use_multipart=in_parts)
                 self._obstore.rename(self._store, temporary, key, overwrite=overwrite)
             except BaseException:
-                self.delete([temporary])
+                with suppress(OSError):
+                    self.delete([temporary])
                 raise
 
     def delete(self, keys: Iterable[str]) -> None:

@@ -1,0 +1,120 @@
+"""Exports of others: what they name is taken in, what they should not name is not touched."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+
+from armillary.butler import Butler
+from armillary.errors import ValidationError
+
+HEAD = """description: Butler Data Repository Export
+version: 1.0.2
+universe_version: 8
+universe_namespace: daf_butler
+data:
+- {type: dimension, element: instrument, records: [{name: Cam}]}
+- {type: collection, collection_type: RUN, name: run}
+- {type: dataset_type, name: meta, dimensions: [instrument], storage_class: StructuredDataDict, is_calibration: false}
+"""
+DATASET = """- type: dataset
+  dataset_type: meta
+  run: run
+  records:
+  - {dataset_id: [!uuid '%s'], data_id: [{instrument: Cam}], path: %s, formatter: %s}
+"""
+YAML = "lsst.daf.butler.formatters.yaml.YamlFormatter"
+COPYING = ["copy", "move", "link", "hardlink", "symlink", "relsymlink", "auto"]
+
+
+@pytest.fixture
+def butler(tmp_path):
+    Butler.makeRepo(str(tmp_path / "repo"))
+    with Butler(str(tmp_path / "repo"), writeable=True) as made:
+        yield made
+
+
+@pytest.fixture
+def export(tmp_path):
+    """A function that writes an export which names one file."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (tmp_path / "secret.yaml").write_text("{secret: 1}\n")
+
+    def write(path, formatter=YAML, more=""):
+        (folder / "export.yaml").write_text(HEAD + DATASET % (uuid.uuid4(), path, formatter) + more)
+        return str(folder)
+
+    return write
+
+
+def nothing_came(butler):
+    assert butler.collections.query("*") == []
+    assert butler.registry.queryDatasetTypes() == []
+    assert butler.query_dimension_records("instrument", explain=False) == []
+    assert [path.name for path in Path(butler._root).iterdir() if path.is_dir()] in ([], [".armillary"])
+
+
+@pytest.mark.parametrize("transfer", COPYING)
+@pytest.mark.parametrize("path", ["../secret.yaml", "a/../../secret.yaml", "{absolute}", "file://{absolute}"])
+def test_no_file_outside_the_export_is_taken(butler, export, tmp_path, transfer, path):
+    folder = export(path.format(absolute=tmp_path / "secret.yaml"))
+    with pytest.raises(ValidationError, match="which is outside its directory"):
+        butler.import_(directory=folder, transfer=transfer)
+    assert (tmp_path / "secret.yaml").exists()
+    nothing_came(butler)
+
+
+def test_a_file_outside_is_taken_if_it_may_be(butler, export, tmp_path):
+    butler.import_(directory=export("../secret.yaml"), transfer="copy", allow_external=True)
+    assert butler.get("meta", instrument="Cam", collections="run") == {"secret": 1}
+
+
+def test_nothing_is_moved_away_from_where_a_link_leads(butler, export, tmp_path):
+    folder = export("inside.yaml")
+    os.symlink(tmp_path / "secret.yaml", tmp_path / "export" / "inside.yaml")
+    with pytest.raises(ValidationError, match="which is outside its directory"):
+        butler.import_(directory=folder, transfer="move")
+    assert (tmp_path / "secret.yaml").exists()
+    butler.import_(directory=folder, transfer="copy")
+    assert butler.get("meta", instrument="Cam", collections="run") == {"secret": 1}
+
+
+def test_a_formatter_that_is_not_there_is_missed_when_it_is_needed(butler, export, tmp_path):
+    (tmp_path / "export" / "a.yaml").write_text("{a: 1}\n")
+    folder = export("a.yaml", formatter="lsst.obs.nowhere.NoFormatter")
+    butler.import_(directory=folder, transfer="copy")
+    ref = butler.find_dataset("meta", instrument="Cam", collections="run")
+    assert butler.stored(ref)
+    (record,) = butler._datastore.records(butler._core_registry, [ref.id])
+    assert record.formatter == "lsst.obs.nowhere.NoFormatter"
+    with pytest.raises(ImportError, match=r"lsst\.obs\.nowhere"):
+        butler.get(ref)
+
+
+@pytest.mark.parametrize(
+    "more, error",
+    [
+        ("- {type: dataset, dataset_type: nothing, run: run, records: []}\n", Exception),
+        ("- !!python/object/apply:os.system ['touch hacked']\n", Exception),
+        ("- {type: dimension, element: nothing, records: [{a: 1}]}\n", ValidationError),
+    ],
+)
+def test_what_cannot_be_taken_in_leaves_nothing(butler, export, tmp_path, monkeypatch, more, error):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export" / "a.yaml").write_text("{a: 1}\n")
+    with pytest.raises(error):
+        butler.import_(directory=export("a.yaml", more=more), transfer="copy")
+    assert not (tmp_path / "hacked").exists()
+    nothing_came(butler)
+
+
+def test_importing_again_changes_nothing(butler, export, tmp_path):
+    (tmp_path / "export" / "a.yaml").write_text("{a: 1}\n")
+    folder = export("a.yaml")
+    for _ in range(2):
+        butler.import_(directory=folder, transfer="copy")
+    assert len(butler.query_datasets("meta", collections="run")) == 1
