@@ -57,6 +57,20 @@ def test_datasets_know_their_makers_and_readers(ran):
     assert len(edges) == len(graph.quanta) + len(graph.datasets)
 
 
+def test_quanta_and_datasets_are_found_by_data_id(ran):
+    with ProvenanceQuantumGraph.from_args(str(ran / "provenance.qg")) as (graph, repository):
+        assert repository is None
+        assert {label: len(found) for label, found in graph.quanta_by_task.items()} == {"first": 6, "second": 2}
+        data_id = next(found for found in graph.quanta_by_task["second"] if found["detector"] == 2)
+        assert graph.quanta[graph.quanta_by_task["second"][data_id]].data_id == {"instrument": "Cam", "detector": 2}
+        assert len(graph.datasets_by_type["first_out"]) == 6
+        usage = graph.make_task_resource_usage_table("first", include_data_ids=True)
+        assert usage.colnames[:4] == ["quantum_id", "instrument", "day_obs", "detector"]
+        assert len(usage) == 6
+        assert (usage["memory"] > 1e6).all()
+        assert list(graph.make_quantum_table()["Successful"]) == [5, 1]
+
+
 def test_metadata_and_logs_are_found_by_quantum_and_by_dataset(ran):
     graph = ProvenanceQuantumGraph(ran / "provenance.qg")
     failed = next(q for q in graph.quanta.values() if q.status.name == "FAILED")

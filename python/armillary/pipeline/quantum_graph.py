@@ -508,3 +508,11 @@ class PredictedQuantumGraphComponents:
         self._graph.write(
             uri, zstd_level=zstd_level, zstd_dict_size=zstd_dict_size, zstd_dict_n_inputs=zstd_dict_n_inputs
         )
+
+
+def __getattr__(name: str) -> Any:  # predicted graphs need no provenance
+    if name == "ProvenanceQuantumGraph":
+        from armillary.pipeline.provenance.provenance_graph import ProvenanceQuantumGraph
+
+        return ProvenanceQuantumGraph
+    raise AttributeError(f"module `{__name__}` has no attribute `{name}`")

@@ -67,7 +67,7 @@ def check_run(
     findings = [*_unregistered(butler, pipeline, register_dataset_types)]
     wanted = [node for name, _ in pipeline.iter_overall_inputs() if (node := pipeline.dataset_types.get(name))]
     types = [node.dataset_type for node in wanted if _is_registered(butler, node.dataset_type.name)]
-    findings += _collections(butler, types, list(inputs))
+    findings += _collections(butler, types, list(inputs), where)
     findings += _missing_inputs(butler, pipeline, list(inputs))
     findings += _calibrations(butler, pipeline, list(inputs), where)
     return sorted(findings, key=lambda finding: finding.level != "error")
@@ -134,14 +134,14 @@ def _is_optional(pipeline: Any, name: str) -> bool:
     )
 
 
-def _collections(butler: Butler, types: list[DatasetType], inputs: list[str]) -> Iterable[Finding]:
-    """Input collections that give nothing: none of the inputs is in them, or all are found earlier on the path."""
+def _collections(butler: Butler, types: list[DatasetType], inputs: list[str], where: str) -> Iterable[Finding]:
+    """Input collections that give nothing: no input asked for is in them, or all are found earlier on the path."""
     held: dict[str, dict[Any, Any]] = {name: {} for name in inputs}
     for dataset_type in types:
         if dataset_type.isCalibration():
             continue  # found by time, so that several collections may have a part in one data ID
         for name in inputs:
-            refs = butler.query_datasets(dataset_type.name, [name], find_first=True, limit=None, explain=False)
+            refs = butler.query_datasets(dataset_type.name, [name], where=where, limit=None, explain=False)
             held[name].update(((ref.datasetType.name, ref.dataId), ref.id) for ref in refs)
     seen: dict[Any, tuple[str, Any]] = {}
     for name in inputs:

@@ -7,16 +7,20 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from armillary import _core
 from armillary.errors import InvalidQuantumGraphFileError
 from armillary.pipeline.directed_graph import DirectedGraph
 from armillary.pipeline.pipeline_graph import PipelineGraph
-from armillary.pipeline.provenance.summary import Table
+from armillary.pipeline.provenance.summary import Table, to_astropy
 from armillary.pipeline.quantum_graph import HeaderModel
 from armillary.pipeline.status import ExceptionInfo, QuantumAttemptStatus, QuantumSuccessCaveats
+
+if TYPE_CHECKING:
+    from armillary.butler import Butler, DataCoordinate
 
 __all__ = ["COLUMNS", "NODES", "ProvenanceDataset", "ProvenanceQuantum", "ProvenanceQuantumGraph", "QuantumAttempt"]
 
@@ -166,6 +170,36 @@ class ProvenanceQuantumGraph:
                 "makes one from it"
             )
 
+    @classmethod
+    @contextmanager
+    def from_args(
+        cls, repo_or_filename: str, /, collection: str | None = None, *, writeable: bool = False
+    ) -> Iterator[tuple[ProvenanceQuantumGraph, Butler | None]]:
+        """Open the graph in a file, or that of a run in a repository.
+
+        Parameters
+        ----------
+        repo_or_filename
+            The file; the repository if a collection is given.
+        collection
+            A run, or a chain, whose first run with a graph is meant.
+        writeable
+            Whether the repository is opened for writing.
+
+        Yields
+        ------
+        graph, butler
+            The graph, and the repository or None.
+        """
+        if collection is None:
+            yield cls(repo_or_filename), None
+            return
+        from armillary.butler import Butler
+        from armillary.pipeline.provenance.ingest import find_graph
+
+        with Butler(repo_or_filename, writeable=writeable) as butler:
+            yield find_graph(butler, collection), butler
+
     def _document(self, name: str) -> Any:
         return json.loads(self._parts.document(name))
 
@@ -269,6 +303,31 @@ class ProvenanceQuantumGraph:
             edges.extend((key, one) for ids in quantum.outputs.values() for one in ids)
         return DirectedGraph(nodes, edges)
 
+    def _coordinates(self, of_kind: Mapping[str, Any], found: Iterable[tuple[str, Any, uuid.UUID]]) -> Any:
+        from armillary.butler import DataCoordinate
+
+        keyed: dict[str, dict[DataCoordinate, uuid.UUID]] = {name: {} for name in of_kind}
+        for name, data_id, key in found:
+            dimensions = of_kind[name].dimensions
+            keyed[name][DataCoordinate.from_required_values(dimensions, tuple(data_id.values()))] = key
+        return keyed
+
+    @cached_property
+    def quanta_by_task(self) -> Mapping[str, Mapping[DataCoordinate, uuid.UUID]]:
+        """Ids of quanta by task label and data ID; every task of the pipeline is there."""
+        found = ((one.task_label, one.data_id, key) for key, one in self.quanta.items())
+        result: dict[str, dict[DataCoordinate, uuid.UUID]] = self._coordinates(self.pipeline_graph.tasks, found)
+        return result
+
+    @cached_property
+    def datasets_by_type(self) -> Mapping[str, Mapping[DataCoordinate, uuid.UUID]]:
+        """Ids of datasets by dataset type and data ID."""
+        types = self.pipeline_graph.dataset_types
+        every = self.datasets.items()
+        found = ((one.dataset_type_name, one.data_id, key) for key, one in every if one.dataset_type_name in types)
+        result: dict[str, dict[DataCoordinate, uuid.UUID]] = self._coordinates(types, found)
+        return result
+
     # -- reports
 
     def _by_task(self) -> Iterator[tuple[str, list[ProvenanceQuantum]]]:
@@ -340,6 +399,42 @@ class ProvenanceQuantumGraph:
                 kind = "None" if quantum.exception is None else quantum.exception.type_name
                 report.setdefault(label, {}).setdefault(quantum.status.name, {}).setdefault(kind, []).append(quantum)
         return report
+
+    # -- the same as `astropy` tables, as users of the peer know them
+
+    def make_quantum_table(self) -> Any:
+        """Return `quantum_table` as an `astropy.table.Table`."""
+        return to_astropy(self.quantum_table())
+
+    def make_exception_table(self) -> Any:
+        """Return `exception_table` as an `astropy.table.Table`."""
+        return to_astropy(self.exception_table())
+
+    def make_task_resource_usage_table(self, task_label: str, include_data_ids: bool = False) -> Any:
+        """Tell what the last attempts of the quanta of a task took, as an `astropy.table.Table`.
+
+        Parameters
+        ----------
+        task_label
+            The task.
+        include_data_ids
+            Whether each dimension has a column.
+
+        Returns
+        -------
+        table
+            A row for each quantum that was run: `quantum_id`, `memory` in bytes, `start`, and `prep_time`, `init_time`,
+            `run_time` and `run_time_cpu` in seconds.
+        """
+        rows = []
+        names: list[str] = []
+        for quantum in self.quanta.values():
+            if quantum.task_label != task_label or not quantum.attempts or quantum.attempts[-1].resource_usage is None:
+                continue
+            names = list(quantum.data_id) if include_data_ids else []
+            values = [quantum.data_id[name] for name in names]
+            rows.append([str(quantum.quantum_id), *values, *quantum.attempts[-1].resource_usage])
+        return to_astropy((["quantum_id", *names, *ResourceUsage._fields], rows))
 
 
 def report_to_plain(report: Mapping[str, Mapping[str, Mapping[str, list[ProvenanceQuantum]]]]) -> dict[str, Any]:

@@ -329,23 +329,23 @@ class Summary:
 
     def make_quantum_table(self) -> Any:
         """Return `quantum_table` as an `astropy.table.Table`."""
-        return _astropy(self.quantum_table())
+        return to_astropy(self.quantum_table())
 
     def make_dataset_table(self) -> Any:
         """Return `dataset_table` as an `astropy.table.Table`."""
-        return _astropy(self.dataset_table())
+        return to_astropy(self.dataset_table())
 
     def make_exception_table(self) -> Any:
         """Return `exception_table` as an `astropy.table.Table`."""
-        return _astropy(self.exception_table())
+        return to_astropy(self.exception_table())
 
     def make_bad_quantum_tables(self) -> dict[str, Any]:
         """Return `bad_quantum_tables` as `astropy.table.Table` objects."""
-        return {label: _astropy(table) for label, table in self.bad_quantum_tables().items()}
+        return {label: to_astropy(table) for label, table in self.bad_quantum_tables().items()}
 
     def make_bad_dataset_tables(self) -> dict[str, Any]:
         """Return `bad_dataset_tables` as `astropy.table.Table` objects."""
-        return {name: _astropy(table) for name, table in self.bad_dataset_tables().items()}
+        return {name: to_astropy(table) for name, table in self.bad_dataset_tables().items()}
 
 
 def _known(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -354,7 +354,8 @@ def _known(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plain[name] for name in names if name in plain}
 
 
-def _astropy(table: Table) -> Any:
+def to_astropy(table: Table) -> Any:
+    """Return a table as an `astropy.table.Table`."""
     from astropy.table import Table as AstropyTable
 
     columns, rows = table
