@@ -101,6 +101,8 @@ class Butler(MovingMixin, SearchingMixin):
         self._metrics = metrics or ButlerMetrics()
         self._session: WriteSession | None = None
         self._closed = False
+        # One entry for each open butler of the database connection, clones included; the last to close closes it.
+        self._sharers: list[None] = [None]
         if writeable and not without_datastore:
             self._recover()
         if writeable and run is not None:
@@ -190,22 +192,17 @@ class Butler(MovingMixin, SearchingMixin):
 
     @classmethod
     def get_known_repos(cls) -> set[str]:
-        """Labels of the repositories in the index."""
-        from armillary.repository_config import repository_index
+        """Labels of the repositories in the index; none if there is no index."""
+        from armillary.repository_config import ButlerRepoIndex
 
-        return set(repository_index())
+        return ButlerRepoIndex.get_known_repos()
 
     @classmethod
     def get_repo_uri(cls, label: str, return_label: bool = False) -> Any:
-        """Where the repository with a label is."""
-        from armillary.repository_config import repository_index
+        """Where the repository with a label is, as a `ResourcePath`; see `ButlerRepoIndex.get_repo_uri`."""
+        from armillary.repository_config import ButlerRepoIndex
 
-        try:
-            return repository_index()[label]
-        except KeyError:
-            if return_label:
-                return label
-            raise
+        return ButlerRepoIndex.get_repo_uri(label, return_label)
 
     @staticmethod
     def parse_dataset_uri(uri: str) -> ParsedButlerDatasetURI:
@@ -279,6 +276,7 @@ class Butler(MovingMixin, SearchingMixin):
             old.infer if inferDefaults is ... else inferDefaults,
             old.given if dataId is ... else dataId,
         )
+        other._sharers.append(None)
         return other
 
     # -- what it is
@@ -290,10 +288,12 @@ class Butler(MovingMixin, SearchingMixin):
         self.close()
 
     def close(self) -> None:
-        """Close the database; later use raises `RuntimeError`."""
+        """Close the database, unless a clone still uses it; later use of this butler raises `RuntimeError`."""
         if not self._closed:
             self._closed = True
-            self._core_registry.close()
+            self._sharers.pop()
+            if not self._sharers:
+                self._core_registry.close()
             self.__dict__.pop("_query_context_cache", None)
             self._core_registry = _ClosedRegistry(self._core_registry)  # type: ignore[assignment]
 

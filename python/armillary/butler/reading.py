@@ -13,7 +13,6 @@ from armillary.butler.data_id_rewriting import rewrite_data_id
 from armillary.butler.limited import DatasetRefURIs, LimitedButler
 from armillary.butler.query_spec import QueryContext, type_name
 from armillary.errors import (
-    CalibrationLookupError,
     DatasetNotFoundError,
     DimensionNameError,
     DimensionValueError,
@@ -220,18 +219,14 @@ class ReadingMixin(LimitedButler):
     def _not_found_message(self, dataset_type: DatasetType, coordinate: DataCoordinate, path: list[str]) -> str:
         message = f"no `{dataset_type.name}` with data ID {coordinate} in {', '.join(f'`{name}`' for name in path)}"
         parent = dataset_type.nameAndComponent()[0]
-        everywhere = self._core_registry.query_collections(None, [1, 2, 4])
-        elsewhere = []
-        for name in everywhere:
-            try:
-                if self._core_registry.find_dataset(parent, coordinate, [name]) is not None:
-                    elsewhere.append(name)
-            except CalibrationLookupError:
-                elsewhere.append(name)
-            if len(elsewhere) == 3:
-                break
+        column = f"{parent}.collection"
+        rows = self._query_context.engine.general(
+            [], [column], joins=[(parent, ["*"])], data_id=dict(coordinate.required)
+        )
+        elsewhere = sorted(set(rows.columns()[column]).difference(self._core_registry.flatten_collections(path)))
         if elsewhere:
-            return f"{message}; it is in {', '.join(f'`{name}`' for name in elsewhere)}"
+            more = ", ..." if len(elsewhere) > 3 else ""
+            return f"{message}; it is in {', '.join(f'`{name}`' for name in elsewhere[:3])}{more}"
         return f"{message}, nor in any other collection; `query_datasets` lists what there is"
 
     def _records_of(self, ref: DatasetRef) -> list[_core.FileRecord]:

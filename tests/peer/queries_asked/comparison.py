@@ -66,6 +66,23 @@ MEANT: list[tuple[str, str, Any]] = [
         ),
     ),
     (
+        "nothing as a value",
+        "`None` as the value of a bind is NULL, and refused where NULL is, by another class",
+        lambda query, ours, theirs: (
+            "Invalid type 'NoneType'" in theirs.get("message", "")
+            and ("items" in ours or ours["error"] == "InvalidQueryError")
+        ),
+    ),
+    (
+        "fields of records in data IDs",
+        "the data ID of a query may name them as that of `get` may",
+        lambda query, ours, theirs: (
+            "items" in ours
+            and theirs.get("error") in ("DimensionNameError", "KeyError", "InvalidQueryError")
+            and any(f"'{key}'" in theirs["message"] for _, _, keywords in query["steps"] for key in keywords)
+        ),
+    ),
+    (
         "globs in the steps of a query",
         "a pattern finds collections here too, unless they must have an order",
         lambda query, ours, theirs: theirs.get("error") == "MissingCollectionError" and names_glob(query),
