@@ -1555,8 +1555,9 @@ class QueryEngine:
         Whether the records of all elements come with the data IDs.
     `mode`
         What is wanted: the `rows` (`DataCoordinates`, `DatasetRefs`, `DimensionRecords` or `Rows`), their number
-        (`count`), whether there are `any`, why there are none (`explain`, a list of sentences), the SELECT with values
-        left as parameters (`sql`), or the names of all dimensions that the query has to do with (`dimensions`).
+        (`count`), whether there are `any`, why there are none (`explain`, a list of sentences), what each condition and
+        search leaves (`funnel`, pairs of a text and a number), the SELECT with values left as parameters (`sql`), or
+        the names of all dimensions that the query has to do with (`dimensions`).
 
     Errors: `InvalidQueryError` with the place in the text, `UnimplementedQueryError`, `MissingCollectionError`,
     `MissingDatasetTypeError`, `CalibrationLookupError`, `DimensionNameError`.

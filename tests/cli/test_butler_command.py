@@ -78,6 +78,25 @@ def test_rows_are_cut_with_a_word_and_left_out_from_the_front(run):
     assert (code, output.splitlines()[-1].split()[:2], errors) == (0, ["Cam", "11"], "")
 
 
+def test_explain_tells_what_each_condition_leaves(run):
+    where = ["--where", "visit = 999 AND instrument='Cam'"]
+    code, output, errors = run("query-datasets", "REPO", "metrics", "--collections", "chain", "--explain", *where)
+    assert code == 0
+    assert [line.split(maxsplit=1)[1] for line in output.splitlines()[2:]] == [
+        "all data IDs of instrument, detector, visit",
+        "`instrument='Cam'`",
+        "`visit = 999`",
+        "a `metrics` in `chain`",
+        "datasets",
+    ]
+    assert output.splitlines()[4].startswith("   0 ")
+    assert errors.startswith("no rows satisfy `visit = 999`; the nearest value of `visit` is ")
+    code, output, errors = run("query-data-ids", "REPO", "visit", "--explain", "--format", "csv")
+    assert (code, output.splitlines()[0], errors) == (0, "rows,left_by", "")
+    code, output, _ = run("query-dimension-records", "REPO", "detector", "--explain")
+    assert code == 0 and output.splitlines()[-1].endswith("records")
+
+
 def test_datasets_are_listed_in_the_order_asked_for(run):
     code, output, errors = run(
         "query-datasets",

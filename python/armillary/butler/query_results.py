@@ -139,6 +139,24 @@ class QueryResults(Tabular, Generic[Item]):
         """Say why there are no results: a sentence for each reason found."""
         return list(self._ask("explain"))
 
+    def explain(self) -> list[tuple[str, int]]:
+        """Say what each condition and each search for datasets leaves: numbers of data IDs, and at last of results.
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository(run="u/me") as butler:
+        ...     results = butler.registry.queryDatasets("summary", where="instrument = 'Cam'", collections="u/me")
+        ...     for text, count in results.explain():
+        ...         print(count, text)
+        1 all data IDs of instrument
+        1 `instrument = 'Cam'`
+        0 a `summary` in `u/me`
+        0 datasets
+        """
+        found: list[tuple[str, int]] = self._ask("funnel")
+        return found
+
     @contextmanager
     def materialize(self) -> Iterator[Self]:
         """Fetch the results now, and give them for use as often as wanted within the block."""
@@ -285,6 +303,10 @@ class ChainedDatasetQueryResults(Tabular):
     def __iter__(self) -> Iterator[DatasetRef]:
         for part in self._parts:
             yield from part
+
+    def explain(self) -> list[tuple[str, int]]:
+        """Say what each condition and each search leaves, type by type."""
+        return [step for part in self._parts for step in part.explain()]
 
     def to_arrow(self) -> pa.Table:  # noqa: D102  (documented in the base class)
         return concatenated([part.to_arrow() for part in self._parts])

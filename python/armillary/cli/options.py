@@ -17,6 +17,7 @@ __all__ = [
     "combined",
     "confirm_option",
     "dataset_type_option",
+    "explain_option",
     "find_first_option",
     "globs",
     "limit_option",
@@ -115,6 +116,11 @@ transfer_dimensions_option = click.option(
     "--transfer-dimensions/--no-transfer-dimensions",
     default=True,
     help="Copy dimension records that are missing; on by default.",
+)
+
+
+explain_option = click.option(
+    "--explain", is_flag=True, help="Show how much each condition and each search leaves, not the rows themselves."
 )
 
 

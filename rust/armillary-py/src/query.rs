@@ -92,6 +92,7 @@ impl PyQueryEngine {
             "count" => enter(py, || registry.query_count(&request))?.into_bound_py_any(py),
             "any" => enter(py, || registry.query_any(&request))?.into_bound_py_any(py),
             "explain" => enter(py, || registry.query_explain(&request))?.into_bound_py_any(py),
+            "funnel" => enter(py, || registry.query_funnel(&request))?.into_bound_py_any(py),
             "sql" => enter(py, || registry.query_sql(&request))?.into_bound_py_any(py),
             "dimensions" => {
                 let group = enter(py, || registry.query_dimensions(&request))?;
@@ -99,7 +100,7 @@ impl PyQueryEngine {
                 names.into_bound_py_any(py)
             }
             _ => Err(PyTypeError::new_err(format!(
-                "`{mode}` is no mode of a query; it is one of rows, count, any, explain, sql, dimensions"
+                "`{mode}` is no mode of a query; it is one of rows, count, any, explain, funnel, sql, dimensions"
             ))),
         }
     }
@@ -245,7 +246,7 @@ pub(crate) fn binds(object: &Bound<'_, PyAny>) -> PyResult<IndexMap<String, Bind
 /// What a bound value is to a query.
 fn bind(name: &str, object: &Bound<'_, PyAny>, lists: bool) -> PyResult<Bind> {
     let py = object.py();
-    if object.is_none() && lists {
+    if object.is_none() {
         return Ok(Bind::Value(Value::Null));
     }
     if let Ok(value) = object.cast::<PyBool>() {

@@ -48,7 +48,6 @@ fn query_class(problem: &QueryProblem) -> ErrorClass {
         QueryProblem::UnknownFunction { .. } => ErrorClass::QueryValueError,
         // The peer leaves the text of a region to Python, which raises a `ValueError`.
         QueryProblem::BadArguments { function, .. } if function == "REGION" => ErrorClass::QueryValueError,
-        QueryProblem::NullBind { .. } => ErrorClass::QueryTypeError,
         QueryProblem::Syntax(_)
         | QueryProblem::BadArguments { .. }
         | QueryProblem::BadKey { .. }

@@ -59,6 +59,23 @@ pub fn center(index: u64, level: u32) -> Result<UnitVector3d, SphereError> {
     }
 }
 
+/// The corners of a pixel; its sides are not quite the great circles between them.
+///
+/// ```
+/// use armillary_sphere::healpix;
+///
+/// let corners = healpix::corners(4489, 5)?;
+/// assert!(corners.iter().all(|corner| corner.dot(healpix::center(4489, 5).unwrap()) > 0.99));
+/// # Ok::<(), armillary_sphere::SphereError>(())
+/// ```
+pub fn corners(index: u64, level: u32) -> Result<[UnitVector3d; 4], SphereError> {
+    if universe(level)?.contains(&index) {
+        Ok(Cell::of_index(index, level).corners())
+    } else {
+        Err(SphereError::NoSuchPixel { system: "healpix", index })
+    }
+}
+
 /// Pixels of a level that hold every pixel a region touches, as the fewest ranges in ascending order.
 ///
 /// ```

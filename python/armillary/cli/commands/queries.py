@@ -13,6 +13,7 @@ from armillary.cli.completion import dimensions as complete_dimensions
 from armillary.cli.options import (
     collections_option,
     combined,
+    explain_option,
     find_first_option,
     globs,
     query_options,
@@ -184,6 +185,7 @@ def most(limit: int) -> int | None:
 @query_options()
 @find_first_option()
 @click.option("--show-uri", is_flag=True, help="Show where the files are.")
+@explain_option
 @format_option
 def query_datasets(
     repo: str,
@@ -194,6 +196,7 @@ def query_datasets(
     limit: int,
     find_first: bool,
     show_uri: bool,
+    explain: bool,
     form: str,
 ) -> None:
     """List datasets, a table for each dataset type."""
@@ -205,6 +208,15 @@ def query_datasets(
             if not any(character in name for character in "*?["):
                 butler.get_dataset_type(name)  # an unknown name is a mistake, a glob that finds nothing is an answer
         types = butler.registry.queryDatasetTypes(split_commas(patterns) or ...)
+        if explain:
+            for dataset_type in sorted(types, key=lambda found: found.name):
+                write_funnel(
+                    butler.registry.queryDatasets(
+                        dataset_type.name, collections=path, where=where, findFirst=find_first
+                    ),
+                    form,
+                )
+            return
         tables = []
         for dataset_type in sorted(types, key=lambda found: found.name):
             refs = butler.query_datasets(
@@ -260,6 +272,13 @@ def explain_nothing(butler: Butler, types: list[str], patterns: tuple[str, ...],
             click.echo(f"no `{name}`: {reason}", err=True)
 
 
+def write_funnel(results: Any, form: str) -> None:
+    """Show what each condition and search leaves, and on standard error why there is nothing at last."""
+    write_tables([Table(["rows", "left by"], [[count, text] for text, count in results.explain()])], form)
+    for reason in results.explain_no_results():
+        click.echo(reason, err=True)
+
+
 def fetch(results: Any, order_by: tuple[str, ...], limit: int, offset: int, what: str) -> list[Any]:
     """Sort, cut and fetch; say on standard error when rows are left out, or why there are none."""
     if order_by:
@@ -279,6 +298,7 @@ dimension_options = combined(
     query_options(),
     click.option("--datasets", multiple=True, metavar="NAMES", help="Only those of existing datasets of these types."),
     click.option("--offset", type=int, default=0, help="Rows to leave out first."),
+    explain_option,
 )
 
 
@@ -299,6 +319,7 @@ def query_data_ids(
     limit: int,
     datasets: tuple[str, ...],
     offset: int,
+    explain: bool,
     form: str,
 ) -> None:
     """List data IDs for DIMENSIONS, or for those of the `--datasets` if none are given."""
@@ -317,6 +338,9 @@ def query_data_ids(
             datasets=split_commas(datasets) or None,
             collections=(split_commas(collections) or "*") if datasets else None,
         )
+        if explain:
+            write_funnel(results, form)
+            return
         found = fetch(results, order_by, limit, offset, "data IDs")
         if not found and form == "table":
             return
@@ -343,6 +367,7 @@ def query_dimension_records(
     limit: int,
     datasets: tuple[str, ...],
     offset: int,
+    explain: bool,
     no_check: bool,
     form: str,
 ) -> None:
@@ -356,6 +381,9 @@ def query_dimension_records(
             datasets=split_commas(datasets) or None,
             collections=(split_commas(collections) or "*") if datasets else None,
         )
+        if explain:
+            write_funnel(results, form)
+            return
         found = fetch(results, order_by, limit, offset, f"`{element}` records")
         if not found and form == "table":
             return

@@ -33,8 +33,6 @@ pub enum QueryProblem {
     UnknownBind { name: String, nearest: Option<String> },
     /// A dimension cannot have this value.
     BadKey { dimension: String, value: String, wanted: &'static str },
-    /// A `:name` whose value is none at all.
-    NullBind { name: String },
     /// A bare name that could be the dimension or the bound value of the same name.
     ShadowedBind { name: String },
     /// No function is called so.
@@ -66,6 +64,14 @@ impl QueryError {
 
     pub(crate) fn at(problem: QueryProblem, text: &str, span: Span) -> Self {
         Self { problem: Box::new(problem), place: Some((text.to_owned(), span)) }
+    }
+
+    /// Whether text that should be a name is none that is known.
+    pub(crate) fn is_about_a_name(&self) -> bool {
+        matches!(
+            *self.problem,
+            QueryProblem::UnknownName { .. } | QueryProblem::Syntax(_) | QueryProblem::BadOrder { .. }
+        )
     }
 
     pub(crate) fn syntax(error: ExpressionError, text: &str) -> Self {
@@ -129,9 +135,6 @@ impl fmt::Display for QueryProblem {
             }
             Self::BadKey { dimension, value, wanted } => {
                 write!(f, "`{value}` cannot be a value of dimension `{dimension}`, which takes {wanted}")
-            }
-            Self::NullBind { name } => {
-                write!(f, "no value is bound to `:{name}`; a missing value is tested with `= NULL`")
             }
             Self::ShadowedBind { name } => {
                 write!(f, "`{name}` is a dimension and also a bound value; write `:{name}` where the value is meant")

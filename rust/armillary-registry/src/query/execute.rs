@@ -3,18 +3,18 @@
 use super::{
     answer::{DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable},
     error::{QueryError, QueryProblem},
-    plan::{Plan, is_skypix},
+    plan::Plan,
     predicate::{DatasetField, Owner, Reference, Sort},
     refine::{distinct, refine},
     request::{QueryRequest, ResultKind},
     rows::Distinct,
+    skypix::Pixelization,
     statement::{Statement, key_type},
 };
 use crate::{Catalog, Registry, RegistryError, Store};
 use armillary_dimensions::{
     Column, ColumnType, DataCoordinate, ElementIndex, FieldRole, Key, StrColumn, Universe, Value,
 };
-use armillary_sphere::{ConvexPolygon, Region, htm};
 use std::collections::HashMap;
 
 /// A statement with the positions of what the answer takes from its rows.
@@ -37,6 +37,8 @@ struct Ranked {
     identity: Vec<usize>,
     collection: usize,
     id: usize,
+    /// When the dataset begins to be valid, where it may be certified more than once.
+    begin: Option<usize>,
 }
 
 /// How the records of an element are found.
@@ -73,6 +75,9 @@ impl<'a> Query<'a> {
                 identity: identity.into_iter().map(|index| statement.select_key(index)).collect(),
                 collection: statement.select_dataset(search, DatasetField::Collection),
                 id: statement.select_dataset(search, DatasetField::Id),
+                begin: plan.searches[search]
+                    .has_calibrations()
+                    .then(|| statement.select_reference(Reference::Begin(Owner::Search(search)), ColumnType::Int)),
             }
         });
         let columns = plan
@@ -225,6 +230,10 @@ impl<'a> Query<'a> {
             _ => usize::MAX,
         };
         let identity: Vec<&Column> = ranked.identity.iter().map(|position| &columns[*position]).collect();
+        let differ = |a: usize, b: usize| {
+            let differ_in = |column: usize| columns[column].get(a) != columns[column].get(b);
+            differ_in(ranked.id) || ranked.begin.is_some_and(differ_in)
+        };
         let mut seen = Distinct::new(&identity, rows.len());
         let mut best: Vec<(usize, usize, Option<usize>)> = Vec::new();
         for row in rows {
@@ -233,9 +242,7 @@ impl<'a> Query<'a> {
             match best.get_mut(position) {
                 None => best.push((*row, rank, None)),
                 Some(known) if rank < known.1 => *known = (*row, rank, None),
-                Some(known) if rank == known.1 && columns[ranked.id].get(known.0) != columns[ranked.id].get(*row) => {
-                    known.2 = Some(*row);
-                }
+                Some(known) if rank == known.1 && differ(known.0, *row) => known.2 = Some(*row),
                 Some(_) => {}
             }
         }
@@ -445,7 +452,11 @@ fn records_by_key(universe: &Universe, index: ElementIndex, keys: &Column) -> Re
             FieldRole::Region => {
                 let mut regions = Column::new(ColumnType::Bytes);
                 for row in 0..own.len() {
-                    regions.push(&pixel_region(is_skypix(element), &own.get(row)));
+                    let region = match (Pixelization::of(element), own.get(row)) {
+                        (Some(pixelization), Value::Int(pixel)) => pixelization.region(pixel),
+                        _ => None,
+                    };
+                    regions.push(&region.map_or(Value::Null, |region| Value::Bytes(region.encode().into())));
                 }
                 regions
             }
@@ -453,14 +464,4 @@ fn records_by_key(universe: &Universe, index: ElementIndex, keys: &Column) -> Re
         })
         .collect();
     RecordTable { element: index, rows, columns }
-}
-
-fn pixel_region(skypix: bool, key: &Value) -> Value {
-    let Value::Int(pixel) = key else { return Value::Null };
-    let polygon = u64::try_from(*pixel)
-        .ok()
-        .filter(|_| skypix)
-        .and_then(|pixel| htm::trixel(pixel).ok())
-        .and_then(|trixel| ConvexPolygon::convex_hull(&trixel).ok());
-    polygon.map_or(Value::Null, |polygon| Value::Bytes(Region::from(polygon).encode().into()))
 }

@@ -7,6 +7,7 @@ mod answer;
 mod error;
 mod execute;
 mod explain;
+mod names;
 mod pairs;
 mod plan;
 mod predicate;
@@ -16,7 +17,9 @@ mod request;
 mod resolve;
 mod rows;
 mod search;
+mod skypix;
 mod sources;
+mod spatial;
 mod sql;
 mod statement;
 

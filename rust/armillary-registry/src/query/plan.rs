@@ -4,7 +4,7 @@ use super::{
     error::{QueryError, QueryProblem},
     predicate::{DatasetField, Owner, Predicate, Reference, RegionTerm, Scalar, Sort, Test, TimeTerm},
     request::{QueryRequest, ResultKind},
-    resolve::{Scope, resolve_clause, resolve_column, resolve_order},
+    resolve::{Scope, resolve_clause, resolve_column, resolve_field, resolve_order},
     search::Search,
 };
 use crate::{Catalog, Registry, RegistryError};
@@ -99,7 +99,17 @@ impl Plan {
             conditions.extend(resolve_clause(&scope, clause)?);
         }
         for (name, value) in &request.data_id {
-            conditions.push(key_condition(&self.universe, name, value)?);
+            conditions.push(match self.universe.find(name).filter(|element| element.is_dimension()) {
+                Some(element) => match text_key(element, value) {
+                    Some(field) => resolve_field(&scope, &field, value)?,
+                    None => key_condition(&self.universe, name, value)?,
+                },
+                // A field of a record, such as `exposure.day_obs`; else the error says that there is no such dimension.
+                None => match resolve_field(&scope, name, value) {
+                    Err(error) if error.is_about_a_name() => key_condition(&self.universe, name, value)?,
+                    found => found?,
+                },
+            });
         }
         let mut columns: Vec<(String, Reference, Sort)> = Vec::new();
         if let ResultKind::General { columns: names, .. } = &request.result {
@@ -366,6 +376,9 @@ impl Plan {
         }
         if self.find_first == Some(position) && !self.searches[position].is_single() {
             add(Reference::Dataset(position, DatasetField::Collection));
+            if self.searches[position].has_calibrations() {
+                add(Reference::Begin(Owner::Search(position)));
+            }
         }
         used
     }
@@ -416,6 +429,17 @@ fn says_nothing(condition: &Predicate) -> bool {
         Predicate::Not(inner) => says_nothing(inner),
         _ => false,
     }
+}
+
+/// The field that stands for the key of an element where text is given for an integer: `detector.full_name`.
+fn text_key(element: &Element, value: &Value) -> Option<String> {
+    let Value::Str(text) = value else { return None };
+    let is_text = |kind: FieldType| matches!(kind, FieldType::String { .. });
+    if element.own_key().is_none_or(|key| is_text(key.kind)) || text.trim().parse::<i64>().is_ok() {
+        return None;
+    }
+    let alternate = |field: &&armillary_dimensions::Field| field.role == FieldRole::AlternateKey && is_text(field.kind);
+    element.fields.iter().find(alternate).map(|field| format!("{}.{}", element.name, field.name))
 }
 
 /// The condition that a dimension has a value; text that is an integer is taken as one.

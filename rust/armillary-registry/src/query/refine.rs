@@ -1,9 +1,9 @@
 //! The exact tests of regions that SQL leaves to Rust.
 
-use super::region::Shape;
+use super::{region::Shape, skypix::Pixelization};
 use crate::{RegistryError, Store};
 use armillary_dimensions::{Column, ColumnType, ElementIndex, Universe, Value};
-use armillary_sphere::{PreparedRegion, Region, htm};
+use armillary_sphere::{PreparedRegion, Region};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -32,8 +32,8 @@ pub(crate) enum Tree {
 pub(crate) enum RegionSource {
     /// A record, by the number of its row in the element's table.
     Row { element: ElementIndex, column: usize },
-    /// An htm pixel, by its index.
-    Pixel { column: usize },
+    /// A pixel, by its index.
+    Pixel { pixelization: Pixelization, column: usize },
     /// The request.
     Literal(Arc<Shape>),
 }
@@ -120,9 +120,10 @@ impl<'a> Judge<'a> {
                 let numbers = distinct(&self.columns[*column], rows);
                 (stored_regions(store, universe, *element, &numbers)?, *column)
             }
-            RegionSource::Pixel { column } => {
+            RegionSource::Pixel { pixelization, column } => {
                 let pixels = distinct(&self.columns[*column], rows);
-                (pixels.into_iter().map(|pixel| (pixel, pixel_region(pixel))).collect(), *column)
+                let region = |pixel: i64| pixelization.region(pixel).map(|region| region.prepare());
+                (pixels.into_iter().map(|pixel| (pixel, region(pixel))).collect(), *column)
             }
         };
         self.regions.push(regions);
@@ -227,11 +228,4 @@ fn stored_regions(
         }
     }
     Ok(regions)
-}
-
-/// The region of an htm pixel.
-fn pixel_region(pixel: i64) -> Option<PreparedRegion> {
-    let trixel = htm::trixel(u64::try_from(pixel).ok()?).ok()?;
-    let polygon = armillary_sphere::ConvexPolygon::convex_hull(&trixel).ok()?;
-    Some(Region::from(polygon).prepare())
 }

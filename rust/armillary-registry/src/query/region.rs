@@ -1,7 +1,6 @@
 //! Regions written in an expression.
 
-use armillary_sphere::{Circle, ConvexPolygon, LonLatBox, PreparedRegion, Region, SphereError, UnitVector3d, htm};
-use std::ops::Range;
+use armillary_sphere::{Circle, ConvexPolygon, LonLatBox, PreparedRegion, Region, SphereError, UnitVector3d};
 
 /// A region given by the caller, or a single direction.
 #[derive(Clone, Debug)]
@@ -73,16 +72,6 @@ impl Shape {
             }
         };
         region.map(Self::from).map_err(|error| error.to_string())
-    }
-
-    /// The htm pixels that the shape touches.
-    pub(crate) fn envelope(&self, level: u32) -> Result<Vec<Range<u64>>, SphereError> {
-        match self {
-            Self::Point(direction) => {
-                htm::index(*direction, level).map(|index| std::iter::once(index..index + 1).collect())
-            }
-            Self::Region(_, prepared) => htm::envelope_of(prepared, level),
-        }
     }
 
     /// Whether a stored region touches the shape.

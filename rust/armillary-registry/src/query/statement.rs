@@ -2,35 +2,30 @@
 
 use super::{
     error::{QueryError, QueryProblem},
-    pairs::overlapping,
-    plan::{Plan, is_skypix},
+    plan::Plan,
     predicate::{DatasetField, Owner, Predicate, Reference, RegionTerm, Test},
-    refine::{Check, RegionSource, Tree},
-    region::Shape,
+    refine::Check,
     request::Upload,
-    sources::{
-        DatasetColumns, Source, dataset_source, group_of, overlap_source, pixel_source, region_source, upload_source,
-    },
+    sources::{DatasetColumns, Source, dataset_source, group_of, upload_source},
     sql::{Columns, Sql, write_predicate, write_scalar},
 };
 use crate::{Dialect, RegistryError, Store};
 use armillary_dimensions::{Column, ColumnType, DimensionGroup, Element, ElementIndex, FieldRole, Timespan, Value};
 use indexmap::IndexMap;
-use std::{fmt::Write as _, sync::Arc};
 
 /// A SELECT in the making.
 pub(crate) struct Statement<'a> {
     pub(crate) plan: &'a Plan,
-    dialect: &'a dyn Dialect,
+    pub(super) dialect: &'a dyn Dialect,
     text_dates: bool,
-    sources: Vec<Source>,
+    pub(super) sources: Vec<Source>,
     /// Whether the sources must be joined in our order: pairs of rows first.
-    ordered: bool,
+    pub(super) ordered: bool,
     /// Name of each element's table in the statement.
     tables: IndexMap<ElementIndex, String>,
     datasets: Vec<DatasetColumns>,
     select: Vec<(Sql, ColumnType)>,
-    conditions: Vec<Sql>,
+    pub(super) conditions: Vec<Sql>,
     /// What Rust must check of each row.
     pub(crate) checks: Vec<Check>,
 }
@@ -70,103 +65,9 @@ impl<'a> Statement<'a> {
         Ok(statement)
     }
 
-    fn add(&mut self, source: impl FnOnce(String) -> Source) {
+    pub(super) fn add(&mut self, source: impl FnOnce(String) -> Source) {
         let alias = format!("s{}", self.sources.len());
         self.sources.push(source(alias));
-    }
-
-    /// The tables that relate regions.
-    fn add_overlaps(&mut self, store: &Store) -> Result<(), RegistryError> {
-        let plan = self.plan;
-        for (left, right) in &plan.overlaps {
-            let (left, right) = (plan.universe.get(*left), plan.universe.get(*right));
-            match (is_skypix(left), is_skypix(right)) {
-                (false, false) => {
-                    if self.ordered {
-                        // Lists of pairs would be compared with each other row by row.
-                        self.add(overlap_source(plan, self.dialect, left, right));
-                        let (left, right) = (RegionTerm::Column(left.index), RegionTerm::Column(right.index));
-                        let (left, right) = (self.region(&left)?, self.region(&right)?);
-                        self.checks.push(Check::Overlap(left, right));
-                        continue;
-                    }
-                    let pairs = overlapping(store, plan, left, right)?;
-                    self.add_pairs(left.index, right.index, &pairs)?;
-                }
-                (true, false) => self.add_pixels(left, right)?,
-                (false, true) => self.add_pixels(right, left)?,
-                (true, true) => return Err(unsupported_pixels(left, right).into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Joins two tables by the numbers of rows that belong together.
-    fn add_pairs(
-        &mut self,
-        left: ElementIndex,
-        right: ElementIndex,
-        pairs: &[(i64, i64)],
-    ) -> Result<(), RegistryError> {
-        let mut json = String::with_capacity(2 + 20 * pairs.len());
-        json.push('[');
-        for (position, (a, b)) in pairs.iter().enumerate() {
-            let (Ok(a), Ok(b)) = (i32::try_from(*a), u32::try_from(*b)) else {
-                let reason = "a table has more rows than can be paired".to_owned();
-                return Err(RegistryError::BadArgument { reason });
-            };
-            let comma = if position == 0 { "" } else { "," };
-            // Two numbers in one: SQL splits an integer faster than a list.
-            let _ = write!(json, "{comma}{}", i64::from(a) << 32 | i64::from(b));
-        }
-        json.push(']');
-        let mut from = Sql::default();
-        self.dialect.number_pairs(&mut from.text);
-        from.values.push(Value::Str(json.into()));
-        let alias = format!("s{}", self.sources.len());
-        self.sources.push(Source {
-            alias: alias.clone(),
-            keys: Vec::new(),
-            from,
-            extra: String::new(),
-            optional: false,
-            identity: DimensionGroup::EMPTY,
-        });
-        self.ordered = true;
-        for (index, column) in [(left, "a"), (right, "b")] {
-            let table = self.table(index);
-            let number = self.dialect.row_number();
-            self.conditions.push(Sql::text(format!("{table}.{number} = {alias}.{column}")));
-        }
-        Ok(())
-    }
-
-    fn add_pixels(&mut self, pixels: &Element, element: &Element) -> Result<(), RegistryError> {
-        if pixels.index != self.plan.universe.common_skypix().index {
-            return Err(unsupported_pixels(pixels, element).into());
-        }
-        self.add(pixel_source(self.plan, self.dialect, pixels, element));
-        Ok(())
-    }
-
-    /// The outermost conditions that an element's region overlaps a given one.
-    fn add_regions(&mut self) -> Result<(), RegistryError> {
-        let plan = self.plan;
-        for condition in &plan.conditions {
-            let Predicate::Test(Test::Regions(left, right)) = condition else { continue };
-            let ((RegionTerm::Column(element), RegionTerm::Literal(shape))
-            | (RegionTerm::Literal(shape), RegionTerm::Column(element))) = (left, right)
-            else {
-                continue;
-            };
-            let element = plan.universe.get(*element);
-            if !is_skypix(element) {
-                self.add(region_source(plan, self.dialect, element, &pixel_ranges(plan, shape)?));
-                let source = self.region(&RegionTerm::Column(element.index))?;
-                self.checks.push(Check::Overlap(source, RegionSource::Literal(shape.clone())));
-            }
-        }
-        Ok(())
     }
 
     /// The tables of elements that relate dimensions or whose fields are used.
@@ -223,7 +124,7 @@ impl<'a> Statement<'a> {
     }
 
     /// Sources for dimensions whose values nothing gives yet.
-    fn add_missing_keys(&mut self) -> Result<(), QueryError> {
+    fn add_missing_keys(&mut self) -> Result<(), RegistryError> {
         let plan = self.plan;
         // From the last to the first, because a table of a later dimension gives the values of those it needs.
         let members: Vec<ElementIndex> = plan.group.iter().collect();
@@ -243,9 +144,9 @@ impl<'a> Statement<'a> {
                 let keys = vec![(index, element.name.clone())];
                 let identity = DimensionGroup::single(index);
                 self.add(|alias| Source { alias, keys, from, extra: String::new(), optional: false, identity });
-            } else {
+            } else if !self.add_given_pixels(element)? {
                 let what = format!("the dimension `{}` without datasets or regions that give it values", element.name);
-                return Err(QueryProblem::Unsupported { what }.into());
+                return Err(QueryError::from(QueryProblem::Unsupported { what }).into());
             }
         }
         Ok(())
@@ -264,7 +165,7 @@ impl<'a> Statement<'a> {
                 Predicate::Test(Test::Regions(RegionTerm::Column(_), RegionTerm::Column(_))) => {}
                 Predicate::Test(Test::Regions(left, right)) => self.add_literal_region(left, right)?,
                 mixed => {
-                    let tree = self.tree(mixed)?;
+                    let tree = self.tree(mixed);
                     self.checks.push(Check::Tree(tree));
                     // What the condition says beside the regions; nothing that could hold is left out.
                     if let Some(sql) = self.weakened(mixed) {
@@ -283,68 +184,6 @@ impl<'a> Statement<'a> {
         let mut sql = Sql::default();
         write_predicate(&mut sql, self, &Predicate::All(plain));
         Some(sql)
-    }
-
-    fn add_literal_region(&mut self, left: &RegionTerm, right: &RegionTerm) -> Result<(), RegistryError> {
-        match (left, right) {
-            (RegionTerm::Column(index), RegionTerm::Literal(shape))
-            | (RegionTerm::Literal(shape), RegionTerm::Column(index)) => {
-                let element = self.plan.universe.get(*index);
-                if let Some(level) = htm_level(element) {
-                    let ranges = shape.envelope(level).map_err(|error| sphere_failed(&error))?;
-                    let mut sql = Sql::text("(");
-                    write_ranges(&mut sql, &self.key(*index), &ranges);
-                    sql.push(")");
-                    self.conditions.push(sql);
-                } else if is_skypix(element) {
-                    let what = format!("a test of the regions of `{}`", element.name);
-                    return Err(QueryError::from(QueryProblem::Unsupported { what }).into());
-                }
-            }
-            _ => {
-                let (left, right) = (self.region(left)?, self.region(right)?);
-                self.checks.push(Check::Overlap(left, right));
-            }
-        }
-        Ok(())
-    }
-
-    /// A condition that mixes tests of regions with others, for Rust to compute.
-    fn tree(&mut self, predicate: &Predicate) -> Result<Tree, QueryError> {
-        if !predicate.is_spatial() {
-            let mut sql = Sql::default();
-            write_predicate(&mut sql, self, predicate);
-            return Ok(Tree::Flag(self.select(sql, ColumnType::Bool)));
-        }
-        Ok(match predicate {
-            Predicate::All(parts) => Tree::All(self.trees(parts)?),
-            Predicate::Any(parts) => Tree::Any(self.trees(parts)?),
-            Predicate::Not(part) => Tree::Not(Box::new(self.tree(part)?)),
-            Predicate::Test(Test::Regions(left, right)) => Tree::Overlap(self.region(left)?, self.region(right)?),
-            Predicate::Test(_) => unreachable!("only tests of regions are spatial"),
-        })
-    }
-
-    fn trees(&mut self, parts: &[Predicate]) -> Result<Vec<Tree>, QueryError> {
-        parts.iter().map(|part| self.tree(part)).collect()
-    }
-
-    /// Where a region comes from; a stored one by the number of its row.
-    fn region(&mut self, term: &RegionTerm) -> Result<RegionSource, QueryError> {
-        Ok(match term {
-            RegionTerm::Literal(shape) => RegionSource::Literal(shape.clone()),
-            RegionTerm::Column(index) => {
-                let element = self.plan.universe.get(*index);
-                if htm_level(element).is_some() {
-                    RegionSource::Pixel { column: self.select_key(*index) }
-                } else if is_skypix(element) {
-                    let what = format!("a test of the regions of `{}`", element.name);
-                    return Err(QueryProblem::Unsupported { what }.into());
-                } else {
-                    RegionSource::Row { element: *index, column: self.select_row(*index, false) }
-                }
-            }
-        })
     }
 
     /// Adds an expression to the answer, once, and says at which position.
@@ -404,7 +243,7 @@ impl<'a> Statement<'a> {
         self.sources.iter().filter(|source| !source.optional).find_map(|source| source.column(self.dialect, index))
     }
 
-    fn key(&self, index: ElementIndex) -> String {
+    pub(super) fn key(&self, index: ElementIndex) -> String {
         self.provider(index).unwrap_or_else(|| "NULL".to_owned())
     }
 
@@ -580,34 +419,6 @@ pub(crate) fn key_type(element: &Element) -> ColumnType {
     element.own_key().map_or(ColumnType::Int, |field| field.kind.into())
 }
 
-/// The level of an htm pixelisation.
-pub(crate) fn htm_level(element: &Element) -> Option<u32> {
-    match &element.kind {
-        armillary_dimensions::ElementKind::SkyPix { system, level } if system == "htm" => Some(u32::from(*level)),
-        _ => None,
-    }
-}
-
-fn pixel_ranges(plan: &Plan, shape: &Arc<Shape>) -> Result<Vec<std::ops::Range<u64>>, RegistryError> {
-    const MOST: usize = 64;
-    let level = htm_level(plan.universe.common_skypix()).unwrap_or(7);
-    let mut ranges = shape.envelope(level).map_err(|error| sphere_failed(&error))?;
-    // Too many ranges make a slow statement; joining neighbours only admits rows that the exact test refuses.
-    let mut gap = 2;
-    while ranges.len() > MOST {
-        let mut joined: Vec<std::ops::Range<u64>> = Vec::new();
-        for range in ranges {
-            match joined.last_mut() {
-                Some(last) if range.start - last.end < gap => last.end = range.end,
-                _ => joined.push(range),
-            }
-        }
-        ranges = joined;
-        gap *= 2;
-    }
-    Ok(ranges)
-}
-
 /// Writes that a column is in one of some half-open ranges.
 pub(crate) fn write_ranges(sql: &mut Sql, column: &str, ranges: &[std::ops::Range<u64>]) {
     let number = |value: u64| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
@@ -627,15 +438,6 @@ pub(crate) fn write_ranges(sql: &mut Sql, column: &str, ranges: &[std::ops::Rang
             sql.bind(number(range.end - 1));
         }
     }
-}
-
-fn sphere_failed(error: &armillary_sphere::SphereError) -> RegistryError {
-    RegistryError::BadArgument { reason: error.to_string() }
-}
-
-fn unsupported_pixels(left: &Element, right: &Element) -> QueryError {
-    let what = format!("an overlap of `{}` with `{}`", left.name, right.name);
-    QueryProblem::Unsupported { what }.into()
 }
 
 /// Times that hold for ever, for datasets without times of validity.

@@ -69,10 +69,23 @@ impl Cell {
     /// The middle.
     #[allow(clippy::cast_precision_loss)] // below 2^53
     pub(super) fn center(self) -> UnitVector3d {
+        self.point(self.x as f64 + 0.5, self.y as f64 + 0.5)
+    }
+
+    /// The corners, from the south on against the clock.
+    #[allow(clippy::cast_precision_loss)] // below 2^53
+    pub(super) fn corners(self) -> [UnitVector3d; 4] {
+        let (x, y) = (self.x as f64, self.y as f64);
+        [(x, y), (x + 1.0, y), (x + 1.0, y + 1.0), (x, y + 1.0)].map(|(x, y)| self.point(x, y))
+    }
+
+    /// The direction so many steps to the north-east and north-west of the south corner of the base diamond.
+    #[allow(clippy::cast_precision_loss)] // below 2^53
+    fn point(self, x: f64, y: f64) -> UnitVector3d {
         let size = (1_i64 << self.level) as f64;
         let (row, turn) = (self.base / 4, self.base % 4);
-        // Rings from the north pole to the cell's middle, and to that of the diamond.
-        let ring = f64::from(row + 2) * size - (self.x + self.y + 1) as f64;
+        // Rings from the north pole to the point, and to the middle of the diamond.
+        let ring = f64::from(row + 2) * size - (x + y);
         let middle = f64::from(2 * turn + u8::from(row != 1));
         let (around, z, from_axis) = if ring < size {
             let (depth, from_axis) = cap(ring / size);
@@ -85,7 +98,8 @@ impl Cell {
             let z = (2.0 * size - ring) * 2.0 / (3.0 * size);
             (size, z, ((1.0 - z) * (1.0 + z)).sqrt())
         };
-        let lon = FRAC_PI_4 * (middle * around + (self.x - self.y) as f64) / around;
+        // At a pole all longitudes are one.
+        let lon = if around > 0.0 { FRAC_PI_4 * (middle * around + (x - y)) / around } else { 0.0 };
         UnitVector3d::from_normalized(from_axis * lon.cos(), from_axis * lon.sin(), z)
     }
 

@@ -1,0 +1,228 @@
+//! How a statement relates regions: by lists of pairs and pixels in SQL, and by checks that SQL leaves to Rust.
+
+use super::{
+    error::{QueryError, QueryProblem},
+    pairs::overlapping,
+    plan::{Plan, is_skypix},
+    predicate::{Predicate, RegionTerm, Test},
+    refine::{Check, RegionSource, Tree},
+    region::Shape,
+    skypix::{Pixelization, given_shapes, json_column, json_pairs, pixels_in, sphere_failed, touched},
+    sources::{Source, overlap_source, pixel_source, region_source},
+    sql::{Sql, write_predicate},
+    statement::{Statement, write_ranges},
+};
+use crate::{RegistryError, Store};
+use armillary_dimensions::{ColumnType, DimensionGroup, Element, ElementIndex, Value};
+use std::{fmt::Write as _, sync::Arc};
+
+impl Statement<'_> {
+    /// The tables that relate regions.
+    pub(super) fn add_overlaps(&mut self, store: &Store) -> Result<(), RegistryError> {
+        let plan = self.plan;
+        for (left, right) in &plan.overlaps {
+            let (left, right) = (plan.universe.get(*left), plan.universe.get(*right));
+            match (is_skypix(left), is_skypix(right)) {
+                (false, false) => {
+                    if self.ordered {
+                        // Lists of pairs would be compared with each other row by row.
+                        self.add(overlap_source(plan, self.dialect, left, right));
+                        let (left, right) = (RegionTerm::Column(left.index), RegionTerm::Column(right.index));
+                        let (left, right) = (self.region(&left), self.region(&right));
+                        self.checks.push(Check::Overlap(left, right));
+                        continue;
+                    }
+                    let pairs = overlapping(store, plan, left, right)?;
+                    self.add_pairs(left.index, right.index, &pairs)?;
+                }
+                (true, false) => self.add_pixels(store, left, right)?,
+                (false, true) => self.add_pixels(store, right, left)?,
+                (true, true) => return Err(unsupported_pixels(left, right).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins two tables by the numbers of rows that belong together.
+    fn add_pairs(
+        &mut self,
+        left: ElementIndex,
+        right: ElementIndex,
+        pairs: &[(i64, i64)],
+    ) -> Result<(), RegistryError> {
+        let mut json = String::with_capacity(2 + 20 * pairs.len());
+        json.push('[');
+        for (position, (a, b)) in pairs.iter().enumerate() {
+            let (Ok(a), Ok(b)) = (i32::try_from(*a), u32::try_from(*b)) else {
+                let reason = "a table has more rows than can be paired".to_owned();
+                return Err(RegistryError::BadArgument { reason });
+            };
+            let comma = if position == 0 { "" } else { "," };
+            // Two numbers in one: SQL splits an integer faster than a list.
+            let _ = write!(json, "{comma}{}", i64::from(a) << 32 | i64::from(b));
+        }
+        json.push(']');
+        let mut from = Sql::default();
+        self.dialect.number_pairs(&mut from.text);
+        from.values.push(Value::Str(json.into()));
+        let alias = format!("s{}", self.sources.len());
+        self.sources.push(Source {
+            alias: alias.clone(),
+            keys: Vec::new(),
+            from,
+            extra: String::new(),
+            optional: false,
+            identity: DimensionGroup::EMPTY,
+        });
+        self.ordered = true;
+        for (index, column) in [(left, "a"), (right, "b")] {
+            let table = self.table(index);
+            let number = self.dialect.row_number();
+            self.conditions.push(Sql::text(format!("{table}.{number} = {alias}.{column}")));
+        }
+        Ok(())
+    }
+
+    /// Relates a pixelisation to an element: by its stored list if that is the common one.
+    fn add_pixels(&mut self, store: &Store, pixels: &Element, element: &Element) -> Result<(), RegistryError> {
+        if pixels.index == self.plan.universe.common_skypix().index {
+            self.add(pixel_source(self.plan, self.dialect, pixels, element));
+            return Ok(());
+        }
+        let pairs = touched(store, self.plan, element, pixels)?;
+        let mut from = Sql::default();
+        self.dialect.json_rows(&mut from.text, &[("number".to_owned(), false), ("pixel".to_owned(), false)]);
+        from.values.push(Value::Str(json_pairs(pairs.into_iter()).into()));
+        let alias = format!("s{}", self.sources.len());
+        let keys = vec![(pixels.index, "pixel".to_owned())];
+        let identity = DimensionGroup::single(pixels.index);
+        let (own, extra) = (alias.clone(), String::new());
+        self.sources.push(Source { alias: own, keys, from, extra, optional: false, identity });
+        let table = self.table(element.index);
+        self.conditions.push(Sql::text(format!("{table}.{} = {alias}.number", self.dialect.row_number())));
+        // Envelopes may hold more pixels than the region touches.
+        let (left, right) =
+            (self.region(&RegionTerm::Column(element.index)), self.region(&RegionTerm::Column(pixels.index)));
+        self.checks.push(Check::Overlap(left, right));
+        Ok(())
+    }
+
+    /// The pixels that regions given by the caller touch, where nothing else gives the dimension values.
+    pub(super) fn add_given_pixels(&mut self, pixels: &Element) -> Result<bool, RegistryError> {
+        let (Some(pixelization), Some(shape)) =
+            (Pixelization::of(pixels), given_shapes(self.plan, pixels.index).into_iter().next())
+        else {
+            return Ok(false);
+        };
+        let ranges = pixelization.envelope(&shape).map_err(|error| sphere_failed(&error))?;
+        let mut from = Sql::default();
+        self.dialect.json_rows(&mut from.text, &[("pixel".to_owned(), false)]);
+        from.values.push(json_column(&pixels_in(pixels, &ranges)?));
+        let keys = vec![(pixels.index, "pixel".to_owned())];
+        let identity = DimensionGroup::single(pixels.index);
+        self.add(|alias| Source { alias, keys, from, extra: String::new(), optional: false, identity });
+        Ok(true)
+    }
+
+    /// The outermost conditions that an element's region overlaps a given one.
+    pub(super) fn add_regions(&mut self) -> Result<(), RegistryError> {
+        let plan = self.plan;
+        for condition in &plan.conditions {
+            let Predicate::Test(Test::Regions(left, right)) = condition else { continue };
+            let ((RegionTerm::Column(element), RegionTerm::Literal(shape))
+            | (RegionTerm::Literal(shape), RegionTerm::Column(element))) = (left, right)
+            else {
+                continue;
+            };
+            let element = plan.universe.get(*element);
+            if !is_skypix(element) {
+                self.add(region_source(plan, self.dialect, element, &pixel_ranges(plan, shape)?));
+                let source = self.region(&RegionTerm::Column(element.index));
+                self.checks.push(Check::Overlap(source, RegionSource::Literal(shape.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_literal_region(&mut self, left: &RegionTerm, right: &RegionTerm) -> Result<(), RegistryError> {
+        match (left, right) {
+            (RegionTerm::Column(index), RegionTerm::Literal(shape))
+            | (RegionTerm::Literal(shape), RegionTerm::Column(index)) => {
+                let element = self.plan.universe.get(*index);
+                if let Some(pixelization) = Pixelization::of(element) {
+                    let ranges = pixelization.envelope(shape).map_err(|error| sphere_failed(&error))?;
+                    let mut sql = Sql::text("(");
+                    write_ranges(&mut sql, &self.key(*index), &ranges);
+                    sql.push(")");
+                    self.conditions.push(sql);
+                    if matches!(pixelization, Pixelization::Healpix(_)) {
+                        // Its envelopes hold more pixels than the shape touches.
+                        let source = self.region(&RegionTerm::Column(*index));
+                        self.checks.push(Check::Overlap(source, RegionSource::Literal(shape.clone())));
+                    }
+                }
+            }
+            _ => {
+                let (left, right) = (self.region(left), self.region(right));
+                self.checks.push(Check::Overlap(left, right));
+            }
+        }
+        Ok(())
+    }
+
+    /// A condition that mixes tests of regions with others, for Rust to compute.
+    pub(super) fn tree(&mut self, predicate: &Predicate) -> Tree {
+        if !predicate.is_spatial() {
+            let mut sql = Sql::default();
+            write_predicate(&mut sql, self, predicate);
+            return Tree::Flag(self.select(sql, ColumnType::Bool));
+        }
+        match predicate {
+            Predicate::All(parts) => Tree::All(self.trees(parts)),
+            Predicate::Any(parts) => Tree::Any(self.trees(parts)),
+            Predicate::Not(part) => Tree::Not(Box::new(self.tree(part))),
+            Predicate::Test(Test::Regions(left, right)) => Tree::Overlap(self.region(left), self.region(right)),
+            Predicate::Test(_) => unreachable!("only tests of regions are spatial"),
+        }
+    }
+
+    fn trees(&mut self, parts: &[Predicate]) -> Vec<Tree> {
+        parts.iter().map(|part| self.tree(part)).collect()
+    }
+
+    /// Where a region comes from; a stored one by the number of its row.
+    fn region(&mut self, term: &RegionTerm) -> RegionSource {
+        match term {
+            RegionTerm::Literal(shape) => RegionSource::Literal(shape.clone()),
+            RegionTerm::Column(index) => match Pixelization::of(self.plan.universe.get(*index)) {
+                Some(pixelization) => RegionSource::Pixel { pixelization, column: self.select_key(*index) },
+                None => RegionSource::Row { element: *index, column: self.select_row(*index, false) },
+            },
+        }
+    }
+}
+
+fn pixel_ranges(plan: &Plan, shape: &Arc<Shape>) -> Result<Vec<std::ops::Range<u64>>, RegistryError> {
+    const MOST: usize = 64;
+    let common = Pixelization::of(plan.universe.common_skypix()).unwrap_or(Pixelization::Htm(7));
+    let mut ranges = common.envelope(shape).map_err(|error| sphere_failed(&error))?;
+    // Too many ranges make a slow statement; joining neighbours only admits rows that the exact test refuses.
+    let mut gap = 2;
+    while ranges.len() > MOST {
+        let mut joined: Vec<std::ops::Range<u64>> = Vec::new();
+        for range in ranges {
+            match joined.last_mut() {
+                Some(last) if range.start - last.end < gap => last.end = range.end,
+                _ => joined.push(range),
+            }
+        }
+        ranges = joined;
+        gap *= 2;
+    }
+    Ok(ranges)
+}
+
+fn unsupported_pixels(left: &Element, right: &Element) -> QueryError {
+    let what = format!("an overlap of `{}` with `{}`", left.name, right.name);
+    QueryProblem::Unsupported { what }.into()
+}

@@ -1,0 +1,67 @@
+"""Fields of records in data IDs of queries, and values of binds that are lists, arrays, or nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from armillary.errors import DimensionNameError, EmptyQueryResultError, InvalidQueryError
+
+A = {"instrument": "CamA"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"detector.full_name": "R0_S1"}, [1]),
+        ({"detector": "R0_S1"}, [1]),
+        ({"detector": "2"}, [2]),
+        ({"raft": "R1", "name_in_raft": "S0"}, [2]),
+        ({"detector.raft": "R1"}, [2, 3]),
+    ],
+)
+def test_fields_stand_for_keys(butler, fields, expected):
+    found = butler.query_data_ids("detector", **A, **fields)
+    assert sorted(data_id["detector"] for data_id in found) == expected
+    refs = butler.query_datasets("calexp", "run1", data_id={**A, "visit": 100, **fields})
+    assert sorted(ref.dataId["detector"] for ref in refs) == expected
+
+
+def test_an_exposure_is_found_by_day_and_number(butler):
+    where = {"exposure.day_obs": 20200101, "exposure.seq_num": 2, "detector": 1}
+    (ref,) = butler.query_datasets("raw", "raw/a", data_id={**A, **where})
+    assert ref == butler.find_dataset("raw", {**A, **where}, collections="raw/a")
+    assert ref.dataId["exposure"] == 102
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"raftt": "R1"}, DimensionNameError, "no dimension is called `raftt`"),
+        ({"detector.raftt": "R1"}, InvalidQueryError, "did you mean `detector.raft`?"),
+        ({"raft": 1}, InvalidQueryError, "`=` does not go between `raft`, text, and an integer"),
+        ({"detector.id": "x"}, InvalidQueryError, "`detector.id`, an integer, and text"),
+        ({"detector": "nope"}, EmptyQueryResultError, "no rows satisfy `detector = 'nope'`"),
+    ],
+)
+def test_mistakes_in_fields_are_named(butler, fields, error, message):
+    with pytest.raises(error) as caught:
+        butler.query_data_ids("detector", **A, **fields)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "expected"),
+    [
+        ("exposure IN (:x)", np.array([100, 101]), [100, 101]),
+        ("exposure IN (:x)", range(100, 103), [100, 101, 102]),
+        ("exposure IN (:x)", [], []),
+        ("exposure.can_see_sky = :x", None, [105]),
+        ("exposure.exposure_time IN (:x)", [None, 31.0], [101, 103]),
+        ("exposure.exposure_time IN (:x)", np.array([30.0, 31.0]), [100, 101]),
+        ("exposure = :x", np.int64(101), [101]),
+    ],
+)
+def test_binds_hold_lists_arrays_and_nothing(butler, where, value, expected):
+    found = butler.query_data_ids("exposure", where=where, bind={"x": value}, explain=False, **A)
+    assert sorted(data_id["exposure"] for data_id in found) == expected
