@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 import zlib
@@ -15,6 +16,7 @@ from typing import Any
 from armillary.instrument.observation_info import ObservationInfo, Translator
 
 FITS_NAMES = r"\.fit[s]?\b"
+INDEX_NAME = "_index.json"
 FITS_BLOCK = 2880
 FITS_BEGIN = b"SIMPLE  ="
 
@@ -59,16 +61,26 @@ def find_files(locations: Iterable[str | os.PathLike[str]], pattern: str = FITS_
 
 
 def read_frames(
-    paths: Sequence[str], translators: Sequence[Translator], *, jobs: int = 1, check_data: bool = True
+    paths: Sequence[str],
+    translators: Sequence[Translator],
+    *,
+    jobs: int = 1,
+    check_data: bool = True,
+    search_indexes: bool = False,
 ) -> tuple[list[RawFile], list[BadFile]]:
     """Read the headers of files; those that are broken or come from no known camera are told apart.
 
-    With `check_data`, a file that ends before its pixels do is broken too. `jobs` files are read at a time.
+    With `check_data`, a file that ends before its pixels do is broken too. `jobs` files are read at a time. A header in
+    a sidecar file is taken instead of the file's own, and with `search_indexes` one in the folder's index.
     """
+    indexes = (
+        {folder: read_index(folder) for folder in {str(Path(path).parent) for path in paths}} if search_indexes else {}
+    )
 
     def read(path: str) -> RawFile | BadFile:
         try:
-            header = read_header(path)
+            header = indexes.get(str(Path(path).parent), {}).get(Path(path).name) or read_sidecar(path)
+            header = header or read_header(path)
             if check_data:
                 _check_size(path, header)
             return RawFile(path, _translate(header, translators))
@@ -78,6 +90,53 @@ def read_frames(
     results = _map(read, paths, jobs)
     frames = [result for result in results if isinstance(result, RawFile)]
     return frames, [result for result in results if isinstance(result, BadFile)]
+
+
+def read_sidecar(path: str) -> Mapping[str, Any] | None:
+    """Give the header that stands in for that of `x.fits` in `x.json`, as `astrometadata write-sidecar` writes it.
+
+    None if there is no such file, or it holds a translated header; `ValueError` if it is no JSON mapping.
+    """
+    name = re.sub(r"(\.fits?|\.fz|\.gz)+$", "", path)
+    place = Path(f"{name}.json")
+    if name == path or not place.is_file():
+        return None
+    return _metadata(_read_json(place))
+
+
+def read_index(folder: str) -> Mapping[str, Mapping[str, Any]]:
+    """Give the headers by file name in the `_index.json` of a folder, as `astrometadata write-index` writes it.
+
+    Nothing if there is no such file, or it holds translated headers; `ValueError` if it is no JSON mapping.
+
+    >>> read_index("/no/such/folder")
+    {}
+    """
+    place = Path(folder, INDEX_NAME)
+    if not place.is_file():
+        return {}
+    content = _metadata(_read_json(place))
+    if content is None:
+        return {}
+    common = content.get("__COMMON__") or {}
+    return {name: {**common, **own} for name, own in content.items() if isinstance(own, dict) and name[:2] != "__"}
+
+
+def _read_json(place: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"`{place}` is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"`{place}` must hold a JSON mapping")
+    return content
+
+
+def _metadata(content: dict[str, Any]) -> dict[str, Any] | None:
+    """What a file holds if that is headers as they are in FITS files."""
+    if content.get("__CONTENT__") != "metadata":
+        return None
+    return {key: value for key, value in content.items() if key != "__CONTENT__"}
 
 
 def read_header(path: str) -> Mapping[str, Any]:

@@ -37,19 +37,22 @@ def ingest_raws(
     update_records: bool = False,
     skip_existing: bool = True,
     track_file_attrs: bool = True,
+    search_indexes: bool = False,
 ) -> RawIngestReport:
     """Ingest the frames at `locations` (files, or directories searched for names that match `pattern`).
 
     The cameras that are registered decide what a header means. A file that cannot be used is reported with its reason
     and the others go in; with `fail_fast` it raises `RuntimeError` instead, before anything is ingested. Frames that
     are there already are skipped, or refused without `skip_existing`. `run` is the camera's `<name>/raw/all` unless
-    given. A record that differs from the one there fails its exposure, unless `update_records`.
+    given. A record that differs from the one there fails its exposure, unless `update_records`. Headers in sidecar
+    files (`x.json` beside `x.fits`) are taken instead of the files' own, and with `search_indexes` those in
+    `_index.json` of each folder.
     """
     instruments = {name: Instrument.fromName(name, butler.registry) for name in Instrument.importAll(butler.registry)}
     if not instruments:
         raise LookupError("no instrument with a class is registered; `butler register-instrument` adds one")
     readers = [instrument.translator for instrument in instruments.values() if _has_translator(instrument)]
-    frames, failed = read_frames(find_files(locations, pattern), readers, jobs=jobs)
+    frames, failed = read_frames(find_files(locations, pattern), readers, jobs=jobs, search_indexes=search_indexes)
     if failed and fail_fast:
         raise RuntimeError(f"`{failed[0].path}` cannot be ingested: {failed[0].reason}")
     report = RawIngestReport(failed=failed)

@@ -96,6 +96,9 @@ def init(repo: str, folders: tuple[str, ...], pattern: str | None, description: 
 @click.option("--fail-fast", is_flag=True, help="Take nothing in if a file cannot be used.")
 @click.option("--update-records", is_flag=True, help="Change exposure records that differ.")
 @click.option("--skip-existing/--no-skip-existing", default=True, help="Leave out what is there already.")
+@click.option(
+    "--search-indexes/--no-search-indexes", default=False, help="Take headers from `_index.json` of each folder."
+)
 @track_file_attrs_option
 def ingest_raws(
     repo: str, locations: tuple[str, ...], output_run: str | None, pattern: str | None, **options: Any
