@@ -26,8 +26,6 @@ def transfer_datasets(
     dry_run: bool,
 ) -> list[DatasetRef]:
     """Copy datasets with their ids, relative paths and, if asked, dimension records."""
-    from armillary.storage import FileDataset
-
     _check_types(target, refs, register_dataset_types and not dry_run, register_dataset_types)
     known = {ref.id for ref in target._core_registry.get_datasets([ref.id for ref in refs]) if ref is not None}
     wanted = [ref for ref in refs if ref.id not in known]
@@ -44,16 +42,14 @@ def transfer_datasets(
         transfer_dimension_records(source, target, [ref.dataId for ref in wanted])
     for run in dict.fromkeys(ref.run for ref in wanted):
         target.collections.register(run, CollectionType.RUN)
-    files = [
-        FileDataset(
-            path=source._datastore.local_path(record),
-            refs=[ref],
-            formatter=record.formatter,
-        )
-        for ref in wanted
-        for record in by_id[ref.id]
-    ]
-    target.ingest(*files, transfer=transfer)
+    files: dict[str, list[tuple[Any, DatasetRef]]] = {}
+    outside = [ref for ref in wanted if any("://" in record.path for record in by_id[ref.id])]
+    named = {ref.id: ref for ref in source._expand_refs(outside)}  # files outside their datastore get new names
+    for ref in wanted:
+        for record in by_id[ref.id]:
+            place = source._datastore.local_path(record)
+            files.setdefault(place, []).append((record, named.get(ref.id, ref)))
+    target._write(wanted, target._datastore.prepare_transfer(files.items(), transfer), ingest=True)
     return wanted
 
 

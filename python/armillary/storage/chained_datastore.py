@@ -265,6 +265,29 @@ class ChainedDatastore:
         parts.sort(key=lambda part: any(item.mode == "move" for item in part[1]))
         return ChainedIngest([ref for one in files for ref in one.refs], parts)
 
+    def prepare_transfer(
+        self, files: Iterable[tuple[str, list[tuple[FileRecord, Any]]]], transfer: str | None
+    ) -> ChainedIngest:
+        """Choose the places of files of another datastore in every one of these that takes their datasets."""
+        files = list(files)
+        parts = []
+        taken: set[int] = set()
+        for child in self.file_stores:
+            own = [
+                one
+                for one in files
+                if all(child in self._takers(ref.datasetType, ref.dataId.get("instrument")) for _, ref in one[1])
+            ]
+            taken.update(id(one) for one in own)
+            if own:
+                parts.append((child, child.prepare_transfer(own, transfer)))
+        for one in files:
+            if id(one) not in taken:
+                raise DatasetTypeNotSupportedError(
+                    f"none of the datastores of `{self.name}` takes dataset type `{one[1][0][1].datasetType.name}`"
+                )
+        return ChainedIngest(list({ref.id: ref for _, held in files for _, ref in held}.values()), parts)
+
     def prepare_zip(self, path: str, index: ZipIndex, transfer: str | None) -> ChainedIngest:
         """Prepare a zip file of datasets for ingest into every datastore of files."""
         *others, last = self.file_stores

@@ -682,6 +682,15 @@ class FileDatastore:
         self._check_writeable()
         return prepare_ingest(self, files, transfer, record_validation_info=record_validation_info)
 
+    def prepare_transfer(
+        self, files: Iterable[tuple[str, list[tuple[FileRecord, Any]]]], transfer: str | None
+    ) -> PreparedIngest:
+        """Choose the places of files of another datastore; see `armillary.storage.file_ingest.prepare_transfer`."""
+        from armillary.storage.file_ingest import prepare_transfer
+
+        self._check_writeable()
+        return prepare_transfer(self, files, transfer)
+
     def prepare_zip(self, path: str, index: ZipIndex, transfer: str | None) -> PreparedIngest:
         """Prepare a zip file of datasets for ingest; see `armillary.storage.zip_files.prepare_zip`."""
         from armillary.storage.zip_files import prepare_zip

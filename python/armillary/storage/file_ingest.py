@@ -41,11 +41,13 @@ __all__ = [
     "PreparedIngest",
     "finish_ingest",
     "prepare_ingest",
+    "prepare_transfer",
     "write_file",
 ]
 
 _LOG = logging.getLogger(__name__)
 
+_ZIP_MARK = "#zip-path="
 TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct", "split")
 
 
@@ -146,6 +148,51 @@ def prepare_ingest(
         if item.mode is not None and taken.setdefault(item.stored, item.source) != item.source:
             item.stored = _with_id(item.stored, item.refs[0])
     return PreparedIngest(items)
+
+
+def prepare_transfer(
+    datastore: FileDatastore, files: Iterable[tuple[str, list[tuple[FileRecord, Any]]]], transfer: str | None
+) -> PreparedIngest:
+    """Choose the places of files that another datastore has; they keep their paths below the root, and their records.
+
+    `files` are places (local paths or URIs) with the records and datasets that each holds: several for a zip file, or
+    one component. Raises `ValueError` for a mode that leaves files where they are, `DatasetTypeNotSupportedError` for
+    a dataset that this datastore does not take.
+    """
+    if transfer in ("direct", "split") or (transfer is not None and transfer not in TRANSFER_MODES):
+        raise ValueError(f"datasets do not go from one repository to another by `{transfer}`; use `copy` or a link")
+    prepared = PreparedIngest()
+    for source, held in files:
+        first, ref = held[0]
+        for _, other in held:
+            if not datastore.accepts(other.datasetType, other.dataId.get("instrument")):
+                raise DatasetTypeNotSupportedError(
+                    f"datastore `{datastore.name}` is configured not to take dataset type `{other.datasetType.name}`"
+                )
+        stored = first.path.partition(_ZIP_MARK)[0]
+        if "://" in stored:  # outside its datastore; here it gets the place it would have been written to
+            template = datastore.templates.getTemplate(ref, first.component)
+            stored = template.format(ref, first.component) + path_extension(stored)
+        mode = transfer
+        if mode == "auto":
+            mode = "copy" if datastore.is_remote or "://" in source else "link"
+        if mode is not None and datastore.is_taken(stored):
+            stored = _with_id(stored, ref)
+        records = [
+            FileRecord(
+                record.dataset_id,
+                stored + "".join(record.path.partition(_ZIP_MARK)[1:]),
+                record.formatter,
+                record.storage_class,
+                record.component,
+                record.checksum,
+                record.file_size,
+            )
+            for record, _ in held
+        ]
+        refs = list({other.id: other for _, other in held}.values())
+        prepared.append(PreparedFile(source, stored, mode, first.formatter, refs, False, records))
+    return prepared
 
 
 def _automatic(inside: list[str | None], *, copy: bool) -> str | None:

@@ -1,0 +1,92 @@
+"""Datasets go from one repository to another as they are stored: whole, in parts, or many in one zip file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from armillary.butler import Butler, DatasetRef, DatasetType, FileDataset
+from armillary.errors import ConflictingDefinitionError
+from armillary.storage import MaskedImage
+
+FILES = "lsst.daf.butler.datastores.fileDatastore.FileDatastore"
+
+
+@pytest.fixture
+def make_butler(tmp_path):
+    opened = []
+
+    def make(name, **datastore):
+        root = str(tmp_path / name)
+        Butler.makeRepo(root, config={"datastore": {"cls": FILES, **datastore}})
+        butler = Butler(root, writeable=True, run="run")
+        butler.registry.insertDimensionData("instrument", {"name": "Cam"})
+        for kind, storage_class in (("summary", "StructuredDataDict"), ("image", "FitsMaskedImage"), ("n", "int")):
+            butler.registry.registerDatasetType(
+                DatasetType(kind, ["instrument"], storage_class, universe=butler.dimensions)
+            )
+        opened.append(butler)
+        return butler
+
+    yield make
+    for butler in opened:
+        butler.close()
+
+
+def image():
+    return MaskedImage(np.arange(6.0, dtype=np.float32).reshape(2, 3), np.zeros((2, 3), int), np.ones((2, 3), "f4"))
+
+
+@pytest.mark.parametrize("transfer", ["auto", "copy", "hardlink", "symlink"])
+def test_parts_stay_parts_and_paths_stay_paths(make_butler, transfer):
+    source = make_butler("source", composites={"default": True}, checksum=True)
+    target = make_butler("target", templates={"default": "{run:/}/elsewhere_{datasetType}_{component:?}"})
+    refs = [source.put(image(), "image", instrument="Cam"), source.put({"a": 1}, "summary", instrument="Cam")]
+    assert target.transfer_from(source, refs, transfer=transfer) == refs
+    assert target.get(refs[0]).variance.tolist() == image().variance.tolist()
+    assert target.get("image.image", instrument="Cam").tolist() == image().image.tolist()
+    assert target.get(refs[1]) == {"a": 1}
+    ids = [ref.id for ref in refs]
+    assert target._core_registry.records(ids) == source._core_registry.records(ids)
+    assert target.transfer_from(source, refs, transfer=transfer) == []
+    target.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+    assert source.get(refs[0]).image.sum() == 15
+
+
+def test_datasets_in_a_zip_file_take_it_with_them(make_butler, tmp_path):
+    first, source, target = (make_butler(name) for name in ("first", "source", "target"))
+    refs = [first.put({"a": 1}, "summary", instrument="Cam"), first.put(3, "n", instrument="Cam")]
+    source.ingest_zip(first.retrieve_artifacts_zip(refs, tmp_path / "zip"), transfer="copy")
+    target.transfer_from(source, refs, transfer="copy")
+    assert [target.get(ref) for ref in refs] == [{"a": 1}, 3]
+    assert len(list(Path(target._root).rglob("*.zip"))) == 1
+
+
+def test_files_outside_their_datastore_get_a_place_in_it(make_butler, tmp_path):
+    source, target = make_butler("source"), make_butler("target")
+    given = tmp_path / "given.yaml"
+    given.write_text("{a: 5}\n")
+    ref = DatasetRef(source.get_dataset_type("summary"), source.registry.expandDataId(instrument="Cam"), "run")
+    source.ingest(FileDataset(str(given), [ref]), transfer="direct")
+    target.transfer_from(source, [source.get_dataset(ref.id)], transfer="copy")
+    assert target.getURI(ref).ospath == os.path.join(target._root, "run/summary/summary_Cam_run.yaml")
+    assert target.get(ref) == {"a": 5}
+
+
+def test_what_cannot_be_transferred_leaves_nothing(make_butler):
+    source, target = make_butler("source"), make_butler("target")
+    ref = source.put({"a": 1}, "summary", instrument="Cam")
+    with pytest.raises(ValueError, match="by `direct`; use `copy` or a link"):
+        target.transfer_from(source, [ref], transfer="direct")
+    os.unlink(source.getURI(ref).ospath)
+    with pytest.raises(FileNotFoundError):
+        target.transfer_from(source, [ref], transfer="copy")
+    assert target.query_datasets("summary", explain=False, collections="*", find_first=False) == []
+    assert [path for path in Path(target._root).rglob("*") if path.suffix == ".yaml" and "summary" in path.name] == []
+    other = target.put({"a": 2}, "summary", instrument="Cam")
+    with pytest.raises((ConflictingDefinitionError, FileNotFoundError)):
+        target.transfer_from(source, [ref], transfer="copy")
+    assert target.get(other) == {"a": 2}
