@@ -6,7 +6,7 @@ import pytest
 
 from armillary.butler import Butler, DatasetType
 from armillary.pipeline.tests import mocks
-from armillary.testing import small_repository
+from armillary.testing import fill_small_repository, small_repository
 from cli.programs import butler, pipetask
 from reports import moody
 
@@ -122,3 +122,24 @@ def test_components_and_types_of_mocks():
         assert json.loads(read.model_dump_json())["dataset_type"]["name"] == "_mock_table"
     with pytest.raises(ValueError, match="not the name of a mock"):
         mocks.get_original_name("table")
+
+
+def test_a_pipeline_of_test_tasks_is_built_and_run_in_a_few_lines():
+    with mocks.DirectButlerRepo.make_temporary() as (repo, _):
+        fill_small_repository(repo.butler)
+        repo.add_task(dimensions=["detector"])
+        config = mocks.DynamicTestPipelineTaskConfig()
+        config.int_value, config.fail_condition = 7, "detector = 1"
+        repo.add_task("last", config=config, dimensions=["detector"])
+        graph = repo.make_quantum_graph()
+        assert [label for _, label in graph.quanta()] == ["task_auto1"] * 2 + ["last"] * 2
+        executor, butler = repo.make_single_quantum_executor(graph)
+        quanta = graph.build_execution_quanta()
+        for quantum_id, label in graph.quanta():
+            outcome = executor.execute(graph.pipeline_graph.tasks[label], quanta[quantum_id], quantum_id)
+            failed = label == "last" and quanta[quantum_id].dataId["detector"] == 1
+            assert outcome.state.is_failure is failed
+        made = butler.get("dataset_auto2", instrument="Cam", detector=2)
+        assert (made.int_value, made.quantum.task_label) == (7, "last")
+        assert made.quantum.inputs["input_connection"][0].dataset_type["name"] == "dataset_auto1"
+        assert len(butler.query_datasets("dataset_auto2")) == 1
