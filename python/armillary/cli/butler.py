@@ -22,6 +22,10 @@ COMMANDS = {
     "register-instrument": (f"{_HERE}.instruments:register_instrument", "Make instruments known."),
     "ingest-raws": (f"{_HERE}.instruments:ingest_raws", "Take raw frames in."),
     "define-visits": (f"{_HERE}.instruments:define_visits", "Define visits from exposures."),
+    "write-curated-calibrations": (
+        f"{_HERE}.instruments:write_curated_calibrations",
+        "Take calibrations that were made by hand in.",
+    ),
     "update-dimension-regions": (f"{_HERE}.instruments:update_dimension_regions", "Compute regions of visits anew."),
     "register-skymap": (f"{_HERE}.instruments:register_skymap", "Make a sky map with its tracts and patches known."),
     "register-dataset-type": (f"{_HERE}.datasets:register_dataset_type", "Make a dataset type known."),

@@ -18,6 +18,7 @@ _HOMES = {
     "define_visits": "visit_definition",
     "guess_descriptions": "guessing",
     "ingest_raws": "raw_ingest",
+    "write_curated_calibrations": "curated_calibrations",
 }
 
 __all__ = sorted(_HOMES)

@@ -13,7 +13,15 @@ from armillary.cli.options import repo_argument, split_commas, track_file_attrs_
 if TYPE_CHECKING:
     from armillary.instrument import SkyMap
 
-__all__ = ["define_visits", "ingest_raws", "init", "register_instrument", "register_skymap", "update_dimension_regions"]
+__all__ = [
+    "define_visits",
+    "ingest_raws",
+    "init",
+    "register_instrument",
+    "register_skymap",
+    "update_dimension_regions",
+    "write_curated_calibrations",
+]
 
 
 @command(
@@ -198,6 +206,51 @@ def _tell_visits(report: Any, what: str) -> int:
     existing = f", {len(report.existing)} were there already" if report.existing else ""
     click.echo(f"{len(report.defined)} visits {what}{existing}")
     return 1 if report.failed else 0
+
+
+@command(
+    "butler write-curated-calibrations REPO Nickel --from curated/\n"
+    "butler write-curated-calibrations REPO Nickel 2019b --from curated/"
+)
+@repo_argument
+@click.argument("instrument")
+@click.argument("labels", nargs=-1)
+@click.option(
+    "--from",
+    "folder",
+    required=True,
+    metavar="DIR",
+    help="Folder with files `TYPE/DETECTOR/DATE.EXTENSION`, such as `defects/S00/20190901T000000.ecsv`.",
+)
+@click.option(
+    "--collection",
+    metavar="NAME",
+    help="CALIBRATION collection; `<instrument>/calib/<labels>` by default.",
+    shell_complete=complete_collections,
+)
+@click.option("--label", "more_labels", multiple=True, metavar="LABEL", help="More parts of the collections' names.")
+@click.option("--prefix", metavar="NAME", help="What collections' names begin with, if not the camera's name.")
+def write_curated_calibrations(
+    repo: str,
+    instrument: str,
+    labels: tuple[str, ...],
+    folder: str,
+    collection: str | None,
+    more_labels: tuple[str, ...],
+    prefix: str | None,
+) -> None:
+    """Take calibrations of INSTRUMENT that were made by hand in; each is certified until the next of its kind."""
+    from armillary.butler import Butler
+    from armillary.instrument import Instrument
+    from armillary.instrument import write_curated_calibrations as write
+
+    with Butler(repo, writeable=True) as butler:
+        camera = Instrument.from_string(instrument, butler.registry, collection_prefix=prefix)
+        every = (*labels, *split_commas(more_labels))
+        numbers = write(butler, camera, folder, collection=collection, labels=every)
+        target = collection or camera.makeCalibrationCollectionName(*every)
+    for name, number in sorted(numbers.items()):
+        click.echo(f"{number} `{name}` are certified in `{target}`")
 
 
 KINDS = ("discrete", "rings", "dodeca", "healpix", "equat", "around-visits")
