@@ -27,6 +27,8 @@ def shared_path_fixture():
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("comparison with the peer")
     group.addoption("--seed", type=int, default=1, help="seed of random queries")
+    faults = parser.getgroup("faults")
+    faults.addoption("--faults-full", action="store_true", help="kill and cut power everywhere, not in a sample")
     servers = parser.getgroup("servers of files")
     servers.addoption("--all-servers", action="store_true", help="test SeaweedFS and WebDAV, too, not only moto")
     group.addoption("--queries", type=int, default=400, help="how many random queries to ask")

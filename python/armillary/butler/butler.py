@@ -118,6 +118,10 @@ class Butler(MovingMixin, SearchingMixin):
             for intent, name, paths in stale:
                 stores[name].recover(paths)
                 undone.append(intent)
+            if stale:  # what was being removed goes on to be
+                announced = self._core_registry.announced_files()
+                living = {path for _, path, dead in announced if not dead}
+                self._empty_trash(paths={path for _, path, dead in announced if dead} - living)
         finally:
             self._core_registry.end_recovery(undone)
 

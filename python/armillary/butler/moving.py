@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.zipping import ZippingMixin
-from armillary.errors import OrphanedRecordError
+from armillary.errors import CommitUnknownError, OrphanedRecordError, RegistryError
 
 if TYPE_CHECKING:
     from armillary._core import DataCoordinate, DatasetRef
+    from armillary.butler.writing import WriteSession
 
 __all__ = ["MovingMixin"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class MovingMixin(ZippingMixin):
     """Methods of `Butler` that move or remove whole files."""
+
+    _session: WriteSession | None
 
     def ingest(
         self,
@@ -104,16 +111,55 @@ class MovingMixin(ZippingMixin):
             for tag in tags:
                 self._core_registry.disassociate(tag, found)
         if unstore:
-            self._trash([ref.id for ref in found], purge=purge)
-            self._empty_trash()
+            ids = [ref.id for ref in found]
+            with self._removing(ids):
+                self._trash(ids, purge=purge)
 
-    def _empty_trash(self) -> None:
-        """Remove the files of trashed datasets, then their records; resumes by itself after a crash."""
+    @contextmanager
+    def _removing(self, ids: list[Any]) -> Iterator[None]:
+        """Give a block that trashes datasets; their files go when that is committed for good.
+
+        The files are announced, so that the next writer goes on if this one is killed, and so that nobody else goes on
+        while this one lives.
+        """
+        intents: list[int] = []
         for store in self._datastore.file_stores:
-            records = self._core_registry.trashed(store.name, table=store.records_table)
+            records = self._core_registry.records(ids, table=store.records_table)
+            if records:
+                intents.append(self._core_registry.begin_write(store.name, [record.path for record in records]))
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, CommitUnknownError):
+                for intent in intents:
+                    self._core_registry.abandon_write(intent)
+            raise
+        finish = partial(self._finish_removal, ids, intents)
+        if self._session is None:
+            finish()
+        else:
+            self._session.wait(finish, intents)
+
+    def _finish_removal(self, ids: list[Any], intents: list[int]) -> None:
+        try:
+            self._empty_trash(set(ids))
+        except (OSError, RegistryError) as error:  # the datasets are gone, so this is no failure
+            _LOG.warning("files of removed datasets are left until the repository is next opened: %s", error)
+            return
+        for intent in intents:
+            self._core_registry.abandon_write(intent)
+
+    def _empty_trash(self, ids: Container[Any] | None = None, paths: Container[str] | None = None) -> None:
+        """Remove the files of trashed datasets, then their records; only those of `ids` or `paths`, if given."""
+        for store in self._datastore.file_stores:
+            records = [
+                record
+                for record in self._core_registry.trashed(store.name, table=store.records_table)
+                if (ids is None or record.dataset_id in ids) and (paths is None or record.path in paths)
+            ]
             store.remove([record.path for record in records if not record.shared])
-            ids = list({record.dataset_id for record in records})
-            self._core_registry.empty_trash(store.name, ids, table=store.records_table)
+            found = list({record.dataset_id for record in records})
+            self._core_registry.empty_trash(store.name, found, table=store.records_table)
 
     def _trash(self, ids: list[Any], *, purge: bool) -> None:
         """Mark the files of datasets for deletion in every datastore; with `purge` the datasets go, too."""
@@ -156,20 +202,20 @@ class MovingMixin(ZippingMixin):
                 f"`{name}` is in {', '.join(f'`{p}`' for p in chains)}" for name, chains in held.items() if chains
             )
             raise OrphanedRecordError(f"{shown}: take it out of the chain first, or use `unlink_from_chains=True`")
-        self._core_registry.begin()
-        try:
-            for name, chains in held.items():
-                for chain in chains:
-                    self._core_registry.remove_from_chain(chain, [name])
-            for name in runs:
-                ids = self._core_registry.run_dataset_ids(name)
-                self._trash(ids, purge=True)
-                self._core_registry.remove_collection(name)
-        except BaseException:
-            self._core_registry.rollback()
-            raise
-        self._core_registry.commit()
-        self._empty_trash()
+        ids = {name: self._core_registry.run_dataset_ids(name) for name in runs}
+        with self._removing([one for own in ids.values() for one in own]):
+            self._core_registry.begin()
+            try:
+                for name, chains in held.items():
+                    for chain in chains:
+                        self._core_registry.remove_from_chain(chain, [name])
+                for name in runs:
+                    self._trash(ids[name], purge=True)
+                    self._core_registry.remove_collection(name)
+            except BaseException:
+                self._core_registry.rollback()
+                raise
+            self._core_registry.commit()
 
     def retrieveArtifacts(
         self,

@@ -55,6 +55,11 @@ class WriteSession:
             self.fail(error)
             raise
 
+    def wait(self, finish: Callable[[], None], intents: list[int]) -> None:
+        """Do something when everything is committed; announcements made for it end when that does not happen."""
+        self._finish.append(finish)
+        self._intents.extend(intents)
+
     def adopt(self, other: WriteSession) -> None:
         """Take over what another session wrote, to be finished or undone with this one."""
         self._undo.extend(other._undo)

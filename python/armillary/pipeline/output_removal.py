@@ -130,15 +130,15 @@ class OutputRemoval:
     def carry_out(self, butler: Butler) -> None:
         """Remove them all, in one transaction; files go last."""
         registry: Any = butler._core_registry
-        with butler.transaction():
+        ids = {name: registry.run_dataset_ids(name) for name in self.runs}
+        with butler._removing([one for own in ids.values() for one in own]), butler.transaction():
             for name in self.chains:
                 registry.set_chain(name, [])
             for name in (*self.chains, *self.others):
                 registry.remove_collection(name)
             for name in self.runs:
-                butler._trash(registry.run_dataset_ids(name), purge=True)
+                butler._trash(ids[name], purge=True)
                 registry.remove_collection(name)
-        butler._empty_trash()
 
 
 def _members(butler: Butler, chain: str) -> tuple[str, ...]:

@@ -1,0 +1,94 @@
+"""What a power cut leaves: everything that was acknowledged, and nothing by halves."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from armillary.butler import Butler
+from faults.judge import left_over, look
+from faults.operations import DETECTORS, make_repository
+from faults.power import PowerDisk, why_not
+
+CUTS, ALL_CUTS = 24, 240
+BATCH = 5
+
+
+@pytest.fixture
+def disk(memory_folder):
+    reason = why_not()
+    if reason is not None:
+        assert "CI" not in os.environ, reason
+        pytest.skip(reason)
+    disk = PowerDisk(memory_folder)
+    yield disk
+    disk.close()
+
+
+def content(number):
+    return {"number": number, "padding": "x" * 3000}
+
+
+def put_one_by_one(root, run, say):
+    with Butler(root, run=run) as butler:
+        say(0)
+        for i in range(DETECTORS):
+            butler.put(content(i), "piece", instrument="Cam", detector=i)
+            say(i)
+
+
+def put_in_batches(root, run, say):
+    with Butler(root, run=run) as butler:
+        say(0)
+        for start in range(0, DETECTORS, BATCH):
+            with butler.transaction():
+                for i in range(start, start + BATCH):
+                    butler.put(content(i), "piece", instrument="Cam", detector=i)
+            for i in range(start, start + BATCH):
+                say(i)
+
+
+def put_and_remove(root, run, say):
+    """Says a number when it is there, and the number plus `DETECTORS` when it is gone."""
+    with Butler(root, run=run) as butler:
+        say(0)
+        for i in range(DETECTORS):
+            ref = butler.put(content(i), "piece", instrument="Cam", detector=i)
+            say(i)
+            if i % 2:
+                butler.pruneDatasets([ref], purge=True, unstore=True)
+                say(i + DETECTORS)
+
+
+@pytest.mark.parametrize("write", [put_one_by_one, put_in_batches, put_and_remove])
+def test_what_was_acknowledged_is_there_after_a_power_cut(disk, write, full, capsys):
+    make_repository(disk.root / "repo")
+    os.sync()
+    counts = Counter()
+    for cycle in range((ALL_CUTS if full else CUTS) // 3):
+        run = f"u/{cycle:04}"
+        root = str(disk.after / "repo")
+        with disk.cut(lambda say, run=run: write(str(disk.root / "repo"), run, say), (0.01, 0.4)) as said:
+            found = look(root)
+            assert not found.problems
+            added, removed = {i for i in said if i < DETECTORS}, {i - DETECTORS for i in said if i >= DETECTORS}
+            for i in range(DETECTORS):
+                path = next((p for p in found.registered if p.startswith(f"{run}/") and f"_d{i:03}_" in p), None)
+                assert path or i not in added or i in removed or (write is put_and_remove and i % 2), f"{i} is lost"
+                assert path is None or i not in removed, f"{i} is back"
+                assert path is None or b"x" * 3000 in found.files[path]
+            if write is put_in_batches:
+                assert sum(path.startswith(f"{run}/") for path in found.registered) % BATCH == 0
+            counts["cuts"] += 1
+            counts["acknowledged"] += len(said)
+            counts["cuts that left something over"] += bool(left_over(root, found))
+            with Butler(root, run=run) as butler:
+                butler.put(content(0), "other", instrument="Cam", detector=0)
+            assert left_over(root, look(root)) == []
+        with Butler(str(disk.root / "repo"), writeable=True) as butler:
+            butler.removeRuns([run])
+    with capsys.disabled():
+        print(f"\n{write.__name__}: {dict(counts)}")
+    assert counts["acknowledged"] > counts["cuts"]
