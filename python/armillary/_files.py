@@ -9,12 +9,14 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Iterable
+from functools import cache
 from typing import IO
 
 __all__ = [
     "TEMPORARY_PREFIX",
     "DiskReserve",
     "abandoned_files",
+    "copy_to_temporary",
     "file_checksum",
     "finish_temporary",
     "is_abandoned",
@@ -52,6 +54,7 @@ def temporary_path(target: str, extension: str = "") -> str:
     return os.path.join(folder, f"{TEMPORARY_PREFIX}{_host_mark()}-{os.getpid()}-{os.urandom(6).hex()}{extension}")
 
 
+@cache
 def _host_mark() -> str:
     """Something short that differs between machines which share a disk."""
     return f"{zlib.crc32(os.uname().nodename.encode()):08x}"
@@ -134,6 +137,26 @@ def write_temporary(path: str, content: bytes, *, durable: bool) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def copy_to_temporary(source: str, path: str, *, durable: bool) -> None:
+    """Copy a file to a new one, which is whole, readable as the user's mask says, and stays, on return."""
+    with open(source, "rb", buffering=0) as given:
+        size = os.fstat(given.fileno()).st_size
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            if not hasattr(os, "sendfile") or os.sendfile(descriptor, given.fileno(), 0, max(size, 1)) < size:
+                given.seek(0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                while chunk := given.read(1 << 20):
+                    view = memoryview(chunk)
+                    while view:
+                        view = view[os.write(descriptor, view) :]
+            os.fchmod(descriptor, 0o666 & ~_UMASK)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def finish_temporary(path: str, *, durable: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 import yaml
@@ -21,6 +22,9 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 _REGIONS = ("Box", "Circle", "ConvexPolygon", "Ellipse", "UnionRegion", "IntersectionRegion")
+# Text that no reader takes for a number, a date or a mark of the language; and the words that are values.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.+/-]*")
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?$")
 
 
@@ -143,6 +147,41 @@ def load(stream: IO[str]) -> Any:
     return yaml.load(stream, Loader=ExportLoader)
 
 
-def dump(content: Any, stream: IO[str]) -> None:
-    """Write an export."""
-    yaml.dump(content, stream, Dumper=ExportDumper, sort_keys=False)
+def dump(head: Mapping[str, Any], items: Iterable[Mapping[str, Any]], stream: IO[str]) -> None:
+    """Write an export: what stands at its top, then the items of its list `data`.
+
+    There are as many records as datasets, all alike: their lines are written here, all else by the library.
+    """
+    yaml.dump(dict(head), stream, Dumper=ExportDumper, sort_keys=False)
+    items = list(items)
+    stream.write("data:\n" if items else "data: []\n")
+    for item in items:
+        if item["type"] != "dataset":
+            yaml.dump([item], stream, Dumper=ExportDumper, sort_keys=False)
+            continue
+        head_lines = {key: value for key, value in item.items() if key != "records"}
+        yaml.dump([head_lines], stream, Dumper=ExportDumper, sort_keys=False)
+        stream.write("  records:\n" if item["records"] else "  records: []\n")
+        stream.writelines(map(_record_lines, item["records"]))
+
+
+def _record_lines(record: Mapping[str, Any]) -> str:
+    """The lines of one file of datasets."""
+    lines = ["  - dataset_id:\n", *(f"    - !uuid '{one}'\n" for one in record["dataset_id"]), "    data_id:\n"]
+    for data_id in record["data_id"]:
+        if not data_id:
+            lines.append("    - {}\n")
+        for position, (key, value) in enumerate(data_id.items()):
+            lines.append(f"    {'-' if position == 0 else ' '} {key}: {_scalar(value)}\n")
+    lines += [f"    {key}: {_scalar(record[key])}\n" for key in ("path", "formatter") if key in record]
+    return "".join(lines)
+
+
+def _scalar(value: Any) -> str:
+    """A number or text of a data ID or a file name as YAML; whatever is not plainly text is quoted by the library."""
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    text: str = yaml.dump(value, Dumper=ExportDumper, width=1 << 30)
+    return text.removesuffix("...\n").rstrip("\n")

@@ -97,21 +97,21 @@ class RepoExportContext:
 
     def write(self, path: str) -> None:
         """Write the description."""
-        content = {
+        head = {
             "description": "Butler Data Repository Export",
             "version": EXPORT_VERSION,
             "universe_version": self._butler.dimensions.version,
             "universe_namespace": self._butler.dimensions.namespace,
-            "data": [
-                *self._dimension_items(),
-                *self._collection_items(),
-                *self._dataset_items(),
-                *self._association_items(),
-            ],
         }
+        items = [
+            *self._dimension_items(),
+            *self._collection_items(),
+            *self._dataset_items(),
+            *self._association_items(),
+        ]
         temporary = f"{path}.tmp"
         with open(temporary, "w", encoding="utf-8") as stream:
-            dump(content, stream)
+            dump(head, items, stream)
         os.replace(temporary, path)
 
     def _dimension_items(self) -> list[dict[str, Any]]:

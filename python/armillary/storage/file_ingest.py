@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from armillary._files import (
+    copy_to_temporary,
     file_checksum,
     finish_temporary,
     make_folder,
@@ -363,9 +363,9 @@ def _copy(source: str, target: str, durable: bool) -> None:
         if "://" in source:
             files, key = remote_files(source)
             files.fetch(key, temporary)
+            finish_temporary(temporary, durable=durable)
         else:
-            shutil.copyfile(source, temporary)
-        finish_temporary(temporary, durable=durable)
+            copy_to_temporary(source, temporary, durable=durable)
         publish(temporary, target)
     except BaseException:
         unlink_all([temporary])
