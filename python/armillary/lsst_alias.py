@@ -35,6 +35,7 @@ MODULES = {
     "lsst.daf.butler.formatters.yaml": "armillary.storage.formatters.yaml",
     "lsst.daf.butler.logging": "armillary.storage.log_records",
     "lsst.daf.butler.queries": "armillary.butler.query",
+    "lsst.daf.butler.queries.expression_factory": "armillary.butler.query_expressions",
     "lsst.daf.butler.registry": "armillary.butler.registry_names",
     "lsst.pipe.base": "armillary.pipeline",
     "lsst.pipe.base.all_dimensions_quantum_graph_builder": "armillary.pipeline.all_dimensions_quantum_graph_builder",

@@ -35,6 +35,7 @@ _HOME = {
     "armillary.butler.metrics": ["ButlerMetrics"],
     "armillary.butler.named": ["NamedKeyDict", "NamedValueSet"],
     "armillary.butler.quantum_backed": ["Quantum", "QuantumBackedButler"],
+    "armillary.butler.record_collections": ["DimensionRecordSet", "DimensionRecordTable"],
     "armillary.butler.registry": ["CollectionSummary", "DatasetAssociation", "Registry", "RegistryDefaults"],
     "armillary.config": ["ButlerConfig", "Config", "ConfigSubset", "RegistryConfig", "StorageClassConfig"],
     "armillary.errors": [

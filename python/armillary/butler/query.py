@@ -16,7 +16,7 @@ from armillary.butler.query_results import (
     DimensionRecordQueryResults,
     upload_of,
 )
-from armillary.butler.query_spec import QueryContext, QuerySpec, dimension_names, type_name
+from armillary.butler.query_spec import QueryContext, QuerySpec, dimension_names, searched_type, type_name
 from armillary.errors import DimensionNameError, InvalidQueryError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Query:
 
     def join_dataset_search(self, dataset_type: DatasetType | str, collections: Any = None) -> Query:
         """Keep only data IDs for which a dataset exists."""
-        name = self._context.registry.dataset_type(type_name(dataset_type)).name
+        name = searched_type(self._context.registry, dataset_type)
         path = self._search_path(name, collections, globs_allowed=True)
         joins = dict(self._spec.joins) | {name: tuple(path)}
         return Query(self._context, dataclasses.replace(self._spec, joins=tuple(joins.items())))
@@ -93,7 +93,7 @@ class Query:
         self, dataset_type: DatasetType | str, collections: Any = None, *, find_first: bool = True
     ) -> DatasetRefQueryResults:
         """Find datasets of one type."""
-        name = self._context.registry.dataset_type(type_name(dataset_type)).name
+        name = searched_type(self._context.registry, dataset_type)
         path = self._search_path(name, collections, globs_allowed=not find_first)
         return DatasetRefQueryResults(self._context, self._spec, name, path, find_first)
 

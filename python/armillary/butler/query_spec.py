@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collections import as_patterns, is_glob, without_regular_expressions
 from armillary.butler.query_expressions import ExpressionProxy, OrderExpression, Predicate
-from armillary.errors import InvalidQueryError, NoDefaultCollectionError, QueryTypeError
+from armillary.errors import InvalidQueryError, MissingDatasetTypeError, NoDefaultCollectionError, QueryTypeError
 
 if TYPE_CHECKING:
     from armillary._core import DatasetType, DimensionGroup, DimensionUniverse, QueryEngine, Registry
 
-__all__ = ["QueryContext", "QuerySpec", "dimension_names", "order_terms", "type_name"]
+__all__ = ["QueryContext", "QuerySpec", "dimension_names", "order_terms", "searched_type", "type_name"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +114,19 @@ def order_terms(terms: Iterable[Any]) -> tuple[str, ...]:
     for term in terms:
         flat.extend(term if isinstance(term, (list, tuple)) else [term])
     return tuple(term._term() if isinstance(term, (ExpressionProxy, OrderExpression)) else str(term) for term in flat)
+
+
+def searched_type(registry: Registry, dataset_type: DatasetType | str) -> str:
+    """Give the name of a registered dataset type that a query can search for; no component is one."""
+    name = type_name(dataset_type)
+    parent, _, component = name.partition(".")
+    found = registry.dataset_type(parent).name
+    if component:
+        raise MissingDatasetTypeError(
+            f"`{name}` is a component, which no query searches for; "
+            f"search for `{parent}`, and read the component with `butler.get('{name}', ...)`"
+        )
+    return found
 
 
 def type_name(dataset_type: DatasetType | str) -> str:

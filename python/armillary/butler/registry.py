@@ -377,6 +377,11 @@ class Registry:
             spec = dataclasses.replace(spec, dimensions=tuple(dimension_names(dimensions)))
         patterns = dataset_type_patterns(datasetType)
         if patterns is not None and len(patterns) == 1 and not is_glob(patterns[0]):
+            parent, _, component = patterns[0].partition(".")
+            if component:
+                raise DatasetTypeExpressionError(
+                    f"`{patterns[0]}` is a component, which no query searches for; search for `{parent}`"
+                )
             try:
                 found = self._core.dataset_type(patterns[0])
             except MissingDatasetTypeError as error:

@@ -14,7 +14,7 @@ from armillary.butler.query_results import (
     DimensionRecordQueryResults,
     QueryResults,
 )
-from armillary.butler.query_spec import QuerySpec, dimension_names, order_terms, type_name
+from armillary.butler.query_spec import QuerySpec, dimension_names, order_terms, searched_type
 from armillary.butler.query_tables import ResultList
 from armillary.butler.reading import ReadingMixin
 from armillary.errors import EmptyQueryResultError, MissingDatasetTypeError
@@ -111,7 +111,7 @@ class SearchingMixin(ReadingMixin):
         [{instrument: 'Cam'}]
         """
         context = self._query_context
-        name = self._core_registry.dataset_type(type_name(dataset_type)).name
+        name = searched_type(self._core_registry, dataset_type)
         path = context.search_path(collections, globs_allowed=not find_first)
         spec = QuerySpec(with_records=with_dimension_records).filtered([where, data_id], bind, kwargs)
         results = DatasetRefQueryResults(context, spec, name, path, find_first)

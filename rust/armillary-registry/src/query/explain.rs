@@ -412,7 +412,10 @@ impl Term {
 fn terms(request: &QueryRequest) -> Vec<Term> {
     let mut terms = Vec::new();
     for (position, (name, value)) in request.data_id.iter().enumerate() {
-        let shown = value.to_key().map_or_else(String::new, |key| key.to_string());
+        let shown = match value {
+            Value::Float(number) => number.to_string(),
+            other => other.to_key().map_or_else(String::new, |key| key.to_string()),
+        };
         let number = if let Value::Int(number) = value { Some(*number) } else { None };
         terms.push(Term::Value { position, text: format!("{name} = {shown}"), number });
     }
