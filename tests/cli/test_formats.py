@@ -70,6 +70,16 @@ def test_columns_come_as_arrow(repository, capfdbinary, form):
     table = pq.read_table(io.BytesIO(content)) if form == "parquet" else pa.ipc.open_stream(content).read_all()
     assert table.column("visit").to_pylist() == [10, 10, 11, 11]
     assert table.schema.field("detector").type == pa.int64()
+    asked = ("query-datasets", "REPO", "--collections", "u/me", "--show-uri", "--format", form)
+    content = ask(repository, capfdbinary, *asked)
+    table = pq.read_table(io.BytesIO(content)) if form == "parquet" else pa.ipc.open_stream(content).read_all()
+    assert table.column("dataset_type").to_pylist() == ["metrics", "metrics", "summary"]
+    assert table.column("detector").to_pylist() == [1, 2, None]
+    assert all(uri.startswith("file://") for uri in table.column("uri").to_pylist())
+    nothing = ("query-data-ids", "REPO", "visit", "--where", "visit > 99 AND instrument='Cam'", "--format", form)
+    content = ask(repository, capfdbinary, *nothing)
+    table = pq.read_table(io.BytesIO(content)) if form == "parquet" else pa.ipc.open_stream(content).read_all()
+    assert (table.num_rows, table.schema.field("visit").type) == (0, pa.int64())
 
 
 def test_chains_are_shown_from_either_end(repository, capfdbinary):

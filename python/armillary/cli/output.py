@@ -18,11 +18,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass
 class Table:
-    """Rows below names of columns. `records` are the rows as programs get them, where they differ from `rows`."""
+    """Rows below names of columns. `records` are the rows as programs get them, where they differ from `rows`.
+
+    `to_arrow` gives them as columns with types of their own; without it, types are those of the values.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]] = ()
     records: list[dict[str, Any]] | None = None
+    to_arrow: Callable[[], Any] | None = None
 
     def to_records(self) -> list[dict[str, Any]]:
         """Give a mapping for each row: names in lower case without blanks, values of plain types."""
@@ -94,15 +98,15 @@ def write_tables(tables: Iterable[Table], form: str = "table") -> int:
             if position:
                 click.echo()
             print_table(table.columns, table.rows)
+    elif form in ("arrow", "parquet"):
+        _write_arrow(found, form)
     else:
         records = [item for table in found for item in table.to_records()]
         names = list(dict.fromkeys(name for item in records for name in item))
         if form == "json":
             _write_json(records)
-        elif form == "csv":
-            _write_csv(names or [name for table in found for name in table.columns], records)
         else:
-            _write_arrow(names, records, form)
+            _write_csv(names or [name for table in found for name in table.columns], records)
     return sum(len(table.rows) for table in found)
 
 
@@ -125,14 +129,15 @@ def _write_csv(names: list[str], records: list[dict[str, Any]]) -> None:
     click.echo(text.getvalue(), nl=False)
 
 
-def _write_arrow(names: list[str], records: list[dict[str, Any]], form: str) -> None:
+def _write_arrow(tables: list[Table], form: str) -> None:
     if sys.stdout.isatty():
         raise click.UsageError(f"`--format {form}` is binary: send it to a file, as in `... --format {form} > FILE`")
     import io
 
     import pyarrow as pa
 
-    table = pa.table({name: pa.array([item.get(name) for item in records]) for name in names})
+    made = [_as_arrow(table) for table in tables]
+    table = pa.concat_tables(made, promote_options="permissive") if made else pa.table({})
     buffer = io.BytesIO()
     if form == "parquet":
         import pyarrow.parquet as pq
@@ -142,6 +147,16 @@ def _write_arrow(names: list[str], records: list[dict[str, Any]], form: str) -> 
         with pa.ipc.new_stream(buffer, table.schema) as stream:
             stream.write_table(table)
     sys.stdout.buffer.write(buffer.getvalue())
+
+
+def _as_arrow(table: Table) -> Any:
+    import pyarrow as pa
+
+    if table.to_arrow is not None:
+        return table.to_arrow()
+    records = table.to_records()
+    names = list(dict.fromkeys(name for item in records for name in item))
+    return pa.table({name: pa.array([item.get(name) for item in records]) for name in names})
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

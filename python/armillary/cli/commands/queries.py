@@ -248,7 +248,20 @@ def dataset_table(butler: Butler, refs: list[Any], *, show_uri: bool = False) ->
         + ([_place(places.get(ref))] if show_uri else [])
         for ref in refs
     ]
-    return Table(["type", "run", "id", *keys, *(["URI"] if show_uri else [])], rows)
+    columns = ["type", "run", "id", *keys, *(["URI"] if show_uri else [])]
+    return Table(columns, rows, to_arrow=_dataset_columns(refs, rows, with_uri=show_uri))
+
+
+def _dataset_columns(refs: Any, rows: list[list[Any]], *, with_uri: bool) -> Any:
+    """A function that gives the datasets of a query as Arrow columns; None for a plain list."""
+
+    def to_arrow() -> Any:
+        import pyarrow as pa
+
+        found = refs.to_arrow()
+        return found.append_column("uri", pa.array([row[-1] for row in rows])) if with_uri else found
+
+    return to_arrow if hasattr(refs, "to_arrow") else None
 
 
 def _place(uris: Any) -> str:
@@ -279,19 +292,23 @@ def write_funnel(results: Any, form: str) -> None:
         click.echo(reason, err=True)
 
 
-def fetch(results: Any, order_by: tuple[str, ...], limit: int, offset: int, what: str) -> list[Any]:
-    """Sort, cut and fetch; say on standard error when rows are left out, or why there are none."""
+def fetch(results: Any, order_by: tuple[str, ...], limit: int, offset: int, what: str) -> tuple[list[Any], Any]:
+    """Sort, cut and fetch; say on standard error when rows are left out, or why there are none.
+
+    Gives the rows, and a function that gives them as Arrow columns.
+    """
     if order_by:
         results = results.order_by(*split_commas(order_by))
     # One row more than asked for tells whether there are more.
-    found = list(results.limit(abs(limit) + (limit < 0) if limit else None, offset))
+    limited = results.limit(abs(limit) + (limit < 0) if limit else None, offset)
+    found = list(limited)
     if limit < 0 and len(found) > -limit:
         found.pop()
         click.echo(f"there are more than {-limit} {what}; `--limit 0` shows all", err=True)
     if not found:
         for reason in results.explain_no_results():
             click.echo(f"no {what}: {reason}", err=True)
-    return found
+    return found, lambda: limited.to_arrow().slice(0, len(found))
 
 
 dimension_options = combined(
@@ -341,12 +358,13 @@ def query_data_ids(
         if explain:
             write_funnel(results, form)
             return
-        found = fetch(results, order_by, limit, offset, "data IDs")
+        found, to_arrow = fetch(results, order_by, limit, offset, "data IDs")
         if not found and form == "table":
             return
         group = butler.dimensions.conform(asked)
         keys = [*group.required.names, *group.implied.names]
-        write_tables([Table(keys, [[data_id[key] for key in keys] for data_id in found])], form)
+        rows = [[data_id[key] for key in keys] for data_id in found]
+        write_tables([Table(keys, rows, to_arrow=to_arrow)], form)
 
 
 @command(
@@ -384,7 +402,7 @@ def query_dimension_records(
         if explain:
             write_funnel(results, form)
             return
-        found = fetch(results, order_by, limit, offset, f"`{element}` records")
+        found, to_arrow = fetch(results, order_by, limit, offset, f"`{element}` records")
         if not found and form == "table":
             return
         values = [item.toDict() for item in found]
@@ -395,6 +413,7 @@ def query_dimension_records(
                     ["timespan (TAI)" if name == "timespan" else name for name in columns],
                     [[short(value) for value in row.values()] for row in values],
                     [record(row.items()) for row in values] if form != "table" else None,
+                    to_arrow,
                 )
             ],
             form,
