@@ -260,6 +260,10 @@ def _tidy(path: str, ref: Any) -> str:
         parts = [part for part in path.split("/") if part != ""]
         if ".." in parts or "." in parts:
             raise UnsafePathError(f"`{path}`, the file name of {ref}, would leave its folder; use another run name")
+        if parts[0] == ".armillary":
+            raise UnsafePathError(
+                f"`{path}`, the file name of {ref}, is in the folder that writers keep for themselves"
+            )
     path = os.path.normpath(path)
     if not path or path == ".":
         raise UnsafePathError(f"the file template gives {ref} no file name")
