@@ -51,7 +51,7 @@ def to_local_path(location: Any) -> str | None:
     >>> to_local_path("s3://bucket/repo") is None
     True
     """
-    if isinstance(location, os.PathLike):
+    if not isinstance(location, str) and isinstance(location, os.PathLike):  # the latter is slow to ask
         return str(os.fspath(location))
     text = str(location)
     scheme, separator, rest = text.partition("://")
