@@ -58,6 +58,11 @@ pub trait Dialect: Send + Sync {
     /// The word that joins a table and keeps the order of the tables.
     fn ordered_join(&self) -> &'static str;
 
+    /// What stands around a condition that few rows meet; nothing where the database knows by itself.
+    fn narrowing(&self) -> (&'static str, &'static str) {
+        ("", "")
+    }
+
     /// Writes nanoseconds TAI of a column with text `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, of 2017 or later.
     fn text_date(&self, sql: &mut String, column: &str);
 }
@@ -144,6 +149,10 @@ impl Dialect for Sqlite {
 
     fn ordered_join(&self) -> &'static str {
         " CROSS JOIN "
+    }
+
+    fn narrowing(&self) -> (&'static str, &'static str) {
+        ("unlikely(", ")")
     }
 
     fn text_date(&self, sql: &mut String, column: &str) {

@@ -155,7 +155,7 @@ impl<'a> Query<'a> {
 
     /// How many rows there are.
     pub(crate) fn count(&self, request: &QueryRequest) -> Result<usize, RegistryError> {
-        if self.needs_rust() {
+        if self.needs_rust() || self.statement.pairs.is_some() {
             let columns = self.statement.fetch(self.registry.store(), false, None)?;
             let rows = self.choose(&columns)?.len().saturating_sub(request.offset);
             return Ok(request.limit.map_or(rows, |limit| rows.min(limit)));

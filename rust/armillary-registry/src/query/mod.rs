@@ -7,6 +7,7 @@ mod answer;
 mod error;
 mod execute;
 mod explain;
+mod halves;
 mod names;
 mod pairs;
 mod plan;

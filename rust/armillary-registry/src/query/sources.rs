@@ -24,6 +24,8 @@ pub(crate) struct Source {
     pub(crate) optional: bool,
     /// Dimensions that are enough to find a row.
     pub(crate) identity: DimensionGroup,
+    /// Whether its rows are datasets.
+    pub(crate) is_search: bool,
 }
 
 /// All dimensions that a source has values for.
@@ -32,9 +34,11 @@ pub(crate) fn group_of(keys: &[(ElementIndex, String)]) -> DimensionGroup {
 }
 
 impl Source {
-    /// Whether it numbers rows of the two tables that come next.
-    pub(crate) fn is_pairs(&self) -> bool {
-        self.keys.is_empty() && self.identity.is_empty()
+    /// Numbers of rows, which say nothing of dimensions.
+    pub(crate) fn numbers(alias: &str, from: Sql) -> Self {
+        let identity = DimensionGroup::EMPTY;
+        let (alias, keys, extra) = (alias.to_owned(), Vec::new(), String::new());
+        Self { alias, keys, from, extra, optional: false, identity, is_search: false }
     }
 
     /// The column with the values of a dimension.
@@ -134,7 +138,7 @@ pub(crate) fn overlap_source<'a>(
         write_constraints(&mut from, plan, dialect, "b", right.required);
         from.push(")");
         let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity }
+        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
     }
 }
 
@@ -158,7 +162,7 @@ pub(crate) fn pixel_source<'a>(
         write_constraints(&mut from, plan, dialect, "a", element.required);
         from.push(")");
         let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity }
+        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
     }
 }
 
@@ -184,7 +188,7 @@ pub(crate) fn region_source<'a>(
         write_ranges(&mut from, "a.skypix_index", &ranges);
         from.push("))");
         let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity }
+        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
     }
 }
 
@@ -219,7 +223,7 @@ pub(crate) fn upload_source<'a>(
         dialect.json_rows(&mut from.text, &columns);
         from.values.push(Value::Str(json.into()));
         let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity }
+        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
     }
 }
 
@@ -265,7 +269,7 @@ pub(crate) fn dataset_source<'a>(
     };
     let source = move |_unused: String| {
         let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity }
+        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: true }
     };
     (source, columns)
 }

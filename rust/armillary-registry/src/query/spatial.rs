@@ -10,11 +10,11 @@ use super::{
     skypix::{Pixelization, given_shapes, json_column, json_pairs, pixels_in, sphere_failed, touched},
     sources::{Source, overlap_source, pixel_source, region_source},
     sql::{Sql, write_predicate},
-    statement::{Statement, write_ranges},
+    statement::{Pairs, Statement, write_ranges},
 };
 use crate::{RegistryError, Store};
 use armillary_dimensions::{ColumnType, DimensionGroup, Element, ElementIndex, Value};
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 impl Statement<'_> {
     /// The tables that relate regions.
@@ -24,7 +24,7 @@ impl Statement<'_> {
             let (left, right) = (plan.universe.get(*left), plan.universe.get(*right));
             match (is_skypix(left), is_skypix(right)) {
                 (false, false) => {
-                    if self.ordered {
+                    if self.pairs.is_some() {
                         // Lists of pairs would be compared with each other row by row.
                         self.add(overlap_source(plan, self.dialect, left, right));
                         let (left, right) = (RegionTerm::Column(left.index), RegionTerm::Column(right.index));
@@ -33,7 +33,11 @@ impl Statement<'_> {
                         continue;
                     }
                     let pairs = overlapping(store, plan, left, right)?;
-                    self.add_pairs(left.index, right.index, &pairs)?;
+                    if pairs.iter().any(|(a, b)| i32::try_from(*a).is_err() || u32::try_from(*b).is_err()) {
+                        let reason = "a table has more rows than can be paired".to_owned();
+                        return Err(RegistryError::BadArgument { reason });
+                    }
+                    self.add_pairs(left.index, right.index, pairs);
                 }
                 (true, false) => self.add_pixels(store, left, right)?,
                 (false, true) => self.add_pixels(store, right, left)?,
@@ -44,43 +48,15 @@ impl Statement<'_> {
     }
 
     /// Joins two tables by the numbers of rows that belong together.
-    fn add_pairs(
-        &mut self,
-        left: ElementIndex,
-        right: ElementIndex,
-        pairs: &[(i64, i64)],
-    ) -> Result<(), RegistryError> {
-        let mut json = String::with_capacity(2 + 20 * pairs.len());
-        json.push('[');
-        for (position, (a, b)) in pairs.iter().enumerate() {
-            let (Ok(a), Ok(b)) = (i32::try_from(*a), u32::try_from(*b)) else {
-                let reason = "a table has more rows than can be paired".to_owned();
-                return Err(RegistryError::BadArgument { reason });
-            };
-            let comma = if position == 0 { "" } else { "," };
-            // Two numbers in one: SQL splits an integer faster than a list.
-            let _ = write!(json, "{comma}{}", i64::from(a) << 32 | i64::from(b));
-        }
-        json.push(']');
-        let mut from = Sql::default();
-        self.dialect.number_pairs(&mut from.text);
-        from.values.push(Value::Str(json.into()));
+    fn add_pairs(&mut self, left: ElementIndex, right: ElementIndex, rows: Vec<(i64, i64)>) {
         let alias = format!("s{}", self.sources.len());
-        self.sources.push(Source {
-            alias: alias.clone(),
-            keys: Vec::new(),
-            from,
-            extra: String::new(),
-            optional: false,
-            identity: DimensionGroup::EMPTY,
-        });
-        self.ordered = true;
-        for (index, column) in [(left, "a"), (right, "b")] {
-            let table = self.table(index);
+        self.sources.push(Source::numbers(&alias, Sql::default()));
+        let tables = [self.table(left), self.table(right)];
+        for (table, column) in tables.iter().zip(["a", "b"]) {
             let number = self.dialect.row_number();
             self.conditions.push(Sql::text(format!("{table}.{number} = {alias}.{column}")));
         }
-        Ok(())
+        self.pairs = Some(Pairs { alias, tables, rows });
     }
 
     /// Relates a pixelisation to an element: by its stored list if that is the common one.
@@ -97,7 +73,7 @@ impl Statement<'_> {
         let keys = vec![(pixels.index, "pixel".to_owned())];
         let identity = DimensionGroup::single(pixels.index);
         let (own, extra) = (alias.clone(), String::new());
-        self.sources.push(Source { alias: own, keys, from, extra, optional: false, identity });
+        self.sources.push(Source { alias: own, keys, from, extra, optional: false, identity, is_search: false });
         let table = self.table(element.index);
         self.conditions.push(Sql::text(format!("{table}.{} = {alias}.number", self.dialect.row_number())));
         // Envelopes may hold more pixels than the region touches.
@@ -120,7 +96,15 @@ impl Statement<'_> {
         from.values.push(json_column(&pixels_in(pixels, &ranges)?));
         let keys = vec![(pixels.index, "pixel".to_owned())];
         let identity = DimensionGroup::single(pixels.index);
-        self.add(|alias| Source { alias, keys, from, extra: String::new(), optional: false, identity });
+        self.add(|alias| Source {
+            alias,
+            keys,
+            from,
+            extra: String::new(),
+            optional: false,
+            identity,
+            is_search: false,
+        });
         Ok(true)
     }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{Dialect, RegistryError, Store};
 use armillary_dimensions::{Column, ColumnType, DimensionGroup, Element, ElementIndex, FieldRole, Timespan, Value};
 use indexmap::IndexMap;
+use std::fmt::Write as _;
 
 /// A SELECT in the making.
 pub(crate) struct Statement<'a> {
@@ -19,12 +20,12 @@ pub(crate) struct Statement<'a> {
     pub(super) dialect: &'a dyn Dialect,
     text_dates: bool,
     pub(super) sources: Vec<Source>,
-    /// Whether the sources must be joined in our order: pairs of rows first.
-    pub(super) ordered: bool,
+    /// Rows of two tables that belong together; then the sources are joined in our order, the pairs first.
+    pub(super) pairs: Option<Pairs>,
     /// Name of each element's table in the statement.
     tables: IndexMap<ElementIndex, String>,
     datasets: Vec<DatasetColumns>,
-    select: Vec<(Sql, ColumnType)>,
+    pub(super) select: Vec<(Sql, ColumnType)>,
     pub(super) conditions: Vec<Sql>,
     /// What Rust must check of each row.
     pub(crate) checks: Vec<Check>,
@@ -42,7 +43,7 @@ impl<'a> Statement<'a> {
             dialect: store.dialect(),
             text_dates,
             sources: Vec::new(),
-            ordered: false,
+            pairs: None,
             tables: IndexMap::new(),
             datasets: Vec::new(),
             select: Vec::new(),
@@ -118,7 +119,15 @@ impl<'a> Statement<'a> {
             })
             .collect();
         let identity = element.required;
-        self.sources.push(Source { alias: alias.clone(), keys, from, extra: String::new(), optional, identity });
+        self.sources.push(Source {
+            alias: alias.clone(),
+            keys,
+            from,
+            extra: String::new(),
+            optional,
+            identity,
+            is_search: false,
+        });
         self.tables.insert(index, alias.clone());
         alias
     }
@@ -143,7 +152,15 @@ impl<'a> Statement<'a> {
                 from.push(")");
                 let keys = vec![(index, element.name.clone())];
                 let identity = DimensionGroup::single(index);
-                self.add(|alias| Source { alias, keys, from, extra: String::new(), optional: false, identity });
+                self.add(|alias| Source {
+                    alias,
+                    keys,
+                    from,
+                    extra: String::new(),
+                    optional: false,
+                    identity,
+                    is_search: false,
+                });
             } else if !self.add_given_pixels(element)? {
                 let what = format!("the dimension `{}` without datasets or regions that give it values", element.name);
                 return Err(QueryError::from(QueryProblem::Unsupported { what }).into());
@@ -259,7 +276,7 @@ impl<'a> Statement<'a> {
             }
             sql.append(column.clone());
         }
-        self.write_from(&mut sql);
+        self.write_from(&mut sql, &self.join_order(), self.pairs.is_some());
         for (position, condition) in self.conditions.iter().enumerate() {
             sql.push(if position == 0 { " WHERE " } else { " AND " });
             sql.append(condition.clone());
@@ -283,69 +300,100 @@ impl<'a> Statement<'a> {
     }
 
     /// The sources as they are written: optional ones last, since they may need what any other gives.
-    ///
-    /// Where the order counts, next comes the source of which the most is known already.
     fn join_order(&self) -> Vec<&Source> {
         let (optional, mut needed): (Vec<&Source>, Vec<&Source>) =
             self.sources.iter().partition(|source| source.optional);
-        if !self.ordered {
-            needed.extend(optional);
-            return needed;
+        if let Some(pairs) = &self.pairs {
+            let first = |source: &&Source| source.alias == pairs.alias || pairs.tables.contains(&source.alias);
+            let (mut first, rest): (Vec<&Source>, Vec<&Source>) = needed.into_iter().partition(first);
+            first.sort_by_key(|source| source.alias != pairs.alias);
+            needed = self.continued(first, rest);
         }
-        let mut ordered: Vec<&Source> = Vec::new();
-        let mut known = DimensionGroup::EMPTY;
-        // The pairs stand first, followed by the tables whose rows they number.
-        let mut numbered = 0;
-        while !needed.is_empty() {
-            let unknown = |source: &Source| source.identity.difference(known).len();
-            let next = if numbered > 0 {
-                numbered -= 1;
-                0
-            } else {
-                (0..needed.len()).min_by_key(|position| unknown(needed[*position])).unwrap_or(0)
+        needed.extend(optional);
+        needed
+    }
+
+    /// Continues a join: next comes the source of which the least is unknown.
+    ///
+    /// Among equals, one that more is known of, governors not counted, because those narrow nothing down; then tables
+    /// before datasets: the exposures of a visit are few, the exposures of a detector are all.
+    pub(super) fn continued<'s>(&self, mut ordered: Vec<&'s Source>, mut rest: Vec<&'s Source>) -> Vec<&'s Source> {
+        let governors = self.governors();
+        let mut known = ordered.iter().fold(DimensionGroup::EMPTY, |known, source| known.union(group_of(&source.keys)));
+        while !rest.is_empty() {
+            let cost = |source: &Source| {
+                let told = source.identity.intersection(known).difference(governors).len();
+                (source.identity.difference(known).len(), std::cmp::Reverse(told), source.is_search)
             };
-            let source = needed.remove(next);
-            if source.is_pairs() {
-                numbered = 2;
-            }
+            let next = (0..rest.len()).min_by_key(|position| cost(rest[*position])).unwrap_or(0);
+            let source = rest.remove(next);
             known = known.union(group_of(&source.keys));
             ordered.push(source);
         }
-        ordered.extend(optional);
         ordered
     }
 
-    fn write_from(&self, sql: &mut Sql) {
-        let ordered = self.join_order();
-        let join = if self.ordered { self.dialect.ordered_join() } else { " JOIN " };
+    fn governors(&self) -> DimensionGroup {
+        let info = self.plan.universe.info(self.plan.group);
+        info.governors.iter().fold(DimensionGroup::EMPTY, |sum, index| sum.union(DimensionGroup::single(*index)))
+    }
+
+    /// Writes ` FROM` and the sources; `in_order` if the database must join them as they stand.
+    pub(super) fn write_from(&self, sql: &mut Sql, ordered: &[&Source], in_order: bool) {
+        let join = if in_order { self.dialect.ordered_join() } else { " JOIN " };
         for (position, source) in ordered.iter().enumerate() {
             sql.push(match (position, source.optional) {
                 (0, _) => " FROM ",
                 (_, true) => " LEFT JOIN ",
                 (_, false) => join,
             });
-            sql.append(source.from.clone());
+            match &self.pairs {
+                Some(pairs) if source.from.text.is_empty() => sql.append(pairs.source(self.dialect)),
+                _ => sql.append(source.from.clone()),
+            }
             sql.push(" AS ");
             sql.push(&source.alias);
             if position > 0 {
-                let shared: Vec<String> = source
+                let shared: Vec<(ElementIndex, String)> = source
                     .keys
                     .iter()
                     .filter_map(|(dimension, _)| {
                         let own = source.column(self.dialect, *dimension)?;
                         let other = ordered[..position].iter().find_map(|s| s.column(self.dialect, *dimension))?;
-                        Some(format!("{own} = {other}"))
+                        Some((*dimension, format!("{own} = {other}")))
                     })
                     .collect();
                 sql.push(" ON ");
                 sql.push(if shared.is_empty() { "1 = 1" } else { "" });
-                sql.push(&shared.join(" AND "));
+                let narrow = if in_order { self.narrow_keys(source, &shared) } else { DimensionGroup::EMPTY };
+                for (position, (dimension, text)) in shared.iter().enumerate() {
+                    sql.push(if position > 0 { " AND " } else { "" });
+                    let around = if narrow.contains(*dimension) { self.dialect.narrowing() } else { ("", "") };
+                    sql.push(around.0);
+                    sql.push(text);
+                    sql.push(around.1);
+                }
             }
             sql.push(&source.extra);
         }
-        if self.sources.is_empty() {
+        if ordered.is_empty() {
             sql.push(" FROM (SELECT 1) AS s0");
         }
+    }
+
+    /// Keys by which a database should look rows up although a primary key begins otherwise.
+    ///
+    /// A primary key that begins with governors finds everything by them. If the next of its columns is unknown but a
+    /// later one is known, as the visit in `visit_definition`, that one must be the way; without statistics a database
+    /// takes the primary key and reads all exposures for each visit.
+    fn narrow_keys(&self, source: &Source, shared: &[(ElementIndex, String)]) -> DimensionGroup {
+        let governors = self.governors();
+        let known =
+            shared.iter().fold(DimensionGroup::EMPTY, |sum, (index, _)| sum.union(DimensionGroup::single(*index)));
+        let mut required = source.keys.iter().map(|(index, _)| *index).filter(|index| source.identity.contains(*index));
+        let narrows = required.find(|index| !governors.contains(*index)).is_none_or(|index| known.contains(index));
+        let later = source.identity.intersection(known).difference(governors);
+        if source.is_search || narrows { DimensionGroup::EMPTY } else { later }
     }
 
     /// Whether each row of the answer comes once, without anyone looking.
@@ -361,9 +409,45 @@ impl<'a> Statement<'a> {
         distinct: bool,
         limit: Option<(usize, usize)>,
     ) -> Result<Vec<Column>, RegistryError> {
+        if !distinct
+            && limit.is_none()
+            && let Some(halves) = self.halves()
+        {
+            return halves.fetch(store);
+        }
         let (sql, types) = self.finish(distinct, limit);
         store.select(&sql.text, &sql.values, &types)
     }
+}
+
+/// The numbers of rows of two tables that belong together.
+pub(crate) struct Pairs {
+    pub(super) alias: String,
+    pub(super) tables: [String; 2],
+    pub(super) rows: Vec<(i64, i64)>,
+}
+
+impl Pairs {
+    /// The pairs as a subquery.
+    fn source(&self, dialect: &dyn Dialect) -> Sql {
+        // Two numbers in one: SQL splits an integer faster than a list.
+        number_source(dialect, self.rows.iter().map(|(a, b)| a << 32 | b))
+    }
+}
+
+/// A subquery of numbers, split in two.
+pub(super) fn number_source(dialect: &dyn Dialect, numbers: impl ExactSizeIterator<Item = i64>) -> Sql {
+    let mut json = String::with_capacity(2 + 20 * numbers.len());
+    json.push('[');
+    for (position, number) in numbers.enumerate() {
+        let comma = if position == 0 { "" } else { "," };
+        let _ = write!(json, "{comma}{number}");
+    }
+    json.push(']');
+    let mut from = Sql::default();
+    dialect.number_pairs(&mut from.text);
+    from.values.push(Value::Str(json.into()));
+    from
 }
 
 impl Columns for Statement<'_> {
