@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 import zipfile
 
@@ -203,3 +204,72 @@ def test_an_empty_dictionary_counts_as_none(graph_path, tmp_path):
     ids = [quantum_id for quantum_id, _ in reader.read_thin().quanta()]
     assert len(reader.read(ids[:1])) == 1
     assert len(reader.read()) == 3
+
+
+def of_version(path, version, target, thin=None):
+    """Copy a graph file with another version in its header, and another thin graph if one is given."""
+    zstandard = pytest.importorskip("zstandard", reason="what packs the members of graph files")
+    packer, unpacker = zstandard.ZstdCompressor(), zstandard.ZstdDecompressor()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "header.json.zst":
+                header = json.loads(unpacker.decompress(content))
+                content = packer.compress(json.dumps({**header, "version": version}).encode())
+            if name == "thin_graph.json.zst" and thin is not None:
+                content = packer.compress(json.dumps(thin).encode())
+            copy.writestr(name, content)
+    return target
+
+
+def test_a_later_version_is_refused_by_name(graph_path, tmp_path):
+    path = of_version(graph_path("ab"), 7, tmp_path / "later.qg")
+    with pytest.raises(errors.InvalidQuantumGraphFileError, match="format version 7, and version 1 is the latest"):
+        QuantumGraphReader(path)
+
+
+def test_the_first_version_numbers_its_quanta(graph_path, stored, tmp_path):
+    view = stored("ab")
+    number = {row["key"]: row["index"] for row in view["quanta.addr"]["rows"]}
+    thin = view["thin_graph.json.zst"]
+    old = {
+        "quanta": {
+            label: [{**quantum, "quantum_id": number[quantum["quantum_id"]]} for quantum in quanta]
+            for label, quanta in thin["quanta"].items()
+        },
+        "edges": [[number[first], number[second]] for first, second in thin["edges"]],
+    }
+    path = of_version(graph_path("ab"), 0, tmp_path / "old.qg", old)
+    then, now = (QuantumGraphReader(each).read_thin() for each in (path, graph_path("ab")))
+    assert then.quanta() == now.quanta()
+    assert sorted(then.edge_indices()) == sorted(now.edge_indices())
+    assert QuantumGraphReader(path).read().quanta() == now.quanta()
+    old["edges"].append([0, 99])
+    with pytest.raises(errors.InvalidQuantumGraphFileError, match="no quantum number 99"):
+        QuantumGraphReader(of_version(graph_path("ab"), 0, tmp_path / "bad.qg", old)).read_thin()
+
+
+def test_blocks_that_are_read_alone_are_guarded(graph_path, tmp_path):
+    """A file of ours has a checksum in each block; of one without, the whole is checked first."""
+    ours = tmp_path / "ours.qg"
+    graph = QuantumGraphReader(graph_path("drp_small")).read()
+    graph.write(ours)
+    quantum_id = graph.quanta()[0][0]
+    for original in (ours, graph_path("drp_small")):
+        with zipfile.ZipFile(original) as archive:
+            info = archive.getinfo("quantum_datasets.mb")
+            start = info.header_offset + 30 + len(info.filename)
+        content = bytearray(original.read_bytes())
+        refused = 0
+        for offset in range(60, min(info.file_size, 4000), 97):
+            damaged = bytearray(content)
+            damaged[start + offset] ^= 4
+            path = tmp_path / "damaged.qg"
+            path.write_bytes(damaged)
+            try:
+                found = QuantumGraphReader(path).read([quantum_id])
+            except errors.InvalidQuantumGraphFileError:
+                refused += 1
+            else:
+                assert str(found.datasets(quantum_id)) == str(graph.datasets(quantum_id))
+        assert refused

@@ -1,51 +1,112 @@
 //! Data IDs as rows of small integers: each value of a dimension has a code.
 
 use armillary_dimensions::{DataCoordinate, DimensionGroup, ElementIndex, GroupInfo, Key, Universe};
-use indexmap::IndexSet;
+use indexmap::{Equivalent, IndexSet};
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashMap},
+    hash::{Hash, Hasher},
     sync::Arc,
 };
 
 /// A row of a [`DataIds`].
 pub type Row = u32;
 
+/// The values of a dimension, in the order of their codes.
+type Values = IndexSet<Coded, hashbrown::DefaultHashBuilder>;
+
+/// A value that is found by text without owning it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Coded(Key);
+
+/// A value of a dimension, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyRef<'a> {
+    Int(i64),
+    Str(&'a str),
+}
+
+impl<'a> From<&'a Key> for KeyRef<'a> {
+    fn from(key: &'a Key) -> Self {
+        match key {
+            Key::Int(value) => Self::Int(*value),
+            Key::Str(value) => Self::Str(value),
+        }
+    }
+}
+
+impl From<KeyRef<'_>> for Key {
+    fn from(key: KeyRef<'_>) -> Self {
+        match key {
+            KeyRef::Int(value) => Self::Int(value),
+            KeyRef::Str(value) => Self::Str(value.into()),
+        }
+    }
+}
+
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Values of one dimension are of one sort, so the sort need not be told.
+        match self {
+            Self::Int(value) => value.hash(state),
+            Self::Str(value) => value.hash(state),
+        }
+    }
+}
+
+impl Hash for Coded {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        KeyRef::from(&self.0).hash(state);
+    }
+}
+
+impl Equivalent<Coded> for KeyRef<'_> {
+    fn equivalent(&self, coded: &Coded) -> bool {
+        *self == KeyRef::from(&coded.0)
+    }
+}
+
 /// The values of every dimension, each with its code.
 #[derive(Clone, Debug, Default)]
 pub struct Dictionary {
-    values: BTreeMap<ElementIndex, IndexSet<Key>>,
+    values: BTreeMap<ElementIndex, Values>,
 }
 
 impl Dictionary {
     /// The code of a value, which gets one if it has none.
     pub fn code(&mut self, dimension: ElementIndex, key: Key) -> u32 {
-        small(self.values.entry(dimension).or_default().insert_full(key).0)
+        small(self.values.entry(dimension).or_default().insert_full(Coded(key)).0)
+    }
+
+    /// The code of a borrowed value, which gets one if it has none.
+    pub(crate) fn code_of(&mut self, dimension: ElementIndex, key: KeyRef<'_>) -> u32 {
+        let values = self.values.entry(dimension).or_default();
+        small(values.get_index_of(&key).unwrap_or_else(|| values.insert_full(Coded(key.into())).0))
     }
 
     /// The code of a value, if it has one.
     #[must_use]
     pub fn find(&self, dimension: ElementIndex, key: &Key) -> Option<u32> {
-        self.values.get(&dimension)?.get_index_of(key).map(small)
+        self.values.get(&dimension)?.get_index_of(&KeyRef::from(key)).map(small)
     }
 
     /// The value with this code.
     #[must_use]
     pub fn key(&self, dimension: ElementIndex, code: u32) -> &Key {
-        &self.values[&dimension][code as usize]
+        &self.values[&dimension][code as usize].0
     }
 
     /// All values of a dimension, by code.
     #[must_use]
     pub fn keys(&self, dimension: ElementIndex) -> impl ExactSizeIterator<Item = &Key> {
-        static NONE: std::sync::LazyLock<IndexSet<Key>> = std::sync::LazyLock::new(IndexSet::new);
-        self.values.get(&dimension).unwrap_or(&NONE).iter()
+        static NONE: std::sync::LazyLock<Values> = std::sync::LazyLock::new(Values::default);
+        self.values.get(&dimension).unwrap_or(&NONE).iter().map(|coded| &coded.0)
     }
 
     /// Number of values of a dimension.
     #[must_use]
     pub fn len(&self, dimension: ElementIndex) -> usize {
-        self.values.get(&dimension).map_or(0, IndexSet::len)
+        self.values.get(&dimension).map_or(0, Values::len)
     }
 }
 

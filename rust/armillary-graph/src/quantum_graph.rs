@@ -61,8 +61,13 @@ pub struct Header {
     pub provenance_dataset_id: String,
 }
 
+impl Header {
+    /// The version of the files that are written, and the latest that is read.
+    pub const VERSION: u64 = 1;
+}
+
 const fn current_version() -> u64 {
-    1
+    Header::VERSION
 }
 
 const fn eight() -> usize {
@@ -441,10 +446,15 @@ impl QuantumGraph {
 #[derive(Debug, Default)]
 pub struct DatasetInterner {
     by_id: hashbrown::HashMap<Id, DatasetIndex>,
-    types: HashMap<String, u32>,
+    types: hashbrown::HashMap<String, u32>,
 }
 
 impl DatasetInterner {
+    /// Makes room for so many more datasets.
+    pub(crate) fn reserve(&mut self, datasets: usize) {
+        self.by_id.reserve(datasets);
+    }
+
     /// The dataset with this id, if the graph has it.
     #[must_use]
     pub fn find(&self, id: &Id) -> Option<DatasetIndex> {

@@ -13,6 +13,8 @@ pub(super) struct Address {
 #[derive(Clone, Debug, Default)]
 pub(super) struct AddressTable {
     rows: Vec<(Id, Address)>,
+    /// The number that each row says it has, by row; only the oldest files use it.
+    numbers: Vec<u64>,
 }
 
 /// Reads big-endian unsigned integers of one width.
@@ -59,6 +61,7 @@ impl AddressTable {
             return Err(invalid(format!("the address table says {rows} rows and has {} bytes of them", body.len())));
         }
         let mut table = Vec::with_capacity(body.len() / row_size);
+        let mut numbers_of = Vec::with_capacity(table.capacity());
         for row in body.chunks_exact(row_size) {
             let (id, numbers) = row.split_at(16);
             let mut key = [0; 16];
@@ -66,12 +69,28 @@ impl AddressTable {
             let offset = integers.read(&numbers[int_size..]).ok_or_else(short)?;
             let size = integers.read(&numbers[2 * int_size..]).ok_or_else(short)?;
             table.push((key, Address { offset, size }));
+            numbers_of.push(integers.read(numbers).ok_or_else(short)?);
         }
         // A table that fits one page is read by others whatever its order, so it may come unsorted.
         if !table.is_sorted_by_key(|(id, _)| *id) {
-            table.sort_by_key(|(id, _)| *id);
+            let mut order: Vec<usize> = (0..table.len()).collect();
+            order.sort_by_key(|row| table[*row].0);
+            numbers_of = order.iter().map(|row| numbers_of[*row]).collect();
+            table = order.iter().map(|row| table[*row]).collect();
         }
-        Ok(Self { rows: table })
+        if let Some(twice) = table.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(invalid(format!("the address table has quantum {} twice", crate::id_text(&twice[0].0))));
+        }
+        Ok(Self { rows: table, numbers: numbers_of })
+    }
+
+    /// The id of the row with this number.
+    pub(super) fn id_of(&self, number: u64) -> Option<Id> {
+        let at = usize::try_from(number).ok()?;
+        // Rows are numbered in their order, so that this is nearly always the first guess.
+        let row =
+            if self.numbers.get(at) == Some(&number) { at } else { self.numbers.iter().position(|n| *n == number)? };
+        Some(self.rows[row].0)
     }
 
     pub(super) fn find(&self, id: &Id) -> Option<Address> {

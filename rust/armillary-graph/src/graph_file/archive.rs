@@ -11,6 +11,8 @@ use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
 /// No member or block of an honest graph is longer; more would be an attempt to fill the memory.
 const LONGEST: u64 = 1 << 34;
+/// Nor does honest text shrink to less than one part in so many, beyond what is small anyway.
+const MOST_SHRUNK: u64 = 2000;
 /// Blocks up to this size are unpacked in one go.
 const SHORT: u64 = 1 << 26;
 
@@ -109,10 +111,16 @@ impl Archive {
     }
 }
 
+/// Whether a zstd frame ends with a checksum of its content: a flag in the byte after the magic number.
+pub(super) fn has_checksum(frame: &[u8]) -> bool {
+    frame.get(4).is_some_and(|flags| flags & 4 != 0)
+}
+
 /// Unpacks frames, one after the other.
 pub(super) struct Unpacker<'a> {
     whole: zstd::bulk::Decompressor<'static>,
     dictionary: Option<&'a [u8]>,
+    buffer: Vec<u8>,
 }
 
 impl<'a> Unpacker<'a> {
@@ -121,25 +129,43 @@ impl<'a> Unpacker<'a> {
             Some(bytes) => zstd::bulk::Decompressor::with_dictionary(bytes),
             None => zstd::bulk::Decompressor::new(),
         };
-        whole.map(|whole| Self { whole, dictionary }).map_err(|error| invalid(format!("the dictionary: {error}")))
+        whole
+            .map(|whole| Self { whole, dictionary, buffer: Vec::new() })
+            .map_err(|error| invalid(format!("the dictionary: {error}")))
+    }
+
+    /// The content of a frame in memory that the next one takes over.
+    pub(super) fn unpack_again(&mut self, frame: &[u8]) -> Result<&[u8], GraphError> {
+        match zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().and_then(|size| usize::try_from(size).ok())
+        {
+            Some(size) if size as u64 <= SHORT => {
+                self.buffer.clear();
+                self.buffer.reserve(size);
+                let outcome = self.whole.decompress_to_buffer(frame, &mut self.buffer);
+                outcome.map_err(|error| invalid(format!("a bad zstd frame: {error}")))?;
+            }
+            _ => self.buffer = self.unpack(frame)?,
+        }
+        Ok(&self.buffer)
     }
 
     /// The content of a frame, whatever size it claims to have.
     pub(super) fn unpack(&mut self, frame: &[u8]) -> Result<Vec<u8>, GraphError> {
         let claimed = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
+        let longest = LONGEST.min((frame.len() as u64).saturating_mul(MOST_SHRUNK)).max(SHORT);
         match claimed {
             Some(size) if size <= SHORT => {
                 let capacity = usize::try_from(size).unwrap_or(0);
                 self.whole.decompress(frame, capacity).map_err(|error| invalid(format!("a bad zstd frame: {error}")))
             }
-            Some(size) if size > LONGEST => Err(invalid(format!("a frame that claims to hold {size} bytes"))),
+            Some(size) if size > longest => Err(invalid(format!("a frame that claims to hold {size} bytes"))),
             // Long or of unknown length: memory grows with what is really there.
             _ => {
                 let read = || -> std::io::Result<Vec<u8>> {
                     let mut bytes = Vec::new();
                     let mut decoder =
                         zstd::stream::Decoder::with_dictionary(frame, self.dictionary.unwrap_or(&[]))?.single_frame();
-                    Read::by_ref(&mut decoder).take(LONGEST).read_to_end(&mut bytes)?;
+                    Read::by_ref(&mut decoder).take(longest).read_to_end(&mut bytes)?;
                     Ok(bytes)
                 };
                 read().map_err(|error| invalid(format!("a bad zstd frame: {error}")))

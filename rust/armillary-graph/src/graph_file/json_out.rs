@@ -20,15 +20,17 @@ pub(super) fn text(out: &mut Vec<u8>, text: &str) {
 
 /// Appends an id in lower case, with dashes if wanted, quoted.
 pub(super) fn id(out: &mut Vec<u8>, id: &Id, dashes: bool) {
-    out.push(b'"');
+    let mut text = [b'-'; 38];
+    text[0] = b'"';
+    let mut at = 1;
     for (i, byte) in id.iter().enumerate() {
-        if dashes && matches!(i, 4 | 6 | 8 | 10) {
-            out.push(b'-');
-        }
-        out.push(HEX[usize::from(byte >> 4)]);
-        out.push(HEX[usize::from(byte & 15)]);
+        at += usize::from(dashes && matches!(i, 4 | 6 | 8 | 10));
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
     }
-    out.push(b'"');
+    text[at] = b'"';
+    out.extend_from_slice(&text[..=at]);
 }
 
 pub(super) fn integer(out: &mut Vec<u8>, value: i64) {

@@ -12,5 +12,5 @@ mod reader;
 mod writer;
 
 pub use parts::{PartsReader, PartsWriter};
-pub use reader::{GraphReader, ThinGraph};
+pub use reader::{Documents, GraphReader, ThinGraph, assemble};
 pub use writer::{WriteOptions, write};

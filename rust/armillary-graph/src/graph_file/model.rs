@@ -140,10 +140,39 @@ const fn unknown_size() -> i64 {
     -1
 }
 
+/// A quantum in the thin graph: by id, or by its row in the address table as the first files had it.
+#[derive(Debug)]
+pub(super) enum ThinId<'a> {
+    Id(Text<'a>),
+    Row(u64),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ThinId<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = ThinId<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an id or the number of a row")
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<ThinId<'de>, E> {
+                Ok(ThinId::Row(value))
+            }
+            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<ThinId<'de>, E> {
+                Ok(ThinId::Id(Text(Cow::Borrowed(value))))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<ThinId<'de>, E> {
+                Ok(ThinId::Id(Text(Cow::Owned(value.to_owned()))))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct ThinQuantumModel<'a> {
     #[serde(borrow)]
-    pub(super) quantum_id: Text<'a>,
+    pub(super) quantum_id: ThinId<'a>,
     #[serde(borrow, default)]
     pub(super) data_coordinate: Vec<Scalar<'a>>,
 }
@@ -153,5 +182,5 @@ pub(super) struct ThinModel<'a> {
     #[serde(borrow, default)]
     pub(super) quanta: Pairs<'a, Vec<ThinQuantumModel<'a>>>,
     #[serde(borrow, default)]
-    pub(super) edges: Vec<(Text<'a>, Text<'a>)>,
+    pub(super) edges: Vec<(ThinId<'a>, ThinId<'a>)>,
 }

@@ -2,19 +2,17 @@
 
 use super::{
     addresses::{Address, AddressTable, Integers, invalid},
-    archive::{Archive, Unpacker},
-    model::{DatasetModel, DatastoreModel, Pairs, QuantumModel, Scalar, Text, ThinModel},
+    archive::{Archive, Span, Unpacker, has_checksum},
+    model::{DatasetModel, DatastoreModel, Pairs, QuantumModel, Scalar, Text, ThinId, ThinModel},
 };
 use crate::{
     DatasetIndex, GraphError, Header, Id, PipelineGraph, QuantumGraph, QuantumIndex,
+    keys::KeyRef,
     quantum_graph::{DatasetInterner, InitQuantum, StoredFile},
 };
-use armillary_dimensions::{Element, FieldType, Key, Timespan, Value};
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-    sync::Arc,
-};
+use armillary_dimensions::{Element, FieldType, Timespan, Value};
+use hashbrown::HashSet;
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 const NO_COMPONENT: &str = "__NULL_STRING__";
 
@@ -51,10 +49,8 @@ impl GraphReader {
         if header.graph_type != "predicted" {
             return Err(GraphError::WrongGraphType { found: header.graph_type });
         }
-        if header.version == 0 {
-            return Err(invalid(
-                "format version 0 numbers its quanta in a way that is no longer read; rebuild the graph",
-            ));
+        if header.version > Header::VERSION {
+            return Err(GraphError::NewerFile { version: header.version, known: Header::VERSION });
         }
         let text = archive.json("pipeline_graph.json.zst")?;
         let text = String::from_utf8(text).map_err(|_| invalid("the pipeline is not UTF-8"))?;
@@ -83,28 +79,50 @@ impl GraphReader {
         let text = self.archive.json("thin_graph.json.zst")?;
         let model: ThinModel<'_> = parse("thin_graph", &text)?;
         let mut graph = self.empty()?;
-        let mut by_id = HashMap::new();
+        if self.header.version == 0 {
+            self.need_table()?;
+        }
+        let table = self.table.as_ref();
+        let id_of = |id: &ThinId<'_>| match id {
+            ThinId::Id(id) => parse_id(id),
+            // Before ids the files had the numbers of rows of the address table.
+            ThinId::Row(row) => {
+                let found = table.and_then(|table| table.id_of(*row));
+                found.ok_or_else(|| invalid(format!("there is no quantum number {row}")))
+            }
+        };
+        let mut by_id: hashbrown::HashMap<Id, QuantumIndex> = hashbrown::HashMap::new();
         for (label, quanta) in &model.quanta.0 {
             let task = task_index(&graph, &label.0)?;
+            let no_datasets = vec![&[][..]; graph.tasks[task].connections.len()];
             for quantum in quanta {
                 let table = graph.tasks[task].table;
                 let row = row(&mut graph, table, &quantum.data_coordinate)?;
-                let id = parse_id(&quantum.quantum_id)?;
+                let id = id_of(&quantum.quantum_id)?;
                 let position = crate::keys::small(graph.tasks[task].len());
                 let index = QuantumIndex { task: crate::keys::small(task), position };
                 if by_id.insert(id, index).is_some() {
-                    return Err(invalid(format!("quantum id {} occurs twice", quantum.quantum_id.0)));
+                    return Err(invalid(format!("quantum id {} occurs twice", crate::id_text(&id))));
                 }
-                let empty = vec![&[][..]; graph.tasks[task].connections.len()];
-                graph.tasks[task].push(id, row, empty);
+                graph.tasks[task].push(id, row, no_datasets.iter().copied());
             }
         }
-        let find = |id: &Text<'_>| {
-            let known = by_id.get(&parse_id(id)?);
-            known.copied().ok_or_else(|| invalid(format!("an edge of quantum {}, which is not in the graph", id.0)))
+        check_counts(&graph)?;
+        let find = |id: &ThinId<'_>| {
+            let id = id_of(id)?;
+            let known = by_id.get(&id).copied();
+            known.ok_or_else(|| {
+                invalid(format!("an edge of quantum {}, which is not in the graph", crate::id_text(&id)))
+            })
         };
-        let edges =
-            model.edges.iter().map(|(from, to)| Ok((find(from)?, find(to)?))).collect::<Result<_, GraphError>>()?;
+        let mut edges = model
+            .edges
+            .iter()
+            .map(|(from, to)| Ok((find(from)?, find(to)?)))
+            .collect::<Result<Vec<_>, GraphError>>()?;
+        // By reader, each pair once, as `QuantumGraph::quantum_edges` gives them.
+        edges.sort_unstable_by_key(|(from, to)| (*to, *from));
+        edges.dedup();
         Ok(ThinGraph { graph, edges })
     }
 
@@ -165,7 +183,8 @@ impl GraphReader {
         if !unknown.is_empty() {
             return Err(GraphError::NoSuchQuantum { ids: unknown });
         }
-        let span = self.archive.span(BLOCKS)?;
+        let span = self.archive.span(BLOCKS)?.filter(|span| self.blocks_guard_themselves(*span, ids));
+        // The whole member is read where blocks cannot be found in it, or only the whole has a checksum.
         let whole = if span.is_none() { self.archive.member(BLOCKS)? } else { Vec::new() };
         let mut unpacker = Unpacker::new(self.archive.dictionary())?;
         for id in ids {
@@ -181,6 +200,9 @@ impl GraphReader {
             if length != (bytes.len() - integers.size) as u64 {
                 return Err(invalid("the address table and the length of a block disagree"));
             }
+            if span.is_some() && !has_checksum(&bytes[integers.size..]) {
+                return Err(invalid("some blocks have checksums and some have none"));
+            }
             let text = unpacker.unpack(&bytes[integers.size..])?;
             let model: QuantumModel<'_> = parse("a quantum", &text)?;
             let found = assembler.quantum(graph, &model)?;
@@ -189,6 +211,14 @@ impl GraphReader {
             }
         }
         Ok(())
+    }
+
+    /// Whether the first block that is wanted has a checksum of its own; the maker of a file gives all blocks one or none.
+    fn blocks_guard_themselves(&self, span: Span, ids: &[Id]) -> bool {
+        const LONGEST_HEADER: u64 = 5;
+        let Some(address) = ids.first().and_then(|id| self.address(id)) else { return true };
+        let start = address.offset.saturating_add(self.header.int_size as u64);
+        self.archive.read_span(span, start, LONGEST_HEADER).is_ok_and(|frame| has_checksum(&frame))
     }
 
     fn read_all(&mut self, graph: &mut QuantumGraph, assembler: &mut Assembler) -> Result<(), GraphError> {
@@ -200,12 +230,13 @@ impl GraphReader {
         let mut rest = &bytes[..];
         let mut count = 0;
         let before = assembler.quanta.clone();
+        // No more than blocks of no length at all could say; a header may claim anything.
+        assembler.reserve(self.header.n_datasets.min(bytes.len() / 16), rows);
         while !rest.is_empty() {
             let length = integers.read(rest).ok_or_else(|| invalid("the blocks end inside of a length"))?;
             let body = slice(rest, integers.size as u64, length)?;
             rest = &rest[integers.size + body.len()..];
-            let text = unpacker.unpack(body)?;
-            let model: QuantumModel<'_> = parse("a quantum", &text)?;
+            let model: QuantumModel<'_> = parse("a quantum", unpacker.unpack_again(body)?)?;
             if before.is_empty() || !before.contains(&parse_id(&model.quantum_id)?) {
                 assembler.quantum(graph, &model)?;
             }
@@ -214,7 +245,7 @@ impl GraphReader {
         if count != rows {
             return Err(invalid(format!("{count} quanta where the address table has {rows}")));
         }
-        Ok(())
+        check_counts(graph)
     }
 }
 
@@ -230,10 +261,54 @@ fn parse<'a, T: serde::Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T,
     serde_json::from_slice(text).map_err(|error| invalid(format!("{what}: {error}")))
 }
 
+/// A graph that is read as a whole must have as many quanta as the header says, if it says it.
+fn check_counts(graph: &QuantumGraph) -> Result<(), GraphError> {
+    let header = &graph.header;
+    if header.n_quanta != 0 && header.n_quanta != graph.len() {
+        return Err(invalid(format!("the header says {} quanta and there are {}", header.n_quanta, graph.len())));
+    }
+    for task in graph.tasks.iter().filter(|_| header.n_quanta != 0) {
+        if let Some(said) = header.n_task_quanta.get(&task.label).filter(|said| **said != task.len()) {
+            let (label, found) = (&task.label, task.len());
+            return Err(invalid(format!("the header says {said} quanta of task `{label}` and there are {found}")));
+        }
+    }
+    Ok(())
+}
+
 fn parse_id(text: &Text<'_>) -> Result<Id, GraphError> {
-    uuid::Uuid::try_parse(&text.0)
-        .map(uuid::Uuid::into_bytes)
-        .map_err(|_| invalid(format!("`{}` is not an id", text.0)))
+    fast_id(text.0.as_bytes()).map_or_else(
+        || {
+            uuid::Uuid::try_parse(&text.0)
+                .map(uuid::Uuid::into_bytes)
+                .map_err(|_| invalid(format!("`{}` is not an id", text.0)))
+        },
+        Ok,
+    )
+}
+
+/// An id in the usual spelling: 32 digits in five groups.
+fn fast_id(text: &[u8]) -> Option<Id> {
+    if text.len() != 36 || [8, 13, 18, 23].iter().any(|at| text[*at] != b'-') {
+        return None;
+    }
+    let mut id = [0; 16];
+    let mut at = 0;
+    for (i, byte) in id.iter_mut().enumerate() {
+        at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+        *byte = digit(text[at])? << 4 | digit(text[at + 1])?;
+        at += 2;
+    }
+    Some(id)
+}
+
+const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
 }
 
 fn task_index(graph: &QuantumGraph, label: &str) -> Result<usize, GraphError> {
@@ -252,24 +327,34 @@ fn row(graph: &mut QuantumGraph, table: usize, values: &[Scalar<'_>]) -> Result<
         let names: Vec<&str> = graph.universe.names(info.group).collect();
         return Err(invalid(format!("a data ID of {} values for dimensions {}", values.len(), names.join(", "))));
     }
-    let mut codes = Vec::with_capacity(wanted);
-    for (dimension, value) in info.keys().zip(values) {
+    let mut codes = [0; MOST_DIMENSIONS];
+    if wanted > codes.len() {
+        return Err(invalid(format!("a data ID of {wanted} dimensions")));
+    }
+    for ((dimension, value), code) in info.keys().zip(values).zip(&mut codes) {
         let element = graph.universe.get(dimension);
         let is_int = element.own_key().is_some_and(|field| field.kind == FieldType::Int);
         let key = match value {
-            Scalar::Int(value) if is_int => Key::Int(*value),
-            Scalar::Text(value) if !is_int => Key::Str(value.as_ref().into()),
+            Scalar::Int(value) if is_int => KeyRef::Int(*value),
+            Scalar::Text(value) if !is_int => KeyRef::Str(value),
             Scalar::Int(_) | Scalar::Text(_) => {
                 return Err(invalid(format!("a value of dimension `{}` of the wrong type", element.name)));
             }
         };
-        codes.push(match graph.ids.keys.find(dimension, &key) {
-            Some(code) => code,
-            None => graph.ids.keys.code(dimension, key),
-        });
+        *code = graph.ids.keys.code_of(dimension, key);
     }
-    Ok(graph.ids.row(table, &codes))
+    let known = graph.ids.row(table, &codes[..wanted]);
+    if graph.ids.get(table).codes(known) != &codes[..wanted] {
+        return Err(invalid(format!(
+            "two data IDs {} with other implied values",
+            graph.ids.get(table).data_id(&graph.universe, &graph.ids.keys, known)
+        )));
+    }
+    Ok(known)
 }
+
+/// More dimensions than any universe gives one data ID.
+const MOST_DIMENSIONS: usize = 64;
 
 /// Puts the pieces of a file together.
 #[derive(Default)]
@@ -280,6 +365,11 @@ struct Assembler {
 }
 
 impl Assembler {
+    fn reserve(&mut self, datasets: usize, quanta: usize) {
+        self.datasets.reserve(datasets);
+        self.quanta.reserve(quanta);
+    }
+
     fn quantum(&mut self, graph: &mut QuantumGraph, model: &QuantumModel<'_>) -> Result<Id, GraphError> {
         let task = task_index(graph, &model.task_label.0)?;
         let id = parse_id(&model.quantum_id)?;
@@ -372,6 +462,49 @@ impl Assembler {
     }
 }
 
+/// The JSON documents of a graph that comes from a file of another format.
+#[derive(Clone, Copy, Debug)]
+pub struct Documents<'a> {
+    /// What the graph says of itself.
+    pub header: &'a str,
+    /// The pipeline, with the universe of its dimensions.
+    pub pipeline: &'a str,
+    /// A list of quanta that stand for the making of tasks.
+    pub init: &'a str,
+    /// For each element a list of records, each an object of fields.
+    pub records: &'a str,
+    /// One document for each quantum.
+    pub quanta: &'a [String],
+}
+
+/// Puts a graph together, with the same checks as for a file.
+pub fn assemble(documents: Documents<'_>) -> Result<QuantumGraph, GraphError> {
+    let header: Header = parse("header", documents.header.as_bytes())?;
+    let mut graph = QuantumGraph::new(PipelineGraph::from_json(documents.pipeline)?, header)?;
+    let mut assembler = Assembler::default();
+    let init: Vec<QuantumModel<'_>> = parse("init_quanta", documents.init.as_bytes())?;
+    for model in &init {
+        assembler.init_quantum(&mut graph, model)?;
+    }
+    let records: indexmap::IndexMap<String, Vec<serde_json::Map<String, serde_json::Value>>> =
+        parse("dimension_data", documents.records.as_bytes())?;
+    for (name, rows) in records {
+        let element = graph.universe.element(&name)?.clone();
+        let values = |mut row: serde_json::Map<String, serde_json::Value>| {
+            let fields = element.fields.iter().map(|field| row.remove(&field.name).unwrap_or_default()).collect();
+            record(&element, fields)
+        };
+        let rows = rows.into_iter().map(values).collect::<Result<Vec<_>, _>>()?;
+        graph.records.insert(element.index, rows);
+    }
+    for text in documents.quanta {
+        let model: QuantumModel<'_> = parse("a quantum", text.as_bytes())?;
+        assembler.quantum(&mut graph, &model)?;
+    }
+    graph.count();
+    Ok(graph)
+}
+
 fn read_records(graph: &mut QuantumGraph, text: &[u8]) -> Result<(), GraphError> {
     let model: indexmap::IndexMap<String, Vec<Vec<serde_json::Value>>> = parse("dimension_data", text)?;
     for (name, rows) in model {
@@ -420,7 +553,6 @@ fn value_of(kind: FieldType, value: serde_json::Value) -> Option<Value> {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let bytes = text.as_bytes();
     if !bytes.len().is_multiple_of(2) {
         return None;

@@ -8,29 +8,35 @@ use crate::{
     DatasetIndex, GraphError, Id, QuantumGraph, QuantumIndex,
     quantum_graph::{InitQuantum, StoredFile},
 };
+use armillary_dimensions::ElementIndex;
 use std::{
+    collections::HashMap,
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// Level of zstd. 3 writes three times as fast as 10 and 4 % more.
+    /// Level of zstd. With a dictionary from all over the graph, 1 is as small as 10 with one from its beginning.
     pub level: i32,
     /// Size in bytes of the dictionary that small blocks share; 0 for none.
     pub dictionary_size: usize,
-    /// Number of blocks the dictionary is made from; smaller graphs get none.
+    /// Number of blocks the dictionary is learned from; smaller graphs get none.
     pub dictionary_samples: usize,
 }
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { level: 3, dictionary_size: 32_768, dictionary_samples: 512 }
+        Self { level: 1, dictionary_size: 32_768, dictionary_samples: 128 }
     }
 }
+
+/// Learning takes 20 ms whatever the graph; below this number of quanta it takes longer than it saves.
+const WORTH_LEARNING: usize = 4096;
 
 /// The class of the records of a file datastore, as the file format names it.
 const STORED_FILE_CLASS: &str = "lsst.daf.butler.datastore.stored_file_info.StoredFileInfo";
@@ -44,19 +50,22 @@ pub fn write(graph: &QuantumGraph, path: &Path, options: WriteOptions) -> Result
     check(graph)?;
     let integers = Integers::new(graph.header.int_size)?;
     let quanta: Vec<QuantumIndex> = graph.quanta().collect();
-    let dictionary = dictionary(graph, &quanta, options);
+    let rendered = Rendered::new(graph);
+    let dictionary = dictionary(&rendered, &quanta, options);
     let mut file = Output::create(path, options.level, dictionary.as_deref())?;
-    file.json("header", &to_json(&graph.header)?)?;
+    // A graph that was read from an older file is written as a new one.
+    let header = crate::Header { version: crate::Header::VERSION, ..graph.header.clone() };
+    file.json("header", &to_json(&header)?)?;
     if let Some(dictionary) = &dictionary {
         file.member("compression_dict", dictionary)?;
     }
     file.json("pipeline_graph", graph.pipeline.to_json()?.as_bytes())?;
-    file.json("thin_graph", &thin(graph)?)?;
+    file.json("thin_graph", &rendered.thin()?)?;
     file.json("dimension_data", &dimension_data(graph))?;
     let mut init = Vec::new();
-    out::list(&mut init, &graph.init, |text, quantum| init_quantum(text, graph, quantum));
+    out::list(&mut init, &graph.init, |text, quantum| rendered.init_quantum(text, quantum));
     file.json("init_quanta", &init)?;
-    let rows = file.blocks("quantum_datasets.mb", graph, &quanta, integers)?;
+    let rows = file.blocks("quantum_datasets.mb", &rendered, &quanta, integers)?;
     file.member("quanta.addr", &AddressTable::serialize(rows, integers))?;
     file.finish()
 }
@@ -76,38 +85,194 @@ fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, GraphError> {
     serde_json::to_vec(value).map_err(|error| GraphError::InvalidFile { reason: error.to_string() })
 }
 
-/// A dictionary learned from the first blocks, if there are enough of them.
-fn dictionary(graph: &QuantumGraph, quanta: &[QuantumIndex], options: WriteOptions) -> Option<Vec<u8>> {
-    if options.dictionary_size == 0 || options.dictionary_samples == 0 || quanta.len() < options.dictionary_samples {
+/// What small blocks have in common: learned from blocks all over a large graph, some blocks as they are for a small one.
+fn dictionary(rendered: &Rendered<'_>, quanta: &[QuantumIndex], options: WriteOptions) -> Option<Vec<u8>> {
+    let WriteOptions { dictionary_size: size, dictionary_samples: count, .. } = options;
+    if size == 0 || count == 0 || quanta.len() < count {
         return None;
     }
-    let samples: Vec<Vec<u8>> =
-        quanta[..options.dictionary_samples].iter().map(|quantum| quantum_json(graph, *quantum)).collect();
-    // Samples too alike or too few to learn from: the file does without.
-    zstd::dict::from_samples(&samples, options.dictionary_size).ok().filter(|bytes| !bytes.is_empty())
+    // Quanta come task by task, so that equal steps meet every task by its share.
+    let sample = |i: usize| {
+        let mut text = Vec::new();
+        rendered.quantum(&mut text, quanta[i * quanta.len() / count]);
+        text
+    };
+    if quanta.len() < WORTH_LEARNING {
+        let mut bytes = Vec::with_capacity(2 * size);
+        // From the whole range in few steps, until it is full.
+        let step = (count / 24).max(1);
+        for i in (0..count).step_by(step) {
+            bytes.extend(sample(i));
+            if bytes.len() >= size {
+                break;
+            }
+        }
+        bytes.truncate(size);
+        return Some(bytes);
+    }
+    let samples: Vec<Vec<u8>> = (0..count).map(sample).collect();
+    // Samples too alike to learn from: the file does without.
+    zstd::dict::from_samples(&samples, size).ok().filter(|bytes| !bytes.is_empty())
 }
 
-fn coordinate(text: &mut Vec<u8>, graph: &QuantumGraph, table: usize, row: u32) {
-    out::list(text, graph.ids.get(table).values(&graph.ids.keys, row), out::key);
+/// JSON text of what repeats in all blocks, written once.
+struct Rendered<'g> {
+    graph: &'g QuantumGraph,
+    /// For each table the columns of its data IDs.
+    tables: Vec<Vec<Arc<Texts>>>,
+    /// For each dataset type what stands between the id and the values of its data ID.
+    types: Vec<Vec<u8>>,
+    /// For each run what follows the data ID.
+    runs: Vec<Vec<u8>>,
+    /// For each task what stands between the id and the values of its data ID.
+    labels: Vec<Vec<u8>>,
+    /// For each task its connections: name, with the colon.
+    connections: Vec<Vec<Vec<u8>>>,
 }
 
-fn thin(graph: &QuantumGraph) -> Result<Vec<u8>, GraphError> {
-    let mut text = b"{\"quanta\":".to_vec();
-    out::object(&mut text, graph.tasks.iter().map(|task| (task.label.as_str(), task)), |text, task| {
-        out::list(text, task.id.iter().zip(&task.row), |text, (id, row)| {
-            text.extend_from_slice(b"{\"quantum_id\":");
-            out::id(text, id, true);
-            text.extend_from_slice(b",\"data_coordinate\":");
-            coordinate(text, graph, task.table, *row);
-            text.push(b'}');
+/// Many short texts.
+#[derive(Default)]
+struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn get(&self, at: u32) -> &[u8] {
+        let at = at as usize;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[start..self.ends[at]]
+    }
+}
+
+fn quoted(before: &str, text: &str, after: &str) -> Vec<u8> {
+    let mut bytes = before.as_bytes().to_vec();
+    out::text(&mut bytes, text);
+    bytes.extend_from_slice(after.as_bytes());
+    bytes
+}
+
+impl<'g> Rendered<'g> {
+    fn new(graph: &'g QuantumGraph) -> Self {
+        let mut values: HashMap<ElementIndex, Arc<Texts>> = HashMap::new();
+        let mut column = |dimension: ElementIndex| {
+            let made = values.entry(dimension).or_insert_with(|| {
+                let mut texts = Texts::default();
+                for key in graph.ids.keys.keys(dimension) {
+                    out::key(&mut texts.bytes, key);
+                    texts.ends.push(texts.bytes.len());
+                }
+                Arc::new(texts)
+            });
+            made.clone()
+        };
+        let tables = (0..graph.ids.len()).map(|table| graph.ids.get(table).info().keys().map(&mut column).collect());
+        let tables = tables.collect();
+        let type_text = |name: &str| quoted(",\"dataset_type_name\":", name, ",\"data_coordinate\":");
+        let name = |connection: &crate::GraphConnection| quoted("", &connection.name, ":");
+        Self {
+            graph,
+            tables,
+            types: graph.datasets.types.iter().map(|of_type| type_text(&of_type.name)).collect(),
+            runs: graph.datasets.runs.iter().map(|run| quoted(",\"run\":", run, "}")).collect(),
+            labels: graph
+                .tasks
+                .iter()
+                .map(|task| quoted(",\"task_label\":", &task.label, ",\"data_coordinate\":"))
+                .collect(),
+            connections: graph.tasks.iter().map(|task| task.connections.iter().map(name).collect()).collect(),
+        }
+    }
+
+    fn coordinate(&self, text: &mut Vec<u8>, table: usize, row: u32) {
+        text.push(b'[');
+        for (i, (column, code)) in self.tables[table].iter().zip(self.graph.ids.get(table).codes(row)).enumerate() {
+            if i > 0 {
+                text.push(b',');
+            }
+            text.extend_from_slice(column.get(*code));
+        }
+        text.push(b']');
+    }
+
+    fn dataset(&self, text: &mut Vec<u8>, index: DatasetIndex) {
+        let datasets = &self.graph.datasets;
+        let of_type = datasets.type_of[index.get()] as usize;
+        text.extend_from_slice(b"{\"dataset_id\":");
+        out::id(text, &datasets.id[index.get()], true);
+        text.extend_from_slice(&self.types[of_type]);
+        self.coordinate(text, datasets.types[of_type].table, datasets.row[index.get()]);
+        text.extend_from_slice(&self.runs[datasets.run[index.get()] as usize]);
+    }
+
+    fn quantum(&self, text: &mut Vec<u8>, quantum: QuantumIndex) {
+        let at = quantum.task as usize;
+        let (task, position) = (&self.graph.tasks[at], quantum.position as usize);
+        text.extend_from_slice(b"{\"quantum_id\":");
+        out::id(text, &task.id[position], true);
+        text.extend_from_slice(&self.labels[at]);
+        self.coordinate(text, task.table, task.row[position]);
+        for (name, is_output) in [(&b",\"inputs\":{"[..], false), (b"},\"outputs\":{", true)] {
+            text.extend_from_slice(name);
+            let lists = task.lists(position).zip(&self.connections[at]);
+            let lists = lists.filter(|((connection, _), _)| connection.is_output == is_output);
+            for (i, ((_, list), name)) in lists.enumerate() {
+                if i > 0 {
+                    text.push(b',');
+                }
+                text.extend_from_slice(name);
+                out::list(text, list, |text, index| self.dataset(text, *index));
+            }
+        }
+        text.extend_from_slice(b"},\"datastore_records\":");
+        if self.graph.stored.is_empty() {
+            text.extend_from_slice(b"{}");
+        } else {
+            let mut inputs: Vec<DatasetIndex> = task.inputs(position).collect();
+            inputs.sort_unstable();
+            inputs.dedup();
+            datastore_records(text, self.graph, &inputs);
+        }
+        text.push(b'}');
+    }
+
+    fn init_quantum(&self, text: &mut Vec<u8>, quantum: &InitQuantum) {
+        text.extend_from_slice(b"{\"quantum_id\":");
+        out::id(text, &quantum.id, true);
+        text.extend_from_slice(b",\"task_label\":");
+        out::text(text, &quantum.label);
+        text.extend_from_slice(b",\"data_coordinate\":[]");
+        for (name, list) in [("inputs", &quantum.inputs), ("outputs", &quantum.outputs)] {
+            text.extend_from_slice(format!(",\"{name}\":").as_bytes());
+            out::object(text, list.iter().map(|(connection, index)| (connection.as_str(), index)), |text, index| {
+                out::list(text, [index], |text, index| self.dataset(text, *index));
+            });
+        }
+        text.extend_from_slice(b",\"datastore_records\":");
+        let inputs: Vec<DatasetIndex> = quantum.inputs.iter().map(|(_, index)| *index).collect();
+        datastore_records(text, self.graph, &inputs);
+        text.push(b'}');
+    }
+
+    fn thin(&self) -> Result<Vec<u8>, GraphError> {
+        let graph = self.graph;
+        let mut text = b"{\"quanta\":".to_vec();
+        out::object(&mut text, graph.tasks.iter().map(|task| (task.label.as_str(), task)), |text, task| {
+            out::list(text, task.id.iter().zip(&task.row), |text, (id, row)| {
+                text.extend_from_slice(b"{\"quantum_id\":");
+                out::id(text, id, true);
+                text.extend_from_slice(b",\"data_coordinate\":");
+                self.coordinate(text, task.table, *row);
+                text.push(b'}');
+            });
         });
-    });
-    text.extend_from_slice(b",\"edges\":");
-    out::list(&mut text, graph.quantum_edges()?, |text, (from, to)| {
-        out::list(text, [from, to], |text, quantum| out::id(text, graph.quantum_id(quantum), true));
-    });
-    text.push(b'}');
-    Ok(text)
+        text.extend_from_slice(b",\"edges\":");
+        out::list(&mut text, graph.quantum_edges()?, |text, (from, to)| {
+            out::list(text, [from, to], |text, quantum| out::id(text, graph.quantum_id(quantum), true));
+        });
+        text.push(b'}');
+        Ok(text)
+    }
 }
 
 fn dimension_data(graph: &QuantumGraph) -> Vec<u8> {
@@ -117,66 +282,6 @@ fn dimension_data(graph: &QuantumGraph) -> Vec<u8> {
         out::list(text, rows, |text, row| out::list(text, row.iter(), out::value));
     });
     text
-}
-
-fn dataset(text: &mut Vec<u8>, graph: &QuantumGraph, index: DatasetIndex) {
-    let datasets = &graph.datasets;
-    let of_type = &datasets.types[datasets.type_of[index.get()] as usize];
-    text.extend_from_slice(b"{\"dataset_id\":");
-    out::id(text, &datasets.id[index.get()], true);
-    text.extend_from_slice(b",\"dataset_type_name\":");
-    out::text(text, &of_type.name);
-    text.extend_from_slice(b",\"data_coordinate\":");
-    coordinate(text, graph, of_type.table, datasets.row[index.get()]);
-    text.extend_from_slice(b",\"run\":");
-    out::text(text, &datasets.runs[datasets.run[index.get()] as usize]);
-    text.push(b'}');
-}
-
-fn quantum_json(graph: &QuantumGraph, quantum: QuantumIndex) -> Vec<u8> {
-    let task = &graph.tasks[quantum.task as usize];
-    let position = quantum.position as usize;
-    let mut text = b"{\"quantum_id\":".to_vec();
-    out::id(&mut text, &task.id[position], true);
-    text.extend_from_slice(b",\"task_label\":");
-    out::text(&mut text, &task.label);
-    text.extend_from_slice(b",\"data_coordinate\":");
-    coordinate(&mut text, graph, task.table, task.row[position]);
-    for (name, is_output) in [("inputs", false), ("outputs", true)] {
-        text.extend_from_slice(format!(",\"{name}\":").as_bytes());
-        let lists = task
-            .lists(position)
-            .filter(|(connection, _)| connection.is_output == is_output)
-            .map(|(connection, list)| (connection.name.as_str(), list));
-        out::object(&mut text, lists, |text, list| {
-            out::list(text, list, |text, index| dataset(text, graph, *index));
-        });
-    }
-    text.extend_from_slice(b",\"datastore_records\":");
-    let mut inputs: Vec<DatasetIndex> = task.inputs(position).collect();
-    inputs.sort_unstable();
-    inputs.dedup();
-    datastore_records(&mut text, graph, &inputs);
-    text.push(b'}');
-    text
-}
-
-fn init_quantum(text: &mut Vec<u8>, graph: &QuantumGraph, quantum: &InitQuantum) {
-    text.extend_from_slice(b"{\"quantum_id\":");
-    out::id(text, &quantum.id, true);
-    text.extend_from_slice(b",\"task_label\":");
-    out::text(text, &quantum.label);
-    text.extend_from_slice(b",\"data_coordinate\":[]");
-    for (name, list) in [("inputs", &quantum.inputs), ("outputs", &quantum.outputs)] {
-        text.extend_from_slice(format!(",\"{name}\":").as_bytes());
-        out::object(text, list.iter().map(|(connection, index)| (connection.as_str(), index)), |text, index| {
-            out::list(text, [index], |text, index| dataset(text, graph, *index));
-        });
-    }
-    text.extend_from_slice(b",\"datastore_records\":");
-    let inputs: Vec<DatasetIndex> = quantum.inputs.iter().map(|(_, index)| *index).collect();
-    datastore_records(text, graph, &inputs);
-    text.push(b'}');
 }
 
 type FilesByDataset<'a> = Vec<(DatasetIndex, Vec<&'a StoredFile>)>;
@@ -261,7 +366,11 @@ impl<'a> Output<'a> {
             Some(bytes) => zstd::bulk::Compressor::with_dictionary(level, bytes),
             None => zstd::bulk::Compressor::new(level),
         };
-        packer.map_err(|error| GraphError::InvalidFile { reason: format!("zstd: {error}") })
+        let failed = |error| GraphError::InvalidFile { reason: format!("zstd: {error}") };
+        let mut packer = packer.map_err(failed)?;
+        // A block that is read alone has no other guard against flipped bits.
+        packer.include_checksum(true).map_err(failed)?;
+        Ok(packer)
     }
 
     fn failed(&self, error: impl Into<std::io::Error>) -> GraphError {
@@ -293,7 +402,7 @@ impl<'a> Output<'a> {
     fn blocks(
         &mut self,
         name: &str,
-        graph: &QuantumGraph,
+        rendered: &Rendered<'_>,
         quanta: &[QuantumIndex],
         integers: Integers,
     ) -> Result<Vec<(Id, Address)>, GraphError> {
@@ -308,9 +417,12 @@ impl<'a> Output<'a> {
             let packed: Vec<Result<Vec<Vec<u8>>, GraphError>> = std::thread::scope(|scope| {
                 let work = |part: &'_ [QuantumIndex]| -> Result<Vec<Vec<u8>>, GraphError> {
                     let mut packer = Self::packer(level, dictionary)?;
+                    let mut text = Vec::new();
                     part.iter()
                         .map(|quantum| {
-                            let block = packer.compress(&quantum_json(graph, *quantum));
+                            text.clear();
+                            rendered.quantum(&mut text, *quantum);
+                            let block = packer.compress(&text);
                             block.map_err(|error| GraphError::InvalidFile { reason: format!("zstd: {error}") })
                         })
                         .collect()
@@ -319,7 +431,7 @@ impl<'a> Output<'a> {
                 let died = || Err(GraphError::InvalidFile { reason: "a packing thread died".to_owned() });
                 handles.into_iter().map(|handle| handle.join().unwrap_or_else(|_| died())).collect()
             });
-            let mut ids = portion.iter().map(|quantum| *graph.quantum_id(*quantum));
+            let mut ids = portion.iter().map(|quantum| *rendered.graph.quantum_id(*quantum));
             for blocks in packed {
                 for (block, id) in blocks?.into_iter().zip(&mut ids) {
                     let mut length = Vec::with_capacity(8);
