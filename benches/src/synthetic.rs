@@ -9,7 +9,7 @@ use armillary_graph::{
     builder::{BuildRequest, Builder},
     fetch::{Fetch, FoundCalibration, FoundDataset, FoundRecord, FoundRows},
 };
-use armillary_registry::query::{Clause, DatasetSearch};
+use armillary_registry::query::{Clause, DatasetSearch, Upload};
 use serde_json::json;
 use std::{collections::HashMap, sync::Arc};
 
@@ -143,6 +143,7 @@ impl Fetch for Survey {
         _clauses: &[Clause],
         _data_id: &[(String, Value)],
         _joins: &[DatasetSearch],
+        _tables: &[Upload],
     ) -> Result<FoundRows, GraphError> {
         let columns = self.columns.iter().filter(|(dimension, _)| group.contains(*dimension)).cloned().collect();
         Ok(FoundRows { columns, reasons: Vec::new() })

@@ -919,6 +919,13 @@ class QuantumGraphReader:
 class QuantumGraph:
     """Quanta and datasets in columns; see `armillary.pipeline.quantum_graph.PredictedQuantumGraph`."""
 
+    @staticmethod
+    def from_documents(*, header: str, pipeline: str, init: str, records: str, quanta: Sequence[str]) -> QuantumGraph:
+        """Put a graph together from the JSON documents of a file of another format.
+
+        Records are lists of objects by element. Raises `InvalidQuantumGraphFileError`.
+        """
+
     @property
     def header(self) -> dict[str, Any]: ...
     @property
@@ -926,6 +933,8 @@ class QuantumGraph:
     def __len__(self) -> int: ...
     @property
     def n_datasets(self) -> int: ...
+    @property
+    def n_edges(self) -> int: ...
     @property
     def n_task_quanta(self) -> list[tuple[str, int]]: ...
     def quanta(self) -> list[tuple[uuid.UUID, str]]:
@@ -954,9 +963,9 @@ class QuantumGraph:
         self,
         path: str | PathLike[str],
         *,
-        level: int = 3,
+        level: int = 1,
         dictionary_size: int = 32768,
-        dictionary_samples: int = 512,
+        dictionary_samples: int = 128,
     ) -> None:
         """Write a file that appears under its name when it is complete; a graph read in part is refused."""
 
@@ -1021,13 +1030,18 @@ class QuantumGraphBuilder:
         retained: Sequence[str] | None = None,
         clobber: bool = False,
         constraint: str | Sequence[str] | None = None,
+        tables: Sequence[tuple[Sequence[str], Sequence[Sequence[str | int]]]] = ...,
+        anchor: tuple[str, str] | None = None,
     ) -> QuantumGraphBuilder: ...
     @property
     def labels(self) -> list[str]: ...
     @property
     def reasons(self) -> list[str]: ...
     def counts(self, label: str) -> dict[str, int]:
-        """Return `initial`, `skipped`, `no_work`, `adjusted_away` and `remaining` quanta of a task."""
+        """Return `initial`, `skipped`, `no_work`, `adjusted_away`, `unanchored` and `remaining` quanta of a task."""
+
+    def lacking(self, label: str) -> list[tuple[str, int]]:
+        """Connections that quanta of a task had too few datasets of, and how many quanta those were."""
 
     def batch(
         self, label: str

@@ -335,6 +335,64 @@ def order_of_collections():
     ]
 
 
+def table(**columns):
+    from astropy.table import Table
+
+    return Table(columns)
+
+
+@case
+def table_of_data_ids():
+    graph = pipeline(a=raw_to("dt1", VD))
+    return counts(graph, CAMERA, data_id_tables=[table(visit=[1000, 1001, 1001], detector=[1, 2, 3])])
+
+
+@case
+def table_of_some_dimensions_only():
+    return counts(pipeline(a=raw_to("dt2", VI)), CAMERA, data_id_tables=[table(detector=[1, 2])])
+
+
+@case
+def two_tables_of_data_ids():
+    tables = [table(visit=[1000, 1002]), table(instrument=["BenchCam"] * 2, detector=[4, 5])]
+    return counts(pipeline(a=raw_to("dt3", VD)), CAMERA, data_id_tables=tables)
+
+
+@case
+def a_table_that_fits_nothing():
+    return counts(pipeline(a=raw_to("dt4", VD)), CAMERA, data_id_tables=[table(visit=[77])])
+
+
+def chain_with_gap():
+    """Quanta of `a` for each detector; those of `b` only where `part` is found, which `c` goes on with."""
+    a = raw_to("gap_a", ED)
+    b = task(
+        ED,
+        i=io(cT.Input, "gap_a", ED),
+        p=io(cT.Input, "partone", ED, deferGraphConstraint=True),
+        out=io(cT.Output, "gap_b", ED),
+    )
+    c = task(ED, i=io(cT.Input, "gap_a", ED), out=io(cT.Output, "gap_c", ED))
+    return pipeline(a=a, b=b, c=c)
+
+
+@case
+def quanta_that_lead_nowhere_go():
+    collections = ("BenchCam/defaults", "prun")
+    whole = counts(chain_with_gap(), CAMERA, collections)
+    return whole, counts(chain_with_gap(), CAMERA, collections, prune_unanchored_quanta=("a", "b"))
+
+
+@case
+def without_the_anchor_all_go():
+    return counts(chain_with_gap(), CAMERA, prune_unanchored_quanta=("a", "nothing"))
+
+
+@case
+def without_the_source_nothing_goes():
+    return counts(chain_with_gap(), CAMERA, ("BenchCam/defaults", "prun"), prune_unanchored_quanta=("nothing", "b"))
+
+
 @case
 def init_input_that_is_not_there():
     class_ = task(

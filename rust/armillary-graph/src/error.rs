@@ -40,6 +40,8 @@ pub enum GraphError {
     UnreadablePipeline { reason: String },
     /// A graph file cannot be understood.
     InvalidFile { reason: String },
+    /// A graph file is of a version that came later.
+    NewerFile { version: u64, known: u64 },
     /// A graph file holds another sort of graph.
     WrongGraphType { found: String },
     /// A file cannot be read or written.
@@ -61,7 +63,13 @@ pub enum GraphError {
     /// A connection for one dataset has several.
     NotOne { connection: String, count: usize, data_id: String },
     /// Several calibrations are valid at once.
-    AmbiguousCalibration { dataset_type: String, collection: String, task: String, data_id: String },
+    AmbiguousCalibration {
+        dataset_type: String,
+        collection: String,
+        task: String,
+        data_id: String,
+        candidates: Vec<String>,
+    },
     /// A quantum that does not run cannot finish.
     NotRunning { index: usize, state: String },
     /// There are fewer quanta.
@@ -136,6 +144,11 @@ impl fmt::Display for GraphError {
             }
             Self::UnreadablePipeline { reason } => write!(f, "the stored pipeline cannot be read: {reason}"),
             Self::InvalidFile { reason } => write!(f, "the quantum graph file is damaged: {reason}"),
+            Self::NewerFile { version, known } => write!(
+                f,
+                "the quantum graph file has format version {version}, and version {known} is the latest that is known here; \
+                 read it with the program that wrote it, or with a newer armillary"
+            ),
             Self::WrongGraphType { found } => {
                 write!(f, "the file holds a graph of type `{found}` where a `predicted` one is wanted")
             }
@@ -173,10 +186,11 @@ impl fmt::Display for GraphError {
                 "connection {connection} takes one dataset and has {count} for quantum data ID {data_id}; declare it with \
                  `multiple=True` or narrow its dimensions"
             ),
-            Self::AmbiguousCalibration { dataset_type, collection, task, data_id } => write!(
+            Self::AmbiguousCalibration { dataset_type, collection, task, data_id, candidates } => write!(
                 f,
                 "several datasets `{dataset_type}` in collection `{collection}` are valid for task `{task}` with data ID \
-                 {data_id}; decertify all but one"
+                 {data_id}: {}; decertify all but one",
+                candidates.join("; ")
             ),
             Self::NotRunning { index, state } => write!(f, "quantum {index} is {state}, not running"),
             Self::NotInGraph { index, len } => write!(f, "there is no quantum {index} among {len}"),

@@ -44,13 +44,14 @@ pub type FoundRecord = (Box<[Key]>, Arc<[Value]>);
 
 /// What building a graph asks of a repository.
 pub trait Fetch: Send + Sync {
-    /// Data IDs of these dimensions that satisfy the condition and have a dataset of each type.
+    /// Data IDs of these dimensions that satisfy the condition, have a dataset of each type and are in each table.
     fn data_ids(
         &self,
         group: DimensionGroup,
         clauses: &[Clause],
         data_id: &[(String, Value)],
         joins: &[DatasetSearch],
+        tables: &[Upload],
     ) -> Result<FoundRows, GraphError>;
 
     /// Whether a dataset type is registered.
@@ -89,11 +90,13 @@ impl Fetch for Registry {
         clauses: &[Clause],
         data_id: &[(String, Value)],
         joins: &[DatasetSearch],
+        tables: &[Upload],
     ) -> Result<FoundRows, GraphError> {
         let mut request = QueryRequest::new(ResultKind::DataIds(group));
         request.clauses = clauses.to_vec();
         request.data_id = data_id.to_vec();
         request.joins = joins.to_vec();
+        request.uploads = tables.to_vec();
         let answer = self.query(&request)?;
         let mut reasons = answer.reasons;
         if answer.rows == 0 && reasons.is_empty() {

@@ -2,8 +2,11 @@
 
 use crate::GraphError;
 use armillary_dimensions::{DimensionGroup, ElementIndex, ElementKind, Universe};
-use armillary_sphere::{ConvexPolygon, Region, htm};
+use armillary_sphere::{Circle, ConvexPolygon, Region, htm};
 use std::ops::Range;
+
+/// No point of a healpix pixel is farther from its center, in radians times the number of pixels along a side.
+const LARGEST_RADIUS: f64 = 1.2;
 
 /// A way to divide the sky into pixels at one level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +62,15 @@ impl Pixelization {
                     let corners = htm::trixel(pixel).map_err(wrong)?;
                     other.envelope(&Region::from(ConvexPolygon::convex_hull(&corners).map_err(wrong)?))
                 }
-                System::Healpix => Err(GraphError::Build {
-                    reason: "healpix pixels have no exact region that pixels of another system could cover".to_owned(),
-                }),
+                System::Healpix => {
+                    // No great circles bound such a pixel; a circle that holds it admits neighbours but loses nothing.
+                    let center = armillary_sphere::healpix::center(pixel, self.level);
+                    let center =
+                        center.map_err(|error| GraphError::Build { reason: format!("pixel {pixel}: {error}") })?;
+                    let radius = LARGEST_RADIUS / f64::from(1_u32 << self.level);
+                    let circle = Circle::from_center_angle(center, radius.min(std::f64::consts::PI));
+                    other.envelope(&Region::from(circle))
+                }
             };
         }
         let range = if other.level >= self.level {
@@ -94,6 +103,11 @@ impl PixelSet {
 
     pub(crate) fn ranges(&self) -> &[Range<u64>] {
         &self.0
+    }
+
+    pub(crate) fn contains(&self, pixel: u64) -> bool {
+        let after = self.0.partition_point(|range| range.start <= pixel);
+        after > 0 && pixel < self.0[after - 1].end
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -159,6 +173,22 @@ mod tests {
             assert_eq!(a.union(&b).iter().collect::<Vec<_>>(), x.union(&y).copied().collect::<Vec<_>>());
             assert_eq!(a.intersection(&b).iter().collect::<Vec<_>>(), x.intersection(&y).copied().collect::<Vec<_>>());
             assert_eq!(a.len(), x.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_pixel_lies_within_what_it_becomes_in_another_system() {
+        let universe = Universe::default_universe();
+        let pixels = |name| Pixelization::of(&universe, universe.find(name).unwrap().index).unwrap();
+        let (healpix, htm) = (pixels("healpix3"), pixels("htm5"));
+        for pixel in (0..768).step_by(31) {
+            let cover = healpix.convert(pixel, htm).unwrap();
+            // Every pixel of a finer level of the same system has its center inside.
+            for child in pixel * 16..(pixel + 1) * 16 {
+                let center = armillary_sphere::healpix::center(child, 5).unwrap();
+                assert!(cover.contains(htm::index(center, 5).unwrap()), "{pixel} {child}");
+            }
+            assert!(cover.len() < 8192, "not the whole sky");
         }
     }
 

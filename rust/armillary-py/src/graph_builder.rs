@@ -12,13 +12,13 @@ use crate::{
     registry::PyRegistry,
     values::uuid_from_python,
 };
-use armillary_dimensions::{DataCoordinate, Records};
+use armillary_dimensions::{DataCoordinate, Element, FieldType, Records, Universe, Value};
 use armillary_graph::{
     Edge, GraphError, Header, Id, QuantumGraph, StoredFile,
     builder::{Adjustment, Batch, BatchQuantum, BuildRequest, Builder, InputConstraint},
     fetch::FoundDataset,
 };
-use armillary_registry::Registry;
+use armillary_registry::{Registry, query::Upload};
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
@@ -69,6 +69,22 @@ fn constraint(given: Option<&Bound<'_, PyAny>>) -> PyResult<InputConstraint> {
             Err(PyValueError::new_err(format!("`{other}` is neither `all` nor `off` nor a list of dataset types")))
         }
     }
+}
+
+/// A table of data IDs: names of dimensions and rows of their values.
+fn table(py: Python<'_>, universe: &Universe, names: &[String], rows: &[Vec<Bound<'_, PyAny>>]) -> PyResult<Upload> {
+    let dimension = |name: &String| universe.dimension(name).map_err(|error| raise(py, &GraphError::from(error)));
+    let found = names.iter().map(dimension).collect::<PyResult<Vec<_>>>()?;
+    let value = |(element, value): (&&Element, &Bound<'_, PyAny>)| {
+        let is_text = matches!(element.own_key().map(|field| field.kind), Some(FieldType::String { .. }));
+        if is_text {
+            value.extract::<String>().map(|text| Value::Str(text.into()))
+        } else {
+            value.extract().map(Value::Int)
+        }
+    };
+    let rows = rows.iter().map(|row| found.iter().zip(row).map(value).collect::<PyResult<Vec<Value>>>());
+    Ok(Upload { dimensions: found.iter().map(|element| element.index).collect(), rows: rows.collect::<PyResult<_>>()? })
 }
 
 /// The dataset type that an edge sees.
@@ -145,7 +161,8 @@ impl PyQuantumGraphBuilder {
     #[new]
     #[pyo3(signature = (
         pipeline, registry, *, input_collections, output_run, r#where = "", bind = None, data_id = None,
-        skip_existing_in = Vec::new(), retained = None, clobber = false, constraint = None,
+        skip_existing_in = Vec::new(), retained = None, clobber = false, constraint = None, tables = Vec::new(),
+        anchor = None,
     ))]
     #[allow(clippy::too_many_arguments, reason = "one crossing takes the whole request")]
     fn new(
@@ -161,7 +178,12 @@ impl PyQuantumGraphBuilder {
         retained: Option<Vec<String>>,
         clobber: bool,
         constraint: Option<&Bound<'_, PyAny>>,
+        tables: Vec<(Vec<String>, Vec<Vec<Bound<'_, PyAny>>>)>,
+        anchor: Option<(String, String)>,
     ) -> PyResult<Self> {
+        let universe = registry.registry.universe().clone();
+        let tables =
+            tables.iter().map(|(names, rows)| table(py, &universe, names, rows)).collect::<PyResult<Vec<_>>>()?;
         let request = BuildRequest {
             where_text: r#where.to_owned(),
             binds: bind.map(query::binds).transpose()?.unwrap_or_default(),
@@ -172,6 +194,8 @@ impl PyQuantumGraphBuilder {
             retained,
             clobber,
             constraint: self::constraint(constraint)?,
+            tables,
+            anchor,
         };
         let registry = registry.registry.clone();
         let pipeline = pipeline.lock().clone();
@@ -203,8 +227,14 @@ impl PyQuantumGraphBuilder {
             ("skipped", count.skipped),
             ("no_work", count.no_work),
             ("adjusted_away", count.adjusted_away),
+            ("unanchored", count.unanchored),
             ("remaining", count.remaining),
         ]))
+    }
+
+    /// Connections that quanta of a task had too few datasets of, and how many quanta those were.
+    fn lacking(&self, py: Python<'_>, label: &str) -> PyResult<Vec<(String, usize)>> {
+        self.stage(py, |builder| builder.lacking(label))
     }
 
     /// All quanta of a task that are to run: (row, data ID with records, inputs, outputs).

@@ -70,7 +70,7 @@ fn class(error: &GraphError) -> Class {
         GraphError::InvalidSteps { .. } => ErrorClass::InvalidStepsError,
         GraphError::InvalidExpression { .. } => ErrorClass::InvalidExpressionError,
         GraphError::UnreadablePipeline { .. } => ErrorClass::PipelineGraphReadError,
-        GraphError::InvalidFile { .. } => ErrorClass::InvalidQuantumGraphFileError,
+        GraphError::InvalidFile { .. } | GraphError::NewerFile { .. } => ErrorClass::InvalidQuantumGraphFileError,
         GraphError::WrongGraphType { .. } => return Class::Type,
         GraphError::Io { kind: std::io::ErrorKind::NotFound, .. } | GraphError::MissingPrerequisite { .. } => {
             return Class::NotFound;

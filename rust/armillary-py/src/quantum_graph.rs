@@ -239,6 +239,23 @@ impl PyQuantumGraph {
 
 #[pymethods]
 impl PyQuantumGraph {
+    /// Puts a graph together from the JSON documents of a file of another format.
+    #[staticmethod]
+    #[pyo3(signature = (*, header, pipeline, init, records, quanta))]
+    #[allow(clippy::needless_pass_by_value, reason = "arguments from Python are owned")]
+    fn from_documents(
+        py: Python<'_>,
+        header: &str,
+        pipeline: &str,
+        init: &str,
+        records: &str,
+        quanta: Vec<String>,
+    ) -> PyResult<Self> {
+        let documents = graph_file::Documents { header, pipeline, init, records, quanta: &quanta };
+        let graph = enter(py, || graph_file::assemble(documents))?;
+        Ok(Self::new(Arc::new(graph), None))
+    }
+
     /// What the file says of the graph.
     #[getter]
     fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -257,6 +274,15 @@ impl PyQuantumGraph {
     #[getter]
     fn n_datasets(&self) -> usize {
         self.graph.datasets.len()
+    }
+
+    /// Number of pairs of quanta of which the second reads what the first writes.
+    #[getter]
+    fn n_edges(&self, py: Python<'_>) -> PyResult<usize> {
+        match &self.stored_edges {
+            Some(edges) => Ok(edges.len()),
+            None => enter(py, || Ok(self.graph.quantum_edges()?.len())),
+        }
     }
 
     /// Number of quanta that are here, by task.
@@ -394,7 +420,7 @@ impl PyQuantumGraph {
     }
 
     /// Writes the graph to a file, which appears under its name when it is complete.
-    #[pyo3(signature = (path, *, level = 3, dictionary_size = 32_768, dictionary_samples = 512))]
+    #[pyo3(signature = (path, *, level = 1, dictionary_size = 32_768, dictionary_samples = 128))]
     fn write(
         &self,
         py: Python<'_>,

@@ -8,7 +8,7 @@ use crate::{
     skeleton::Meetings,
 };
 use armillary_dimensions::{DataCoordinate, DimensionGroup};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// A dataset as a hook sees it.
 #[derive(Clone, Debug)]
@@ -281,7 +281,7 @@ impl Builder {
     }
 
     /// Removes a quantum and the outputs it would have made.
-    fn remove(&mut self, part: usize, label: &str, row: Row) {
+    pub(super) fn remove(&mut self, part: usize, label: &str, row: Row) {
         let Ok(task) = self.pipeline.task(label).cloned() else { return };
         let this = &self.parts[part];
         if !this.tasks[label].alive[row as usize] {
@@ -314,13 +314,15 @@ impl Builder {
         let state = &self.parts[part].tasks[label];
         let rows: Vec<Row> = (0..small(state.alive.len())).filter(|row| state.alive[*row as usize]).collect();
         let mut idle = Vec::new();
+        let mut lacking: BTreeMap<String, usize> = BTreeMap::new();
         let supplies = self.parts[part].supplies(&task);
         for row in rows {
-            if !self.has_work(part, &task, &supplies, row)? {
+            if !self.has_work(part, &task, &supplies, row, &mut lacking)? {
                 idle.push(row);
             }
         }
         drop(supplies);
+        self.parts[part].tasks[label].lacking = lacking;
         for row in idle {
             self.remove(part, label, row);
             self.parts[part].tasks[label].count.no_work += 1;
@@ -328,7 +330,14 @@ impl Builder {
         Ok(())
     }
 
-    fn has_work(&self, part: usize, task: &Task, supplies: &[Supply<'_>], row: Row) -> Result<bool, GraphError> {
+    fn has_work(
+        &self,
+        part: usize,
+        task: &Task,
+        supplies: &[Supply<'_>],
+        row: Row,
+        lacking: &mut BTreeMap<String, usize>,
+    ) -> Result<bool, GraphError> {
         let this = &self.parts[part];
         let state = &this.tasks[task.label.as_str()];
         let changed = state.overrides.contains_key(&row);
@@ -362,6 +371,7 @@ impl Builder {
                     });
                 }
                 enough = false;
+                *lacking.entry(edge.connection.clone()).or_default() += 1;
             }
         }
         if changed && read == 0 && written > 0 && inputs > 0 {

@@ -1,7 +1,7 @@
 //! From the state of the builder to a quantum graph.
 
 use super::{
-    Builder, Part, Slot,
+    Builder, Part, Slot, WantedKeys,
     adjust::{Member, Supply, connections},
     element_key,
 };
@@ -58,6 +58,7 @@ impl<'p> Mapping<'p> {
 impl Builder {
     /// The graph of everything that is left to run.
     pub fn finish(mut self, header: Header) -> Result<QuantumGraph, GraphError> {
+        self.prune_unanchored()?;
         let mut graph = QuantumGraph::new(self.pipeline.clone(), header)?;
         let mut interner = DatasetInterner::default();
         let parts = std::mem::take(&mut self.parts);
@@ -328,9 +329,6 @@ fn joined_records(universe: &Universe, parts: &[Part]) -> HashMap<ElementIndex, 
 
 /// Codes of the required values of one element; zeros fill what is left.
 type ElementCodes = [u32; 8];
-
-/// Required values of the records of one element.
-type WantedKeys = HashSet<Box<[Key]>>;
 
 /// For every element the required values of all data IDs that have it.
 fn wanted_records(graph: &QuantumGraph, pipeline: &PipelineGraph) -> Vec<(ElementIndex, WantedKeys)> {

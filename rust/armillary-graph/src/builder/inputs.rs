@@ -27,13 +27,11 @@ impl Builder {
             return Ok(HashMap::new());
         }
         let required = ids.info().required.clone();
-        let mut row_of: HashMap<Box<[Key]>, Row> = HashMap::with_capacity(ids.len());
         let mut wanted: Vec<Box<[Key]>> = Vec::with_capacity(ids.len());
         for row in 0..crate::keys::small(ids.len()) {
-            let values: Box<[Key]> = ids.values(&this.skeleton.keys, row).take(required.len()).cloned().collect();
-            row_of.insert(values.clone(), row);
-            wanted.push(values);
+            wanted.push(ids.values(&this.skeleton.keys, row).take(required.len()).cloned().collect());
         }
+        let row_of: hashbrown::HashMap<&[Key], Row> = wanted.iter().map(|key| &**key).zip(0..).collect();
         let search = DatasetSearch { dataset_type: name.to_owned(), collections: collections.to_vec() };
         let found = self.fetch.datasets(&search, &required, &wanted)?;
         let mut slots = HashMap::with_capacity(found.len());

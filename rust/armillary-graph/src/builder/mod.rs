@@ -7,6 +7,7 @@
 //! 4. [`Builder::finish`]: ids, the making of tasks and dimension records make it a [`crate::QuantumGraph`].
 
 mod adjust;
+mod anchor;
 mod finish;
 mod inputs;
 mod part;
@@ -21,12 +22,9 @@ use crate::{
     keys::Row,
 };
 use armillary_dimensions::{ElementIndex, Key, Universe, Value};
-use armillary_registry::query::Bind;
+use armillary_registry::query::{Bind, Upload};
 use indexmap::{IndexMap, IndexSet};
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 /// Which existing datasets limit the data IDs of a graph.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +59,10 @@ pub struct BuildRequest {
     pub clobber: bool,
     /// Which existing datasets limit the data IDs.
     pub constraint: InputConstraint,
+    /// Tables of data IDs, each of which must have what a quantum is about.
+    pub tables: Vec<Upload>,
+    /// Labels of a task and of the one for which alone it is run: without one downstream, its quanta go.
+    pub anchor: Option<(String, String)>,
 }
 
 /// A dataset as the builder sees it.
@@ -89,6 +91,8 @@ pub struct TaskCount {
     pub skipped: usize,
     /// Quanta without enough inputs.
     pub no_work: usize,
+    /// Quanta that led to no quantum of the anchor, or came after such.
+    pub unanchored: usize,
     /// Quanta that the task's own adjustment removed.
     pub adjusted_away: usize,
     /// Quanta that remain.
@@ -96,7 +100,10 @@ pub struct TaskCount {
 }
 
 /// Values of records by the values of their required dimensions.
-pub(crate) type RecordsByKey = HashMap<Box<[Key]>, Arc<[Value]>>;
+pub(crate) type RecordsByKey = hashbrown::HashMap<Box<[Key]>, Arc<[Value]>>;
+
+/// Required values of the records of one element.
+pub(crate) type WantedKeys = hashbrown::HashSet<Box<[Key]>>;
 
 /// A quantum graph that is being built.
 pub struct Builder {
@@ -204,6 +211,12 @@ impl Builder {
         Ok(TaskCount { remaining: state.alive.iter().filter(|alive| **alive).count(), ..state.count })
     }
 
+    /// For each connection that quanta of a task had too few datasets of, how many quanta those were.
+    pub fn lacking(&self, label: &str) -> Result<Vec<(String, usize)>, GraphError> {
+        let state = &self.parts[self.part_of[self.task(label)?]].tasks[label];
+        Ok(state.lacking.iter().map(|(connection, count)| (connection.clone(), *count)).collect())
+    }
+
     /// The position of a task.
     pub(crate) fn task(&self, label: &str) -> Result<usize, GraphError> {
         self.pipeline.task(label)?;
@@ -232,11 +245,7 @@ impl Builder {
     }
 
     /// Reads the records of these data IDs that were not read yet.
-    pub(crate) fn need_records(
-        &mut self,
-        element: ElementIndex,
-        wanted: HashSet<Box<[Key]>>,
-    ) -> Result<(), GraphError> {
+    pub(crate) fn need_records(&mut self, element: ElementIndex, wanted: WantedKeys) -> Result<(), GraphError> {
         let known = self.records.entry(element).or_default();
         let missing: Vec<Box<[Key]>> = wanted.into_iter().filter(|key| !known.contains_key(key)).collect();
         if missing.is_empty() {

@@ -7,8 +7,8 @@ use crate::{
     keys::Row,
     skeleton::{JoinRows, Skeleton},
 };
-use armillary_dimensions::{DimensionGroup, ElementKind, Universe};
-use armillary_registry::query::{Clause, DatasetSearch};
+use armillary_dimensions::{DimensionGroup, ElementKind, Universe, Value};
+use armillary_registry::query::{Clause, DatasetSearch, Upload};
 use indexmap::IndexMap;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -40,6 +40,8 @@ pub(crate) struct TaskState {
     /// Lists that a hook changed: for each connection in order, inputs before outputs.
     pub(crate) overrides: HashMap<Row, Vec<Vec<Id>>>,
     pub(crate) count: TaskCount,
+    /// For each connection that quanta had too few datasets of, how many quanta those were.
+    pub(crate) lacking: BTreeMap<String, usize>,
 }
 
 /// One independent part of the pipeline.
@@ -85,13 +87,18 @@ impl Part {
             let is_skypix = matches!(universe.get(*index).kind, ElementKind::SkyPix { .. });
             !is_skypix || *index == universe.common_skypix().index
         });
-        let queried = queried.fold(DimensionGroup::EMPTY, |sum, index| sum.union(DimensionGroup::single(index)));
+        let mut queried = queried.fold(DimensionGroup::EMPTY, |sum, index| sum.union(DimensionGroup::single(index)));
+        // A table gives the pixels that it lists, whatever their level.
+        for dimension in request.tables.iter().flat_map(|table| &table.dimensions) {
+            queried = queried.union(DimensionGroup::single(*dimension).intersection(group));
+        }
         let clauses = if request.where_text.trim().is_empty() {
             Vec::new()
         } else {
             vec![Clause { text: request.where_text.clone(), binds: request.binds.clone() }]
         };
-        let found = fetch.data_ids(queried, &clauses, &request.data_id, &joins)?;
+        let tables: Vec<Upload> = request.tables.iter().filter_map(|table| seen_by(table, queried)).collect();
+        let found = fetch.data_ids(queried, &clauses, &request.data_id, &joins, &tables)?;
         let mut rows = if queried.is_empty() { JoinRows::unit() } else { JoinRows::new(&found.columns) };
         super::prerequisites::add_pixels(universe, &mut rows, group.difference(queried), fetch)?;
         Ok((Self::new(universe, pipeline, group, rows)?, found.reasons))
@@ -133,6 +140,7 @@ impl Part {
                     prerequisites,
                     overrides: HashMap::new(),
                     count: TaskCount { initial: len, ..TaskCount::default() },
+                    lacking: BTreeMap::new(),
                 };
                 (label, state)
             })
@@ -151,6 +159,23 @@ impl Part {
     pub(crate) fn meet(&self, task: DimensionGroup, of_type: DimensionGroup, row: Row) -> &[Row] {
         self.skeleton.meetings(task, of_type).of(row)
     }
+}
+
+/// What a table says about the dimensions of a part; nothing if it knows none of them.
+///
+/// The rest of its dimensions would tie the part to things that it has nothing to do with.
+fn seen_by(table: &Upload, group: DimensionGroup) -> Option<Upload> {
+    let positions: Vec<usize> =
+        (0..table.dimensions.len()).filter(|position| group.contains(table.dimensions[*position])).collect();
+    if positions.is_empty() {
+        return None;
+    }
+    let mut rows: Vec<Vec<Value>> =
+        table.rows.iter().map(|row| positions.iter().map(|position| row[*position].clone()).collect()).collect();
+    let key = |row: &Vec<Value>| row.iter().map(Value::to_key).collect::<Vec<_>>();
+    rows.sort_by_cached_key(key);
+    rows.dedup_by_key(|row| key(row));
+    Some(Upload { dimensions: positions.iter().map(|position| table.dimensions[*position]).collect(), rows })
 }
 
 /// The dataset types whose existing datasets limit the data IDs, and where to look.

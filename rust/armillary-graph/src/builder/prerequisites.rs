@@ -4,12 +4,13 @@ use super::{Builder, Part, element_key};
 use crate::{
     DataIds, Edge, GraphError, Task,
     fetch::{Fetch, FoundCalibration, FoundDataset},
+    ids::id_text,
     keys::{Row, small},
     pixels::{PixelSet, Pixelization},
     skeleton::JoinRows,
 };
 use armillary_dimensions::{DimensionGroup, ElementIndex, ElementKind, FieldRole, Key, Timespan, Universe, Value};
-use armillary_registry::query::DatasetSearch;
+use armillary_registry::query::{DatasetSearch, Upload};
 use armillary_sphere::Region;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -31,14 +32,21 @@ struct LookUp<'a> {
 /// Quanta by the values they share with a dataset type.
 struct Keys {
     dimensions: Vec<ElementIndex>,
-    quanta: HashMap<Box<[Key]>, Vec<Row>>,
+    quanta: hashbrown::HashMap<Box<[Key]>, Vec<Row>>,
 }
+
+/// The time of each quantum.
+type Spans = hashbrown::HashMap<Row, Timespan>;
+
+/// For each quantum the datasets from outside of the join.
+type Lists = Vec<(Row, Vec<u32>)>;
 
 impl Builder {
     /// Looks up the prerequisites of all quanta that run, but for those that a function of the user looks up.
     pub(super) fn find_prerequisites(&mut self, part: usize) -> Result<(), GraphError> {
         let tasks: Vec<Task> = self.parts[part].pipeline.tasks().values().cloned().collect();
         for task in &tasks {
+            let mut spans = None;
             for (connection, edge) in task.prerequisite_inputs.iter().enumerate().filter(|(_, edge)| !edge.lookup) {
                 let node = self.pipeline.resolved(edge.parent())?.clone();
                 if !self.fetch.is_registered(edge.parent())? {
@@ -47,7 +55,13 @@ impl Builder {
                 let look_up = LookUp { part, label: &task.label, task, edge, group: node.dimensions };
                 let pixelization = Pixelization::of_group(&self.universe, node.dimensions);
                 let lists = match pixelization {
-                    _ if node.is_calibration => self.find_calibrations(&look_up)?,
+                    _ if node.is_calibration => {
+                        // The same for all calibrations of a task.
+                        if spans.is_none() {
+                            spans = Some(self.timespans(&look_up)?);
+                        }
+                        self.find_calibrations(&look_up, spans.as_ref().and_then(Option::as_ref))?
+                    }
                     Some(pixelization) => self.find_by_region(&look_up, pixelization)?,
                     None => self.find_by_data_id(&look_up)?,
                 };
@@ -74,10 +88,16 @@ impl Builder {
         let dimensions: Vec<ElementIndex> =
             required.iter().copied().filter(|dimension| ids.position(*dimension).is_some()).collect();
         let positions: Vec<usize> = dimensions.iter().filter_map(|dimension| ids.position(*dimension)).collect();
-        let mut by_code: HashMap<Vec<u32>, Vec<Row>> = HashMap::new();
+        let mut by_code: hashbrown::HashMap<Vec<u32>, Vec<Row>> = hashbrown::HashMap::new();
+        let mut key: Vec<u32> = Vec::with_capacity(positions.len());
         for row in rows {
             let codes = ids.codes(row);
-            by_code.entry(positions.iter().map(|position| codes[*position]).collect()).or_default().push(row);
+            key.clear();
+            key.extend(positions.iter().map(|position| codes[*position]));
+            match by_code.get_mut(&key) {
+                Some(rows) => rows.push(row),
+                None => drop(by_code.insert(key.clone(), vec![row])),
+            }
         }
         let decode = |codes: Vec<u32>| {
             dimensions
@@ -103,111 +123,173 @@ impl Builder {
         dimensions.iter().filter_map(|dimension| value(*dimension).cloned()).collect()
     }
 
-    fn find_by_data_id(&mut self, look_up: &LookUp<'_>) -> Result<Vec<(Row, Vec<u32>)>, GraphError> {
-        self.refuse_spatial_join(look_up)?;
+    fn find_by_data_id(&mut self, look_up: &LookUp<'_>) -> Result<Lists, GraphError> {
+        if self.needs_spatial_join(look_up) {
+            return self.find_by_overlap(look_up);
+        }
         let keys = self.keys(look_up);
         let mut wanted: Vec<Box<[Key]>> = keys.quanta.keys().cloned().collect();
         wanted.sort_unstable();
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.fetch.datasets(&self.search(look_up.edge), &keys.dimensions, &wanted)?;
-        let mut lists: BTreeMap<Row, Vec<FoundDataset>> = BTreeMap::new();
-        for dataset in found {
-            let key = self.shared_key(look_up.group, &keys.dimensions, &dataset);
-            for row in keys.quanta.get(&key).into_iter().flatten() {
-                lists.entry(*row).or_default().push(dataset.clone());
+        let mut found = self.fetch.datasets(&self.search(look_up.edge), &keys.dimensions, &wanted)?;
+        // Sorted by data ID, as all lists of datasets are.
+        found.sort_by(|a, b| a.values.cmp(&b.values));
+        let mut by_key: hashbrown::HashMap<Box<[Key]>, Vec<u32>> = hashbrown::HashMap::new();
+        for dataset in &found {
+            let key = self.shared_key(look_up.group, &keys.dimensions, dataset);
+            if keys.quanta.contains_key(&key) {
+                let index = self.external(look_up.edge.parent(), dataset);
+                by_key.entry(key).or_default().push(index);
             }
         }
-        Ok(self.externals_of(look_up, lists))
+        let mut lists = Lists::new();
+        for (key, list) in &by_key {
+            lists.extend(keys.quanta[key].iter().map(|row| (*row, list.clone())));
+        }
+        Ok(lists)
     }
 
-    /// A prerequisite of another family of regions than the task's needs a join that only the user can describe.
-    fn refuse_spatial_join(&self, look_up: &LookUp<'_>) -> Result<(), GraphError> {
+    /// Whether regions of different families, such as those of visits and of patches, must overlap.
+    fn needs_spatial_join(&self, look_up: &LookUp<'_>) -> bool {
         let task = self.parts[look_up.part].tasks[look_up.label].group;
         let family = |index: &ElementIndex| self.universe.get(*index).spatial.clone();
         let families = |group| self.universe.info(group).spatial.iter().filter_map(family).collect::<HashSet<_>>();
         let (ours, theirs) = (families(task), families(look_up.group));
-        if ours.is_empty() || theirs.is_empty() || !ours.is_disjoint(&theirs) {
-            return Ok(());
+        !ours.is_empty() && !theirs.is_empty() && ours.is_disjoint(&theirs)
+    }
+
+    /// Datasets whose region overlaps that of the quantum, where both have one of their own sort.
+    fn find_by_overlap(&mut self, look_up: &LookUp<'_>) -> Result<Lists, GraphError> {
+        let (part, ids, rows) = self.quanta(look_up);
+        let task = part.tasks[look_up.label].group;
+        if rows.is_empty() {
+            return Ok(Lists::new());
         }
-        Err(GraphError::Build {
-            reason: format!(
-                "prerequisite `{}.{}` can only be found through the overlap of regions of different sorts; give the \
-                 connection a `lookupFunction`",
-                look_up.label, look_up.edge.connection
-            ),
-        })
+        let required = ids.info().required.clone();
+        let value =
+            |row: Row| -> Box<[Key]> { ids.values(&part.skeleton.keys, row).take(required.len()).cloned().collect() };
+        let rows: hashbrown::HashMap<Box<[Key]>, Row> = rows.into_iter().map(|row| (value(row), row)).collect();
+        let mut wanted: Vec<Box<[Key]>> = rows.keys().cloned().collect();
+        wanted.sort_unstable();
+        let both = self.universe.conform(task.union(look_up.group));
+        let search = self.search(look_up.edge);
+        let upload = Upload {
+            dimensions: required.to_vec(),
+            rows: wanted.iter().map(|key| key.iter().cloned().map(Value::from).collect()).collect(),
+        };
+        let pairs = self.fetch.data_ids(both, &[], &[], std::slice::from_ref(&search), &[upload])?;
+        let joined = JoinRows::new(&pairs.columns);
+        let theirs = self.universe.info(look_up.group);
+        let tuple = |dimensions: &[ElementIndex], row: usize| -> Option<Box<[Key]>> {
+            let one =
+                |dimension: &ElementIndex| Some(joined.keys.key(*dimension, joined.column(*dimension)?[row]).clone());
+            dimensions.iter().map(one).collect()
+        };
+        let mut quanta_of: hashbrown::HashMap<Box<[Key]>, Vec<Row>> = hashbrown::HashMap::new();
+        for row in 0..joined.len() {
+            let (Some(quantum), Some(dataset)) = (tuple(&required, row), tuple(&theirs.required, row)) else {
+                continue;
+            };
+            if let Some(quantum) = rows.get(&quantum) {
+                quanta_of.entry(dataset).or_default().push(*quantum);
+            }
+        }
+        let mut asked: Vec<Box<[Key]>> = quanta_of.keys().cloned().collect();
+        asked.sort_unstable();
+        if asked.is_empty() {
+            return Ok(Lists::new());
+        }
+        let mut found = self.fetch.datasets(&search, &theirs.required, &asked)?;
+        found.sort_by(|a, b| a.values.cmp(&b.values));
+        let mut lists: BTreeMap<Row, Vec<u32>> = BTreeMap::new();
+        for dataset in &found {
+            let Some(quanta) = quanta_of.get(&dataset.values[..theirs.required.len()]) else { continue };
+            let index = self.external(look_up.edge.parent(), dataset);
+            for row in quanta {
+                lists.entry(*row).or_default().push(index);
+            }
+        }
+        Ok(lists.into_iter().collect())
     }
 
-    /// Sorted by data ID, as all lists of datasets are.
-    fn externals_of(&mut self, look_up: &LookUp<'_>, lists: BTreeMap<Row, Vec<FoundDataset>>) -> Vec<(Row, Vec<u32>)> {
-        lists
-            .into_iter()
-            .map(|(row, mut datasets)| {
-                datasets.sort_by(|a, b| a.values.cmp(&b.values));
-                let name = look_up.edge.parent();
-                (row, datasets.iter().map(|dataset| self.external(name, dataset)).collect())
-            })
-            .collect()
-    }
-
-    fn find_calibrations(&mut self, look_up: &LookUp<'_>) -> Result<Vec<(Row, Vec<u32>)>, GraphError> {
+    fn find_calibrations(&mut self, look_up: &LookUp<'_>, spans: Option<&Spans>) -> Result<Lists, GraphError> {
         let keys = self.keys(look_up);
         let mut wanted: Vec<Box<[Key]>> = keys.quanta.keys().cloned().collect();
         wanted.sort_unstable();
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let mut by_key: HashMap<Box<[Key]>, Vec<FoundCalibration>> = HashMap::new();
-        for calibration in self.fetch.calibrations(&self.search(look_up.edge), &keys.dimensions, &wanted)? {
+        let mut found = self.fetch.calibrations(&self.search(look_up.edge), &keys.dimensions, &wanted)?;
+        found.sort_by(|a, b| a.dataset.values.cmp(&b.dataset.values));
+        let mut by_key: hashbrown::HashMap<Box<[Key]>, Vec<(FoundCalibration, u32)>> = hashbrown::HashMap::new();
+        for calibration in found {
             let key = self.shared_key(look_up.group, &keys.dimensions, &calibration.dataset);
-            by_key.entry(key).or_default().push(calibration);
-        }
-        let spans = self.timespans(look_up)?;
-        let mut lists = BTreeMap::new();
-        for (key, rows) in &keys.quanta {
-            let Some(candidates) = by_key.get(key) else { continue };
-            for row in rows {
-                let span = spans.as_ref().map(|spans| spans.get(row).copied().unwrap_or(Timespan::EMPTY));
-                let fitting = candidates.iter().filter(|found| span.is_none_or(|span| found.timespan.overlaps(span)));
-                lists.insert(*row, self.first_of_each(look_up, *row, fitting)?);
+            if keys.quanta.contains_key(&key) {
+                let index = self.external(look_up.edge.parent(), &calibration.dataset);
+                by_key.entry(key).or_default().push((calibration, index));
             }
         }
-        Ok(self.externals_of(look_up, lists))
+        let mut lists = Lists::new();
+        for (key, candidates) in &by_key {
+            for row in &keys.quanta[key] {
+                let span = spans.map(|spans| spans.get(row).copied().unwrap_or(Timespan::EMPTY));
+                let fits = |found: &FoundCalibration| span.is_none_or(|span| found.timespan.overlaps(span));
+                lists.push((*row, self.first_of_each(look_up, *row, candidates, fits)?));
+            }
+        }
+        Ok(lists)
     }
 
-    /// For each data ID the one calibration of the first collection that has any.
-    fn first_of_each<'c>(
+    /// For each data ID the one calibration of the first collection that has any; candidates come by data ID.
+    fn first_of_each(
         &self,
         look_up: &LookUp<'_>,
         row: Row,
-        fitting: impl Iterator<Item = &'c FoundCalibration>,
-    ) -> Result<Vec<FoundDataset>, GraphError> {
-        let mut best: BTreeMap<&[Key], (usize, &FoundCalibration, bool)> = BTreeMap::new();
-        for found in fitting {
-            let entry = best.entry(&found.dataset.values).or_insert((found.rank, found, false));
-            if found.rank < entry.0 {
-                *entry = (found.rank, found, false);
-            } else if found.rank == entry.0 && found.dataset.id != entry.1.dataset.id {
-                entry.2 = true;
+        candidates: &[(FoundCalibration, u32)],
+        fits: impl Fn(&FoundCalibration) -> bool,
+    ) -> Result<Vec<u32>, GraphError> {
+        let mut chosen = Vec::with_capacity(1);
+        for same in candidates.chunk_by(|a, b| a.0.dataset.values == b.0.dataset.values) {
+            let fitting = || same.iter().filter(|(found, _)| fits(found));
+            let Some(rank) = fitting().map(|(found, _)| found.rank).min() else { continue };
+            let mut best = fitting().filter(|(found, _)| found.rank == rank);
+            let Some((first, index)) = best.next() else { continue };
+            if best.any(|(other, _)| other.dataset.id != first.dataset.id) {
+                let rivals = fitting().filter(|(found, _)| found.rank == rank).map(|(found, _)| found);
+                return Err(self.ambiguous(look_up, row, rank, rivals)?);
             }
+            chosen.push(*index);
         }
-        if let Some((rank, _, _)) = best.values().find(|(_, _, ambiguous)| *ambiguous) {
-            let collections = self.fetch.flatten(&self.request.input_collections)?;
-            let (part, ids, _) = self.quanta(look_up);
-            return Err(GraphError::AmbiguousCalibration {
-                dataset_type: look_up.edge.parent().to_owned(),
-                collection: collections.get(*rank).cloned().unwrap_or_default(),
-                task: look_up.label.to_owned(),
-                data_id: ids.data_id(&self.universe, &part.skeleton.keys, row).to_string(),
-            });
-        }
-        Ok(best.into_values().map(|(_, found, _)| found.dataset.clone()).collect())
+        Ok(chosen)
+    }
+
+    /// Says which calibrations compete.
+    fn ambiguous<'c>(
+        &self,
+        look_up: &LookUp<'_>,
+        row: Row,
+        rank: usize,
+        rivals: impl Iterator<Item = &'c FoundCalibration>,
+    ) -> Result<GraphError, GraphError> {
+        let collections = self.fetch.flatten(&self.request.input_collections)?;
+        let (part, ids, _) = self.quanta(look_up);
+        let candidates = rivals.map(|found| {
+            let (id, run) = (id_text(&found.dataset.id), &found.dataset.run);
+            format!("{id} of run `{run}`, valid {}", found.timespan)
+        });
+        Ok(GraphError::AmbiguousCalibration {
+            dataset_type: look_up.edge.parent().to_owned(),
+            collection: collections.get(rank).cloned().unwrap_or_default(),
+            task: look_up.label.to_owned(),
+            data_id: ids.data_id(&self.universe, &part.skeleton.keys, row).to_string(),
+            candidates: candidates.collect(),
+        })
     }
 
     /// The time of each quantum, widened by the connections that the task names; none if the task knows no time.
-    fn timespans(&mut self, look_up: &LookUp<'_>) -> Result<Option<HashMap<Row, Timespan>>, GraphError> {
+    fn timespans(&mut self, look_up: &LookUp<'_>) -> Result<Option<Spans>, GraphError> {
         let task = self.parts[look_up.part].tasks[look_up.label].group;
         let Some(element) = self.universe.info(task).temporal.first().copied() else { return Ok(None) };
         let widen = |span: Timespan, other: Timespan| {
@@ -219,7 +301,7 @@ impl Builder {
                 Timespan::new(span.begin().min(other.begin()), span.end().max(other.end()))
             }
         };
-        let mut spans: HashMap<Row, Timespan> = HashMap::new();
+        let mut spans = Spans::new();
         for (row, value) in self.field_of_quanta(look_up, task, element, FieldRole::Timespan, None)? {
             if let Value::Timespan(span) = value {
                 spans.insert(row, span);
@@ -270,18 +352,9 @@ impl Builder {
         Ok(keys.into_iter().filter_map(|(row, key)| Some((row, records.get(&key)?[position].clone()))).collect())
     }
 
-    fn find_by_region(
-        &mut self,
-        look_up: &LookUp<'_>,
-        pixels: Pixelization,
-    ) -> Result<Vec<(Row, Vec<u32>)>, GraphError> {
+    fn find_by_region(&mut self, look_up: &LookUp<'_>, pixels: Pixelization) -> Result<Lists, GraphError> {
         if self.universe.info(look_up.group).required.len() > 1 {
-            return Err(GraphError::Build {
-                reason: format!(
-                    "prerequisite `{}.{}` has other dimensions besides its pixels; give the connection a `lookupFunction`",
-                    look_up.label, look_up.edge.connection
-                ),
-            });
+            return self.find_by_region_and_data_id(look_up, pixels);
         }
         let sets = self.pixel_sets(look_up, pixels)?;
         let mut wanted: HashSet<u64> = HashSet::new();
@@ -322,6 +395,35 @@ impl Builder {
                 (row, list)
             })
             .collect())
+    }
+
+    /// Datasets with pixels and other dimensions: those that agree with the data ID, then those whose pixel is touched.
+    fn find_by_region_and_data_id(&mut self, look_up: &LookUp<'_>, pixels: Pixelization) -> Result<Lists, GraphError> {
+        let sets = self.pixel_sets(look_up, pixels)?;
+        let keys = self.keys(look_up);
+        let mut wanted: Vec<Box<[Key]>> = keys.quanta.keys().cloned().collect();
+        wanted.sort_unstable();
+        if wanted.is_empty() {
+            return Ok(Lists::new());
+        }
+        let mut found = self.fetch.datasets(&self.search(look_up.edge), &keys.dimensions, &wanted)?;
+        found.sort_by(|a, b| a.values.cmp(&b.values));
+        let at = self.universe.info(look_up.group).keys().position(|key| key == pixels.dimension).unwrap_or(0);
+        let mut lists: BTreeMap<Row, Vec<u32>> = BTreeMap::new();
+        for dataset in &found {
+            let Some(Key::Int(pixel)) = dataset.values.get(at) else { continue };
+            let pixel = u64::try_from(*pixel).unwrap_or(u64::MAX);
+            let key = self.shared_key(look_up.group, &keys.dimensions, dataset);
+            let Some(quanta) = keys.quanta.get(&key) else { continue };
+            // A task without region gets all there is.
+            let touches =
+                |row: &Row| sets.as_ref().is_none_or(|sets| sets.get(row).is_some_and(|set| set.contains(pixel)));
+            for row in quanta.iter().copied().filter(touches).collect::<Vec<_>>() {
+                let index = self.external(look_up.edge.parent(), dataset);
+                lists.entry(row).or_default().push(index);
+            }
+        }
+        Ok(lists.into_iter().collect())
     }
 
     /// The pixels of each quantum's region; none if the task has no region.
@@ -370,7 +472,7 @@ impl Builder {
             return rows.into_iter().map(|row| Ok((row, own.convert(pixel(row), pixels)?))).collect();
         }
         // Many quanta share a region, such as all visits of one patch.
-        let mut known: HashMap<Arc<[u8]>, PixelSet> = HashMap::new();
+        let mut known: hashbrown::HashMap<Arc<[u8]>, PixelSet> = hashbrown::HashMap::new();
         let mut sets = Vec::new();
         for (row, value) in self.field_of_quanta(look_up, group, element, FieldRole::Region, through)? {
             let Value::Bytes(region) = value else { continue };
