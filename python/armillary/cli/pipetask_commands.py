@@ -165,6 +165,7 @@ def build_graph(
     ctx: click.Context, butler: Butler, collections: OutputCollections, options: dict[str, Any]
 ) -> tuple[Any, PipelineGraph]:
     """Build the quantum graph; give its components and the pipeline graph."""
+    from armillary.cli.graph_inputs import anchor_of, tables_of
     from armillary.pipeline.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 
     pipeline = make_pipeline(ctx, options)
@@ -188,6 +189,8 @@ def build_graph(
         clobber=options["clobber_outputs"],
         dataset_query_constraint=options["dataset_query_constraint"],
         retained_dataset_types=read_retained(options["retained_dataset_types"]),
+        data_id_tables=tables_of(options["data_id_tables"]),
+        prune_unanchored_quanta=anchor_of(options["prune_unanchored_quanta"]),
     )
     metadata = {
         "butler_argument": os.fspath(options["butler_config"]),
@@ -202,6 +205,8 @@ def build_graph(
         metadata=metadata,
         attach_datastore_records=options["qgraph_datastore_records"],
     )
+    if options.get("explain") or not (components.header.n_quanta or sum(components.n_skipped.values())):
+        click.echo(str(builder.explanation(components)), err=not options.get("explain"))
     return components, graph
 
 
@@ -279,6 +284,7 @@ def tell_graph(components: Any) -> None:
 @graph_options()
 @coverage_options()
 @click.option("--summary", metavar="FILE", help="Write what the graph holds as JSON.")
+@click.option("--explain", is_flag=True, help="Say why there are so many quanta, or none: condition by condition.")
 @click.pass_context
 def qgraph(ctx: click.Context, /, **options: Any) -> int:
     """Make a quantum graph and save it; nothing is written to the repository."""

@@ -146,6 +146,18 @@ def graph_options() -> Callable[[Function], Function]:
             metavar="all|off|NAMES",
             help="Inputs that must exist.",
         ),
+        click.option(
+            "--data-id-table",
+            "data_id_tables",
+            multiple=True,
+            metavar="FILE",
+            help="Table whose columns are dimensions, in a format astropy knows: only data IDs in it are used.",
+        ),
+        click.option(
+            "--prune-unanchored-quanta",
+            metavar="SOURCE:ANCHOR",
+            help="Leave out quanta of task SOURCE that lead to none of task ANCHOR, and all that come after them.",
+        ),
         click.option("--qgraph-datastore-records", is_flag=True, help="Put the places of inputs into the graph."),
         click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Run only these quanta of a graph file."),
         click.option("--mock", is_flag=True, help="Run mocks instead of the tasks: they read everything and note it."),

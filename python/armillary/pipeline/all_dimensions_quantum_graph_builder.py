@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from armillary.pipeline.quantum_graph_builder import QuantumGraphBuilder, QuantumGraphBuilderError
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from armillary.butler import Butler
     from armillary.pipeline.pipeline_graph import PipelineGraph
 
@@ -86,6 +88,8 @@ class AllDimensionsQuantumGraphBuilder(QuantumGraphBuilder):
         Which existing inputs limit the data IDs: `"all"`, `"off"`, or names of dataset types.
     bind
         Values of the `:names` in `where`.
+    data_id_tables
+        Tables whose columns are dimensions (`astropy.table.Table`): only data IDs that are in each of them are used.
     kwargs
         See `QuantumGraphBuilder`.
 
@@ -105,6 +109,7 @@ class AllDimensionsQuantumGraphBuilder(QuantumGraphBuilder):
         where: str = "",
         dataset_query_constraint: Any = DatasetQueryConstraintVariant.ALL,
         bind: Mapping[str, Any] | None = None,
+        data_id_tables: Iterable[Table] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -113,5 +118,6 @@ class AllDimensionsQuantumGraphBuilder(QuantumGraphBuilder):
             where=where,
             bind=bind,
             dataset_query_constraint=dataset_query_constraint,
+            data_id_tables=data_id_tables,
             **kwargs,
         )

@@ -18,11 +18,15 @@ from armillary.errors import (
 )
 from armillary.pipeline.quanta_adjuster import QuantaAdjuster
 from armillary.pipeline.quantum_graph import FORMAT_VERSION, PredictedQuantumGraphComponents
+from armillary.pipeline.quantum_graph_funnel import TaskFunnel
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from armillary.butler import Butler, DataCoordinate, DatasetRef
     from armillary.pipeline.connections import PipelineTaskConnections
     from armillary.pipeline.pipeline_graph import PipelineGraph
+    from armillary.pipeline.quantum_graph_explanation import GraphExplanation
 
 __all__ = [
     "InitInputMissingError",
@@ -57,6 +61,9 @@ class QuantumGraphBuilder:
     retained_dataset_types
         Names or globs of dataset types that were kept; what made others is run again where a quantum that runs needs
         them. All were kept if not given.
+    prune_unanchored_quanta
+        Labels of two tasks: quanta of the first that lead to none of the second are left out, and all that would come
+        after them.
     clobber
         Whether existing outputs of quanta that run will be replaced; otherwise they are refused.
     where, bind, data_id
@@ -79,11 +86,13 @@ class QuantumGraphBuilder:
         output_run: str | None = None,
         skip_existing_in: Sequence[str] = (),
         retained_dataset_types: Sequence[str] | None = None,
+        prune_unanchored_quanta: tuple[str, str] | None = None,
         clobber: bool = False,
         where: str = "",
         bind: Mapping[str, Any] | None = None,
         data_id: Mapping[str, Any] | None = None,
         dataset_query_constraint: Any = "all",
+        data_id_tables: Iterable[Table] = (),
     ) -> None:
         self.butler = butler
         self._pipeline_graph = pipeline_graph
@@ -106,7 +115,21 @@ class QuantumGraphBuilder:
             "retained": None if retained == ["*"] else retained,
             "clobber": clobber,
             "constraint": _constraint(dataset_query_constraint),
+            "tables": [plain_table(table, butler, where, pipeline_graph.data_id) for table in data_id_tables],
+            "anchor": self._anchor(prune_unanchored_quanta),
         }
+
+    def _anchor(self, given: tuple[str, str] | None) -> tuple[str, str] | None:
+        """Say so if a label is unknown: that is allowed, but seldom meant."""
+        if given is None:
+            return None
+        source, anchor = given
+        labels = self._pipeline_graph.tasks
+        if source not in labels:
+            _LOG.warning("Nothing is pruned: the pipeline has no task `%s`.", source)
+        elif anchor not in labels:
+            _LOG.warning("All quanta of `%s` go: the pipeline has no task `%s` they could lead to.", source, anchor)
+        return source, anchor
 
     def _flattened(self, names: Iterable[str]) -> list[str]:
         return list(self.butler._core_registry.flatten_collections(list(names)))
@@ -152,13 +175,24 @@ class QuantumGraphBuilder:
             self._look_up(core, label)
         for label in core.labels:
             self._adjust(core, label)
-        counts = {label: core.counts(label) for label in core.labels}
-        skipped = {label: count["skipped"] for label, count in counts.items()}
-        no_work = {label: count["no_work"] for label, count in counts.items()}
         reasons = core.reasons
         datastore = self.butler._datastore.file_datastore.name if attach_datastore_records else None
+        before = {label: (core.counts(label), core.lacking(label)) for label in core.labels}
         graph = core.finish(self._header(output, metadata), datastore)
-        return PredictedQuantumGraphComponents(graph, self._pipeline_graph, skipped, reasons, no_work)
+        remaining = dict(graph.n_task_quanta)
+        funnels = [TaskFunnel.of(label, *numbers, remaining[label]) for label, numbers in before.items()]
+        return PredictedQuantumGraphComponents(graph, self._pipeline_graph, funnels, reasons)
+
+    def explanation(self, components: PredictedQuantumGraphComponents) -> GraphExplanation:
+        """Explain why a graph that this builder made has so many quanta, or none.
+
+        Every condition is asked one by one, which takes longer than the building.
+        """
+        from armillary.pipeline.quantum_graph_explanation import explain_graph
+
+        return explain_graph(
+            self._pipeline_graph, self.butler, self._options, self.input_collections, components.funnels
+        )
 
     def _header(self, output: str | None, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         return {
@@ -286,6 +320,32 @@ def _taken(
             )
         result[name] = list(refs)
     return result
+
+
+def plain_table(table: Table, butler: Butler, where: str, data_id: DataCoordinate) -> tuple[list[str], list[list[Any]]]:
+    """Take the columns of a table of data IDs: their names and the rows.
+
+    Raises
+    ------
+    ValueError
+        A column is no dimension, a value is missing, or nothing says of which instrument or sky map the values are.
+    """
+    names = [str(name) for name in table.colnames]
+    unknown = [name for name in names if name not in butler.dimensions.dimensions.names]
+    if unknown or not names:
+        known = ", ".join(f"`{name}`" for name in unknown) or "nothing"
+        raise ValueError(f"a table of data IDs has columns that are dimensions; this one has {known}")
+    dimensions = butler.dimensions.conform(names)
+    for governor in dimensions.governors:
+        if governor not in names and governor not in data_id.dimensions and governor not in where:
+            raise ValueError(
+                f"the table of data IDs has no column `{governor}`; add it, or say `{governor} = ...` in the data query"
+            )
+    columns = [table[name].tolist() for name in names]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    if any(value is None for row in rows for value in row):
+        raise ValueError("the table of data IDs has rows with missing values")
+    return names, rows
 
 
 def _user() -> str:
