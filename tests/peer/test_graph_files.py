@@ -98,3 +98,42 @@ def test_the_peer_runs_a_copy_of_a_graph(shared_path, peer_python, tmp_path):
         assert done.returncode == 0, done.stderr[-3000:]
     (total,) = repository.rglob("h_total*.yaml")
     assert total.read_text().strip() == "n: 2"
+
+
+OLD = """
+import sys
+sys.path[:0] = [sys.argv[1] + "/hand", sys.argv[1] + "/scripts", sys.argv[2]]
+from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
+with PredictedQuantumGraph.open(sys.argv[3]) as reader:
+    reader.read_all()
+    graph = reader.finish()
+graph.to_old_quantum_graph().saveUri(sys.argv[4])
+"""
+
+
+@pytest.mark.parametrize("name", ["hand", "drp_small_records"])
+def test_what_the_peer_writes_in_the_old_format_is_the_same_graph(name, graph_path, shared_path, run_peer, tmp_path):
+    from armillary.pipeline.quantum_graph import PredictedQuantumGraph
+
+    path = tmp_path / "old.qgraph"
+    run_peer(OLD, str(shared_path("graph-fixtures")), str(shared_path("bench")), str(graph_path(name)), str(path))
+    old, new = (PredictedQuantumGraph.read_execution_quanta(each) for each in (path, graph_path(name)))
+
+    def plain(side):  # data IDs of different universes are never equal
+        return {key: [(ref.id, ref.run, str(ref.dataId)) for ref in refs] for key, refs in side.items() if refs}
+
+    def told(graph):
+        quanta = {}
+        for quantum_id, label in graph.quanta():
+            sides = [plain(graph.get_inputs(quantum_id)), plain(graph.get_outputs(quantum_id))]
+            quanta[quantum_id] = (label, str(graph.data_id_of(quantum_id)), sides)
+        return quanta
+
+    assert told(old) == told(new)
+    assert sorted(old.edges()) == sorted(new.edges())
+    assert old.header.output_run == new.header.output_run
+    first = old.quanta()[0][0]
+    assert str(old._core.datastore_records(first)) == str(new._core.datastore_records(first))
+    assert old.data_id_of(first).hasRecords()
+    one = PredictedQuantumGraph.read_execution_quanta(path, [first])
+    assert len(one) == 1

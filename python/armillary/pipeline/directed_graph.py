@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -15,9 +16,12 @@ class DirectedGraph:
     Parameters
     ----------
     nodes
-        Attributes by node, in the order in which nodes are given back.
+        Attributes by node, in the order in which nodes are given back; or a function that gives them when they are
+        first asked for.
     edges
-        Pairs of nodes.
+        Pairs of nodes, or a function that gives them.
+    counts
+        Numbers of nodes and of distinct edges, if they are known without asking for them.
 
     Examples
     --------
@@ -26,17 +30,34 @@ class DirectedGraph:
     (1, ['b'], 'red')
     """
 
-    def __init__(self, nodes: Mapping[Any, Mapping[str, Any]], edges: Iterable[tuple[Any, Any]]) -> None:
-        self._nodes = dict(nodes)
-        self._after: dict[Any, dict[Any, None]] = {}
-        self._before: dict[Any, dict[Any, None]] = {}
-        self._count = 0
-        for first, second in edges:
-            following = self._after.setdefault(first, {})
-            if second not in following:
-                following[second] = None
-                self._before.setdefault(second, {})[first] = None
-                self._count += 1
+    def __init__(
+        self,
+        nodes: Mapping[Any, Mapping[str, Any]] | Callable[[], Mapping[Any, Mapping[str, Any]]],
+        edges: Iterable[tuple[Any, Any]] | Callable[[], Iterable[tuple[Any, Any]]],
+        counts: tuple[int, int] | None = None,
+    ) -> None:
+        self._make_nodes = nodes
+        self._make_edges = edges
+        self._counts = counts
+
+    @cached_property
+    def _nodes(self) -> dict[Any, Mapping[str, Any]]:
+        return dict(self._make_nodes() if callable(self._make_nodes) else self._make_nodes)
+
+    @cached_property
+    def _after(self) -> dict[Any, dict[Any, None]]:
+        after: dict[Any, dict[Any, None]] = {}
+        for first, second in self._make_edges() if callable(self._make_edges) else self._make_edges:
+            after.setdefault(first, {})[second] = None
+        return after
+
+    @cached_property
+    def _before(self) -> dict[Any, dict[Any, None]]:
+        before: dict[Any, dict[Any, None]] = {}
+        for first, following in self._after.items():
+            for second in following:
+                before.setdefault(second, {})[first] = None
+        return before
 
     @property
     def nodes(self) -> Mapping[Any, Mapping[str, Any]]:
@@ -50,11 +71,11 @@ class DirectedGraph:
 
     def number_of_nodes(self) -> int:
         """Count the nodes."""
-        return len(self._nodes)
+        return self._counts[0] if self._counts else len(self._nodes)
 
     def number_of_edges(self) -> int:
         """Count the edges."""
-        return self._count
+        return self._counts[1] if self._counts else sum(map(len, self._after.values()))
 
     def successors(self, node: Hashable) -> Iterator[Any]:
         """Nodes that an edge from this one leads to."""
@@ -93,7 +114,7 @@ class DirectedGraph:
         return iter(self._nodes)
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return self.number_of_nodes()
 
     def __getitem__(self, node: Hashable) -> Mapping[Any, None]:
         self._check(node)
@@ -109,4 +130,4 @@ class DirectedGraph:
         return graph
 
     def __repr__(self) -> str:
-        return f"DirectedGraph({len(self)} nodes, {self._count} edges)"
+        return f"DirectedGraph({len(self)} nodes, {self.number_of_edges()} edges)"

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from armillary import _core
 from armillary.errors import InvalidQuantumGraphFileError
 from armillary.pipeline.directed_graph import DirectedGraph
+from armillary.pipeline.old_graph_file import OldGraphReader, is_old_graph_file
 from armillary.pipeline.pipeline_graph import PipelineGraph, TaskImportMode
 
 if TYPE_CHECKING:
     from armillary.butler import Butler, DataCoordinate, DatasetRef, DimensionRecord, Quantum
+    from armillary.pipeline.quantum_graph_funnel import TaskFunnel
 
 __all__ = [
     "FORMAT_VERSION",
@@ -210,11 +212,14 @@ class PredictedQuantumGraph:
     @cached_property
     def quantum_only_xgraph(self) -> DirectedGraph:
         """Quanta by id, with `task_label` and `data_id`, and what must run before what."""
-        nodes = {
-            quantum_id: {"task_label": label, "data_id": data_id}
-            for label, quantum_id, data_id in self._core.data_ids()
-        }
-        return DirectedGraph(nodes, self.edges())
+
+        def nodes() -> dict[uuid.UUID, dict[str, Any]]:
+            return {
+                quantum_id: {"task_label": label, "data_id": data_id}
+                for label, quantum_id, data_id in self._core.data_ids()
+            }
+
+        return DirectedGraph(nodes, self.edges, (len(self._core), self._core.n_edges))
 
     @cached_property
     def bipartite_xgraph(self) -> DirectedGraph:
@@ -364,9 +369,9 @@ class PredictedQuantumGraph:
         self,
         uri: str | os.PathLike[str],
         *,
-        zstd_level: int = 3,
+        zstd_level: int = 1,
         zstd_dict_size: int = 32_768,
-        zstd_dict_n_inputs: int = 512,
+        zstd_dict_n_inputs: int = 128,
     ) -> None:
         """Write a file (`.qg`), which appears under its name only when it is complete.
 
@@ -398,7 +403,11 @@ class PredictedQuantumGraphReader:
 
     def __init__(self, uri: str | os.PathLike[str], import_mode: TaskImportMode = TaskImportMode.DO_NOT_IMPORT) -> None:
         self._path = os.fspath(uri)
-        self._reader = _core.QuantumGraphReader(self._path)
+        self._reader: _core.QuantumGraphReader | OldGraphReader
+        if is_old_graph_file(self._path):
+            self._reader = OldGraphReader(self._path)
+        else:
+            self._reader = _core.QuantumGraphReader(self._path)
         self._import_mode = import_mode
         self._graph: _core.QuantumGraph | None = None
         self._has_datasets = False
@@ -463,6 +472,8 @@ class PredictedQuantumGraphComponents:
         Counts, collections and who made it.
     pipeline_graph
         The pipeline.
+    funnels
+        What became of the quanta of each task while the graph was built.
     n_skipped
         Quanta of each task that had succeeded before and are left out.
     n_no_work
@@ -473,14 +484,14 @@ class PredictedQuantumGraphComponents:
         self,
         core: _core.QuantumGraph,
         pipeline_graph: PipelineGraph,
-        n_skipped: Mapping[str, int] | None = None,
+        funnels: Iterable[TaskFunnel] = (),
         reasons: Iterable[str] = (),
-        n_no_work: Mapping[str, int] | None = None,
     ) -> None:
         self._graph = PredictedQuantumGraph(core, pipeline_graph)
         self.pipeline_graph = pipeline_graph
-        self.n_skipped = dict(n_skipped or {})
-        self.n_no_work = dict(n_no_work or {})
+        self.funnels = list(funnels)
+        self.n_skipped = {funnel.label: funnel.skipped for funnel in self.funnels}
+        self.n_no_work = {funnel.label: funnel.no_work for funnel in self.funnels}
         self._reasons = list(reasons)
 
     @property
@@ -500,9 +511,9 @@ class PredictedQuantumGraphComponents:
         self,
         uri: str | os.PathLike[str],
         *,
-        zstd_level: int = 3,
+        zstd_level: int = 1,
         zstd_dict_size: int = 32_768,
-        zstd_dict_n_inputs: int = 512,
+        zstd_dict_n_inputs: int = 128,
     ) -> None:
         """Write a file; see `PredictedQuantumGraph.write`."""
         self._graph.write(
