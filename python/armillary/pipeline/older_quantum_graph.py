@@ -1,0 +1,326 @@
+"""`QuantumGraph` and its nodes: the names by which users' code knew graphs before `PredictedQuantumGraph`.
+
+Everything here looks at a `PredictedQuantumGraph`; files are the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NewType
+
+from armillary.pipeline.directed_graph import DirectedGraph
+from armillary.pipeline.quantum_graph import PredictedQuantumGraph
+from armillary.pipeline.task_definition import TaskDef
+
+if TYPE_CHECKING:
+    from armillary.butler import DatasetRef, DimensionUniverse, Quantum
+    from armillary.pipeline.pipeline_graph import PipelineGraph
+
+__all__ = ["BuildId", "DatasetTypeName", "NodeId", "QgraphSummary", "QgraphTaskSummary", "QuantumGraph", "QuantumNode"]
+
+BuildId = NewType("BuildId", str)
+"""What tells one build of a graph from another."""
+
+DatasetTypeName = NewType("DatasetTypeName", str)
+"""The name of a dataset type."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class NodeId:
+    """The number of a node in one build of a graph.
+
+    Examples
+    --------
+    >>> NodeId(2, BuildId("a")) < NodeId(10, BuildId("a"))
+    True
+    """
+
+    number: int
+    buildId: BuildId
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class QuantumNode:
+    """A quantum of a graph with its task; nodes are equal if their ids are.
+
+    Attributes
+    ----------
+    quantum
+        What is run on which data.
+    taskDef
+        The task.
+    nodeId
+        The id of the quantum.
+    """
+
+    quantum: Quantum
+    taskDef: TaskDef
+    nodeId: uuid.UUID
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QuantumNode) and self.nodeId == other.nodeId
+
+    def __hash__(self) -> int:
+        return hash(self.nodeId)
+
+    @property
+    def task_node(self) -> TaskDef:
+        """The task, too."""
+        return self.taskDef
+
+
+@dataclasses.dataclass(frozen=True)
+class QgraphTaskSummary:
+    """How many quanta a task has, and datasets by type that they read and write."""
+
+    taskLabel: str | None = None
+    numQuanta: int = 0
+    numInputs: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    numOutputs: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class QgraphSummary:
+    """A graph in numbers, and what made it.
+
+    Examples
+    --------
+    >>> QgraphSummary(outputRun="u/me/run", qgraphTaskSummaries={"isr": QgraphTaskSummary("isr", 3)}).outputRun
+    'u/me/run'
+    """
+
+    graphID: BuildId | None = None
+    cmdLine: str | None = None
+    creationUTC: str | None = None
+    inputCollection: list[str] | None = None
+    outputCollection: str | None = None
+    outputRun: str | None = None
+    qgraphTaskSummaries: Mapping[str, QgraphTaskSummary] = dataclasses.field(default_factory=dict)
+
+    def model_dump_json(self, indent: int | None = None) -> str:
+        """Return the summary as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=indent)
+
+
+class QuantumGraph:
+    """A graph of quanta, as a container of `QuantumNode` in the order in which they can run.
+
+    Parameters
+    ----------
+    predicted
+        The graph that this one shows.
+
+    Examples
+    --------
+    >>> graph = QuantumGraph.loadUri("run.qg")  # doctest: +SKIP
+    >>> [node.taskDef.label for node in graph.inputQuanta]  # doctest: +SKIP
+    ['isr', 'isr']
+    """
+
+    def __init__(self, predicted: PredictedQuantumGraph) -> None:
+        self._predicted = predicted
+
+    @classmethod
+    def loadUri(
+        cls,
+        uri: str | os.PathLike[str],
+        universe: DimensionUniverse | None = None,
+        nodes: Iterable[uuid.UUID | str] | None = None,
+        graphID: BuildId | None = None,
+        minimumVersion: int = 3,
+    ) -> QuantumGraph:
+        """Read a graph file, whole or the quanta with some ids; nothing that it names is imported or run.
+
+        Parameters
+        ----------
+        uri
+            A `.qg` file, or a `.qgraph` file of version 3.
+        universe
+            Taken for compatibility; files say what their dimensions are.
+        nodes
+            Ids of the quanta that are wanted; all if not given.
+        graphID
+            If given, the graph must be of this build.
+        minimumVersion
+            Taken for compatibility; older versions hold pickles and are refused in any case.
+
+        Raises
+        ------
+        InvalidQuantumGraphFileError
+            The file is damaged.
+        LookupError
+            An id is not that of a quantum.
+        ValueError
+            The graph is of another build.
+        """
+        del universe, minimumVersion
+        ids = None if nodes is None else [uuid.UUID(str(node)) for node in nodes]
+        graph = cls(PredictedQuantumGraph.read_execution_quanta(uri, ids))
+        if graphID is not None and graphID != graph.graphID:
+            raise ValueError(f"the graph in `{os.fspath(uri)}` is of build `{graph.graphID}`, not of `{graphID}`")
+        return graph
+
+    @staticmethod
+    def readHeader(uri: str | os.PathLike[str], minimumVersion: int = 3) -> str:
+        """Read what a file says of itself, as JSON."""
+        del minimumVersion
+        with PredictedQuantumGraph.open(uri) as reader:
+            header = dataclasses.asdict(reader.header)
+        return json.dumps(header, default=str)
+
+    def saveUri(self, uri: str | os.PathLike[str]) -> None:
+        """Write a `.qg` file."""
+        self._predicted.write(uri)
+
+    @property
+    def predicted(self) -> PredictedQuantumGraph:
+        """The graph that this one shows."""
+        return self._predicted
+
+    @property
+    def pipeline_graph(self) -> PipelineGraph:
+        """The pipeline."""
+        return self._predicted.pipeline_graph
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was noted when the graph was made, with `input`, `output` and `output_run`."""
+        header = self._predicted.header
+        own = {"input": list(header.inputs), "output": header.output, "output_run": header.output_run}
+        return {**header.metadata, **own, "user": header.user, "full_command": header.command}
+
+    @property
+    def graphID(self) -> BuildId:
+        """What tells this build from others."""
+        header = self._predicted.header
+        return BuildId(str(header.metadata.get("build_id") or header.provenance_dataset_id or ""))
+
+    @cached_property
+    def _tasks(self) -> dict[str, TaskDef]:
+        """Tasks that have quanta, imported when they are first asked for."""
+        graph = self._predicted._imported()
+        with_quanta = {label for _, label in self._predicted.quanta()}
+        return {
+            label: TaskDef(node.task_class_name, node.config, node.task_class, label)
+            for label, node in graph.tasks.items()
+            if label in with_quanta
+        }
+
+    @cached_property
+    def _nodes(self) -> dict[uuid.UUID, QuantumNode]:
+        labels = dict(self._predicted.quanta())
+        quanta = self._predicted.build_execution_quanta()
+        return {key: QuantumNode(quantum, self._tasks[labels[key]], key) for key, quantum in quanta.items()}
+
+    @cached_property
+    def graph(self) -> DirectedGraph:
+        """Nodes, and which must run before which."""
+        edges = [(self._nodes[first], self._nodes[second]) for first, second in self._predicted.edges()]
+        return DirectedGraph({node: {} for node in self._nodes.values()}, edges)
+
+    def __iter__(self) -> Iterator[QuantumNode]:
+        return iter(self._nodes.values())
+
+    def __len__(self) -> int:
+        return len(self._predicted)
+
+    def __contains__(self, node: object) -> bool:
+        return isinstance(node, QuantumNode) and node.nodeId in self._nodes
+
+    @property
+    def taskGraph(self) -> list[TaskDef]:
+        """Tasks that have quanta, in the order in which they can run."""
+        return list(self._tasks.values())
+
+    def iterTaskGraph(self) -> Iterator[TaskDef]:
+        """Iterate over the tasks that have quanta."""
+        return iter(self._tasks.values())
+
+    def findTaskDefByLabel(self, label: str) -> TaskDef | None:
+        """Return the task with a label; None if it has no quanta."""
+        return self._tasks.get(label)
+
+    def findTaskDefByName(self, taskName: str) -> list[TaskDef]:
+        """Return the tasks of a class, told by its full name or the last part of it."""
+        return [task for task in self._tasks.values() if taskName in (task.taskName, task.taskName.rpartition(".")[2])]
+
+    def getQuantumNodeByNodeId(self, nodeId: uuid.UUID) -> QuantumNode:
+        """Return the node of a quantum; `KeyError` if it is not here."""
+        return self._nodes[nodeId]
+
+    def getNodesForTask(self, taskDef: TaskDef) -> frozenset[QuantumNode]:
+        """Return the nodes of a task."""
+        return frozenset(node for node in self if node.taskDef.label == taskDef.label)
+
+    def getQuantaForTask(self, taskDef: TaskDef) -> frozenset[Quantum]:
+        """Return the quanta of a task."""
+        return frozenset(node.quantum for node in self.getNodesForTask(taskDef))
+
+    def getNumberOfQuantaForTask(self, taskDef: TaskDef) -> int:
+        """Count the quanta of a task."""
+        return sum(label == taskDef.label for _, label in self._predicted.quanta())
+
+    def get_task_quanta(self, label: str) -> dict[uuid.UUID, Quantum]:
+        """Return the quanta of a task by id."""
+        return self._predicted.build_execution_quanta(task_label=label)
+
+    @property
+    def inputQuanta(self) -> Iterator[QuantumNode]:
+        """Nodes that wait for no other."""
+        return (node for node in self if not self.graph.in_degree(node))
+
+    @property
+    def outputQuanta(self) -> Iterator[QuantumNode]:
+        """Nodes that no other waits for."""
+        return (node for node in self if not self.graph.out_degree(node))
+
+    def determineInputsToQuantumNode(self, node: QuantumNode) -> set[QuantumNode]:
+        """Return the nodes that must run right before a node."""
+        return set(self.graph.predecessors(node))
+
+    def determineOutputsOfQuantumNode(self, node: QuantumNode) -> set[QuantumNode]:
+        """Return the nodes that can run right after a node."""
+        return set(self.graph.successors(node))
+
+    @property
+    def allDatasetTypes(self) -> tuple[DatasetTypeName, ...]:
+        """Names of the dataset types that quanta read or write."""
+        return tuple(DatasetTypeName(name) for name in self._predicted._core.pipeline.dataset_type_names)
+
+    def initOutputRefs(self, taskDef: TaskDef) -> list[DatasetRef]:
+        """Return what the making of a task writes, its config included."""
+        return list(self._predicted.get_init_outputs(taskDef.label).values())
+
+    def initInputRefs(self, taskDef: TaskDef) -> list[DatasetRef]:
+        """Return what the making of a task reads."""
+        return list(self._predicted.get_init_inputs(taskDef.label).values())
+
+    def globalInitOutputRefs(self) -> list[DatasetRef]:
+        """Return what belongs to the whole run: the versions of packages."""
+        return list(self._predicted.get_init_outputs("").values())
+
+    def getSummary(self) -> QgraphSummary:
+        """Return the graph in numbers."""
+        header = self._predicted.header
+        counts: dict[str, tuple[int, dict[str, int], dict[str, int]]] = {}
+        for quantum_id, label in self._predicted.quanta():
+            number, read, written = counts.get(label, (0, {}, {}))
+            sides = (self._predicted.get_inputs(quantum_id), self._predicted.get_outputs(quantum_id))
+            for totals, side in zip((read, written), sides, strict=True):
+                for ref in (ref for refs in side.values() for ref in refs):
+                    totals[ref.datasetType.name] = totals.get(ref.datasetType.name, 0) + 1
+            counts[label] = (number + 1, read, written)
+        return QgraphSummary(
+            graphID=self.graphID,
+            cmdLine=header.command or None,
+            creationUTC=header.timestamp.isoformat() if header.timestamp else None,
+            inputCollection=list(header.inputs),
+            outputCollection=header.output,
+            outputRun=header.output_run or None,
+            qgraphTaskSummaries={label: QgraphTaskSummary(label, *numbers) for label, numbers in counts.items()},
+        )
