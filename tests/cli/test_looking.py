@@ -240,3 +240,13 @@ def test_fsck_tells_what_does_not_fit_and_repairs_without_deleting(own_repo, cap
     assert not stray.exists()
     (kept,) = Path(own_repo, ".armillary", "lost").rglob("stray*")
     assert kept.read_text() == "mine"
+
+
+def test_progress_is_shown_when_asked_for(repo, capfd):
+    told(capfd, "--progress", "du", repo, "--format", "json")
+    assert main(["--progress", "du", repo]) == 0
+    captured = capfd.readouterr()
+    assert "adding up" in captured.err
+    assert "adding up" not in captured.out
+    assert main(["du", repo]) == 0
+    assert capfd.readouterr().err == ""

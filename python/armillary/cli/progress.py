@@ -32,4 +32,4 @@ def track(items: Sequence[Item], text: str) -> Iterator[Item]:
     from rich.console import Console
     from rich.progress import track as bar
 
-    yield from bar(items, text, console=Console(stderr=True), transient=True)
+    yield from bar(items, text, console=Console(stderr=True), transient=sys.stderr.isatty())

@@ -60,6 +60,15 @@ def find_files(locations: Iterable[str | os.PathLike[str]], pattern: str = FITS_
     return sorted(found)
 
 
+def untracked(items: Sequence[Any], text: str) -> Iterable[Any]:
+    """Go through items and show nothing.
+
+    >>> list(untracked([1, 2], "counting"))
+    [1, 2]
+    """
+    return items
+
+
 def read_frames(
     paths: Sequence[str],
     translators: Sequence[Translator],
@@ -67,11 +76,13 @@ def read_frames(
     jobs: int = 1,
     check_data: bool = True,
     search_indexes: bool = False,
+    track: Callable[[Sequence[Any], str], Iterable[Any]] = untracked,
 ) -> tuple[list[RawFile], list[BadFile]]:
     """Read the headers of files; those that are broken or come from no known camera are told apart.
 
     With `check_data`, a file that ends before its pixels do is broken too. `jobs` files are read at a time. A header in
-    a sidecar file is taken instead of the file's own, and with `search_indexes` one in the folder's index.
+    a sidecar file is taken instead of the file's own, and with `search_indexes` one in the folder's index. `track` goes
+    through items and shows how far it has come.
     """
     indexes = (
         {folder: read_index(folder) for folder in {str(Path(path).parent) for path in paths}} if search_indexes else {}
@@ -87,7 +98,7 @@ def read_frames(
         except (OSError, EOFError, ValueError, zlib.error) as error:
             return BadFile(path, " ".join(str(error).split()) or type(error).__name__)
 
-    results = _map(read, paths, jobs)
+    results = _map(read, paths, jobs, track)
     frames = [result for result in results if isinstance(result, RawFile)]
     return frames, [result for result in results if isinstance(result, BadFile)]
 
@@ -182,11 +193,17 @@ def _translate(header: Mapping[str, Any], translators: Sequence[Translator]) -> 
     raise ValueError(f"the frame comes from {told}, which no registered instrument knows")
 
 
-def _map(function: Callable[[str], RawFile | BadFile], paths: Sequence[str], jobs: int) -> list[RawFile | BadFile]:
+def _map(
+    function: Callable[[str], RawFile | BadFile],
+    paths: Sequence[str],
+    jobs: int,
+    track: Callable[[Sequence[Any], str], Iterable[Any]],
+) -> list[RawFile | BadFile]:
     if jobs <= 1:
-        return [function(path) for path in paths]
+        return [function(path) for path in track(paths, "reading headers")]
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(function, paths))
+        waiting = [pool.submit(function, path) for path in paths]
+        return [future.result() for future in track(waiting, "reading headers")]
 
 
 def _raise(error: OSError) -> None:

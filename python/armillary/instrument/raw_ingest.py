@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from armillary.instrument.instrument import Instrument
 from armillary.instrument.observation_info import ObservationInfo
-from armillary.instrument.raw_files import FITS_NAMES, BadFile, RawFile, find_files, read_frames
+from armillary.instrument.raw_files import FITS_NAMES, BadFile, RawFile, find_files, read_frames, untracked
 
 DEFAULT_RAW = ("raw", ("instrument", "exposure", "detector"), "FitsImage")
 
@@ -38,6 +38,7 @@ def ingest_raws(
     skip_existing: bool = True,
     track_file_attrs: bool = True,
     search_indexes: bool = False,
+    track: Callable[[Sequence[Any], str], Iterable[Any]] = untracked,
 ) -> RawIngestReport:
     """Ingest the frames at `locations` (files, or directories searched for names that match `pattern`).
 
@@ -46,13 +47,15 @@ def ingest_raws(
     are there already are skipped, or refused without `skip_existing`. `run` is the camera's `<name>/raw/all` unless
     given. A record that differs from the one there fails its exposure, unless `update_records`. Headers in sidecar
     files (`x.json` beside `x.fits`) are taken instead of the files' own, and with `search_indexes` those in
-    `_index.json` of each folder.
+    `_index.json` of each folder. `track` goes through items and shows how far it has come.
     """
     instruments = {name: Instrument.fromName(name, butler.registry) for name in Instrument.importAll(butler.registry)}
     if not instruments:
         raise LookupError("no instrument with a class is registered; `butler register-instrument` adds one")
     readers = [instrument.translator for instrument in instruments.values() if _has_translator(instrument)]
-    frames, failed = read_frames(find_files(locations, pattern), readers, jobs=jobs, search_indexes=search_indexes)
+    frames, failed = read_frames(
+        find_files(locations, pattern), readers, jobs=jobs, search_indexes=search_indexes, track=track
+    )
     if failed and fail_fast:
         raise RuntimeError(f"`{failed[0].path}` cannot be ingested: {failed[0].reason}")
     report = RawIngestReport(failed=failed)

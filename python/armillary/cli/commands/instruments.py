@@ -9,6 +9,7 @@ import click
 from armillary.cli.command import command
 from armillary.cli.completion import collections as complete_collections
 from armillary.cli.options import repo_argument, split_commas, track_file_attrs_option, transfer_option, where_option
+from armillary.cli.progress import track
 
 if TYPE_CHECKING:
     from armillary.instrument import SkyMap
@@ -118,7 +119,7 @@ def ingest_raws(
     if pattern is not None:
         options["pattern"] = pattern
     with Butler(repo, writeable=True) as butler:
-        report = ingest(butler, locations, run=output_run, **options)
+        report = ingest(butler, locations, run=output_run, track=track, **options)
     for bad in report.failed:
         click.echo(f"not ingested: `{bad.path}`: {bad.reason}", err=True)
     skipped = f", {len(report.skipped)} were there already" if report.skipped else ""

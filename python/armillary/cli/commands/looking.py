@@ -15,6 +15,7 @@ from armillary.cli.commands.queries import dataset_table
 from armillary.cli.completion import dataset_types as complete_dataset_types
 from armillary.cli.options import collections_option, globs, limit_option, repo_argument, split_commas, where_option
 from armillary.cli.output import Table, format_option, write_tables
+from armillary.cli.progress import track
 
 __all__ = ["describe", "du", "get", "ls", "show"]
 
@@ -308,7 +309,7 @@ def du(repo: str, patterns: tuple[str, ...], by: str, form: str) -> None:
             for name in butler.collections.query(split_commas(patterns) or "*", flatten_chains=True)
             if butler.collections.get_info(name).type.name == "RUN"
         ]
-        for run in runs:
+        for run in track(runs, "adding up"):
             refs = {ref.id: ref for ref in butler.query_all_datasets([run], find_first=False, limit=None)}
             for record in butler._datastore.records(butler._core_registry, list(refs)):
                 kind = refs[record.dataset_id].datasetType.name
