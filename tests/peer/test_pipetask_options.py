@@ -33,8 +33,7 @@ RUNNING = {
     "--start-method",
     "-n",
 }  # options of executors
-BUILDING = {"--data-id-table", "--prune-unanchored-quanta"}  # options of the graph builder
-MAY_BE_MISSING = {"qgraph": BUILDING, "run": BUILDING | RUNNING, "run-qbb": RUNNING}
+MAY_BE_MISSING = {"run": RUNNING, "run-qbb": RUNNING}
 
 
 @pytest.fixture(scope="module")
