@@ -186,7 +186,11 @@ def publish(temporary: str, target: str, *, overwrite: bool = False) -> None:
             os.rename(temporary, target)
             return
         raise
-    os.unlink(temporary)
+    try:
+        os.unlink(temporary)
+    except BaseException:
+        unlink_all([target])  # the caller is told that nothing was published
+        raise
 
 
 def file_checksum(path: str) -> str:
