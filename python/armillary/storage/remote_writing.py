@@ -123,7 +123,11 @@ class RemoteRoot:
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files by stored path; those already gone are no error."""
-        in_parallel(lambda path: self._files.delete([self.key(path)]), list(paths))
+        keys = [self.key(path) for path in paths]
+        if self._files.takes_many:
+            in_parallel(lambda key: self._files.delete([key]), keys)
+        else:
+            self._files.delete(keys)
 
     def recover(self, paths: Iterable[str]) -> None:
         """Remove what a killed writer left: files by stored path, and half-written ones beside them."""
