@@ -1,3 +1,5 @@
+import errno
+import os
 import stat
 import subprocess
 import time
@@ -545,3 +547,18 @@ def test_a_killed_writer_leaves_whole_files_only(tmp_path):
         for name in written:
             assert yaml.load((root / name).read_bytes(), yaml.CSafeLoader)["end"] is True
         assert len(files_below(root)) - len(written) <= 1
+
+
+def test_a_temporary_name_that_cannot_be_removed_leaves_nothing(datastore, make_ref, monkeypatch):
+    unlink, failed = os.unlink, []
+
+    def fail_once(path, **options):
+        if not failed:
+            failed.append(path)
+            raise OSError(errno.EIO, "Input/output error", path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", fail_once)
+    with pytest.raises(OSError, match="Input/output error"):
+        put(datastore, {"a": 1}, make_ref("StructuredDataDict"))
+    assert failed and files_below(datastore.root) == []
