@@ -68,9 +68,9 @@ class Case:
         self.counts["left something over"] += bool(left_over(place.repo, found))
         if end.error is not None:
             self.counts["said an error"] += 1
-            assert not happened or end.error.startswith("CommitUnknownError"), (
-                f"{where}: {end.error}, and yet it happened"
-            )
+            # The last sync of a commit may fail: only for written files do we look then whether it was kept.
+            unsure = end.error.startswith("CommitUnknownError") or "failed while committing" in end.error
+            assert not happened or unsure, f"{where}: {end.error}, and yet it happened"
         with Butler(place.repo, writeable=True):
             pass
         recovered = look(place.repo)
