@@ -77,7 +77,7 @@ def test_reports_add_up(ran, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["report", "repo", "none.qg"], "error: `none.qg`: No such file or directory"),
+        (["report", "repo", "none.qg"], "error: no such file or directory: `none.qg`"),
         (["report", "repo"], "error: missing argument `QGRAPHS...`"),
         (["report", "repo", "one.qg", "--curse-failed-logs"], "needs the collection that holds the final outputs"),
         (["report", "repo", "one.qg", "--collections", "u/oot"], "no collection is called `u/oot`"),
