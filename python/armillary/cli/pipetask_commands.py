@@ -12,6 +12,7 @@ import click
 
 from armillary.cli.command import command
 from armillary.cli.options import split_commas
+from armillary.cli.pipetask_control import control_of, control_options, run_to_end
 from armillary.cli.pipetask_options import (
     OrderedCommand,
     build_options,
@@ -19,7 +20,6 @@ from armillary.cli.pipetask_options import (
     execution_options,
     graph_options,
     pipeline_changes,
-    processes_option,
     repository_options,
 )
 from armillary.errors import RegistryError
@@ -27,7 +27,6 @@ from armillary.errors import RegistryError
 if TYPE_CHECKING:
     from armillary.butler import Butler
     from armillary.pipeline import Pipeline, PipelineGraph
-    from armillary.pipeline.execution.report import RunReport
     from armillary.pipeline.output_collections import OutputCollections
 
 __all__ = ["build", "pre_exec_init_qbb", "qgraph", "run", "run_qbb"]
@@ -335,6 +334,7 @@ def measure_coverage(ctx: click.Context, options: dict[str, Any]) -> None:
 @build_options()
 @repository_options()
 @graph_options()
+@control_options()
 @execution_options()
 @coverage_options()
 @click.pass_context
@@ -386,6 +386,7 @@ def execute(butler: Butler, graph: Any, collections: OutputCollections, options:
     """Check everything, make the collections, run, and tell how it ended."""
     from armillary.pipeline.execution import check_dataset_types, initialise_run, run_graph
 
+    control = control_of(options)
     check_dataset_types(graph, butler, register=options["register_dataset_types"])
     undo = collections.register(butler)
     run_butler = butler.clone(collections=[collections.run, *collections.inputs], run=collections.run)
@@ -405,28 +406,16 @@ def execute(butler: Butler, graph: Any, collections: OutputCollections, options:
     collections.prune_replaced(butler, options["prune_replaced"])
     if options["init_only"]:
         return 0
-    report = run_graph(
-        graph,
-        run_butler,
-        processes=options["processes"],
-        timeout=options["timeout"],
-        fail_fast=options["fail_fast"],
-        raise_on_partial_outputs=options["raise_on_partial_outputs"],
-        skip_existing=options["skip_existing"] or options["extend_run"],
-        clobber_outputs=options["clobber_outputs"],
-        progress=options["progress"],
+    return run_to_end(
+        lambda: run_graph(
+            graph,
+            run_butler,
+            skip_existing=options["skip_existing"] or options["extend_run"],
+            clobber_outputs=options["clobber_outputs"],
+            **control,
+        ),
+        options["summary"],
     )
-    return tell_report(report, options["summary"])
-
-
-def tell_report(report: RunReport, summary: str | None) -> int:
-    """Write the report if it is wanted and tell how the run ended; give the exit code."""
-    if summary:
-        report.write_summary(summary)
-    click.echo(report.closing_line(), err=True)
-    if failure := report.failure_line():
-        click.echo(f"error: {failure}", err=True)
-    return int(report.exit_code)
 
 
 @command("pipetask pre-exec-init-qbb REPO run.qg")
@@ -449,16 +438,8 @@ def pre_exec_init_qbb(ctx: click.Context, /, repo: str, qgraph: str, **options: 
 @click.argument("repo")
 @click.argument("qgraph")
 @click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Only these quanta, with commas.")
-@processes_option()
-@click.option("--timeout", type=float, metavar="SECONDS", help="Most time for a quantum.")
-@click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
+@control_options()
 @click.option("--no-existing-outputs", is_flag=True, help="Do not look for outputs that are there already.")
-@click.option(
-    "--raise-on-partial-outputs/--no-raise-on-partial-outputs",
-    default=True,
-    help="Whether partial outputs are a failure.",
-)
-@click.option("--summary", metavar="FILE", help="Write a JSON report.")
 @click.option("--config-search-path", multiple=True, help="Kept for compatibility; has no effect.")
 @click.option("--qgraph-id", metavar="ID", help="Kept for compatibility; has no effect.")
 @coverage_options()
@@ -468,14 +449,14 @@ def run_qbb(ctx: click.Context, /, repo: str, qgraph: str, **options: Any) -> in
     from armillary.pipeline.execution import run_without_registry
 
     measure_coverage(ctx, options)
-    report = run_without_registry(
-        repo,
-        qgraph,
-        quantum_ids=split_commas(options["qgraph_node_id"]) or None,
-        processes=options["processes"],
-        timeout=options["timeout"],
-        fail_fast=options["fail_fast"],
-        raise_on_partial_outputs=options["raise_on_partial_outputs"],
-        assume_no_existing_outputs=options["no_existing_outputs"],
+    control = control_of(options)
+    return run_to_end(
+        lambda: run_without_registry(
+            repo,
+            qgraph,
+            quantum_ids=split_commas(options["qgraph_node_id"]) or None,
+            assume_no_existing_outputs=options["no_existing_outputs"],
+            **control,
+        ),
+        options["summary"],
     )
-    return tell_report(report, options["summary"])

@@ -191,20 +191,10 @@ def coverage_options() -> Callable[[Function], Function]:
 
 
 def execution_options() -> Callable[[Function], Function]:
-    """Options of running."""
+    """Options of what is written before the first quantum."""
     return combined(
-        processes_option(),
-        click.option("--timeout", type=float, metavar="SECONDS", help="Most time for a quantum."),
-        click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
-        click.option(
-            "--raise-on-partial-outputs/--no-raise-on-partial-outputs",
-            default=True,
-            help="Whether partial outputs are a failure.",
-        ),
         click.option("--register-dataset-types", is_flag=True, help="Make new dataset types known."),
         click.option("--skip-init-writes", is_flag=True, help="Do not write configs, versions and init-outputs."),
         click.option("--init-only", is_flag=True, help="Only write configs, versions and init-outputs."),
         click.option("--no-versions", is_flag=True, help="Do not record package versions."),
-        click.option("--summary", metavar="FILE", help="Write a JSON report."),
-        click.option("--progress/--no-progress", default=None, help="Show a progress bar; by default on a terminal."),
     )

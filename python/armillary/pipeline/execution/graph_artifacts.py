@@ -44,7 +44,7 @@ def zip_outputs(graph_path: str, repo: Any, destination: str, dataset_types: Seq
     from armillary.storage.zip_files import write_zip
 
     graph = open_graph_file(graph_path)
-    datastore = open_datastore(repo, graph.pipeline_graph.universe.to_json()).file_datastore
+    datastore = open_datastore(repo, graph.pipeline_graph.universe)
     refs, records = _stored(datastore, chosen_types(all_outputs(graph), dataset_types))
     if not refs:
         raise FileNotFoundError(f"nothing that `{graph_path}` was to write is in `{repo}`: has it been run?")
@@ -104,7 +104,7 @@ def retrieve_artifacts(
         refs.extend(ref for ref in quantum.initInputs.values() if inputs)
     if keys is None and outputs:
         refs.extend(all_outputs(graph))
-    datastore = open_datastore(repo, graph.pipeline_graph.universe.to_json()).file_datastore
+    datastore = open_datastore(repo, graph.pipeline_graph.universe)
     _, records = _stored(datastore, refs, known)
     return retrieve(
         datastore,

@@ -7,9 +7,9 @@ import enum
 import uuid
 from typing import Any
 
-from armillary.pipeline.status import ExceptionInfo, QuantumSuccessCaveats
+from armillary.pipeline.status import ExceptionInfo, QuantumSuccessCaveats, qualified_name
 
-__all__ = ["QuantumOutcome", "QuantumState"]
+__all__ = ["QuantumOutcome", "QuantumState", "kinds_of"]
 
 
 class QuantumState(enum.Enum):
@@ -67,6 +67,10 @@ class QuantumOutcome:
         Ids of datasets whose files were removed before.
     seconds
         Wall time.
+    attempts
+        How often it was tried, this time included.
+    kinds
+        The class of the error that ended it and its bases, by name; empty when it did not fail.
     error
         The exception itself, where the quantum ran in this process.
     """
@@ -80,4 +84,15 @@ class QuantumOutcome:
     written: dict[uuid.UUID, list[Any]] = dataclasses.field(default_factory=dict)
     removed: list[uuid.UUID] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+    attempts: int = 1
+    kinds: tuple[str, ...] = ()
     error: BaseException | None = dataclasses.field(default=None, compare=False, repr=False)
+
+
+def kinds_of(error: BaseException) -> tuple[str, ...]:
+    """Return the names of the class of an error and of its bases, the class first.
+
+    >>> kinds_of(KeyError("x"))
+    ('KeyError', 'LookupError', 'Exception', 'BaseException')
+    """
+    return tuple(qualified_name(kind) for kind in type(error).__mro__ if kind is not object)

@@ -117,7 +117,7 @@ class OutputRecorder:
         self._removed.extend(outcome.removed)
         self._n_quanta += 1
         paths = self._paths_of.pop(outcome.quantum_id, [])
-        if outcome.state.is_failure:  # a process that was killed could not tell what it had written
+        if outcome.state.is_failure or outcome.attempts > 1:  # a killed process could not tell what it had written
             told = {record.path for records in outcome.written.values() for record in records}
             self._lost.extend(path for path in paths if path not in told)
         intent = self._intent_of.pop(outcome.quantum_id, None)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import logging
+import os
 import time
 import traceback
 import uuid
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from armillary.errors import OutputExistsError, RegistryError, tells_all
 from armillary.pipeline.connections import AdjustQuantumHelper, references_of
 from armillary.pipeline.execution.log_capture import attempts_of, capture_logs
-from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
+from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState, kinds_of
 from armillary.pipeline.metadata import TaskMetadata
 from armillary.pipeline.quantum_context import ExecutionResources, QuantumContext
 from armillary.pipeline.status import (
@@ -54,6 +55,8 @@ class _Attempt:
         self.started = time.perf_counter()
         self.error: BaseException | None = None
         self.earlier: list[dict[str, Any]] = []
+        self.afresh = False
+        self.resources: ExecutionResources | None = None
 
 
 class SingleQuantumExecutor:
@@ -128,6 +131,8 @@ class SingleQuantumExecutor:
         butler: LimitedButler | None = None,
         *,
         earlier_attempts: Iterable[dict[str, Any]] = (),
+        afresh: bool = False,
+        memory: int | None = None,
     ) -> QuantumOutcome:
         """Run a quantum.
 
@@ -143,6 +148,10 @@ class SingleQuantumExecutor:
             Reads the inputs and writes the outputs.
         earlier_attempts
             What the log of an earlier attempt, removed before this call, told; kept in the new log.
+        afresh
+            Whether everything that an attempt before has left is removed first, whatever the options say.
+        memory
+            Bytes that this quantum may use, in place of what `resources` says.
         """
         quantum_id = quantum_id or quantum.quantum_id or uuid.uuid4()
         if butler is None:
@@ -151,6 +160,8 @@ class SingleQuantumExecutor:
             raise ValueError("nothing reads and writes the datasets: give a butler to the executor or to `execute`")
         attempt = _Attempt(quantum_id, task_node.label)
         attempt.earlier.extend(earlier_attempts)
+        attempt.afresh = afresh
+        attempt.resources = self._resources if memory is None else _with_memory(self._resources, memory)
         log_resources(attempt.quantum_metadata, "prep")
         run = next((ref.run for refs in quantum.outputs.values() for ref in refs), None)
         with capture_logs(task_node.label, quantum.dataId, run) as records:
@@ -173,7 +184,7 @@ class SingleQuantumExecutor:
 
     def _already_done(self, task_node: TaskNode, quantum: Any, butler: LimitedButler, attempt: _Attempt) -> bool:
         """Whether nothing is to be done; removes what an unfinished attempt left behind."""
-        if self._assume_no_existing_outputs:
+        if self._assume_no_existing_outputs and not attempt.afresh:
             return False
         refs = [ref for group in quantum.outputs.values() for ref in group]
         stored = [ref for ref, there in butler.stored_many(refs).items() if there]
@@ -182,11 +193,11 @@ class SingleQuantumExecutor:
         names = {ref.datasetType.name for ref in stored}
         log_name = None if task_node.log_output is None else task_node.log_output.dataset_type_name
         complete = task_node.metadata_output.dataset_type_name in names or len(stored) == len(refs)
-        if complete and self._skip_existing:
+        if complete and self._skip_existing and not attempt.afresh:
             _LOG.info("Skipping already-successful quantum for label=%s dataId=%s.", task_node.label, quantum.dataId)
             attempt.outcome.state = QuantumState.SKIPPED
             return True
-        if not self._clobber_outputs and names != {log_name}:
+        if not (self._clobber_outputs or attempt.afresh) and names != {log_name}:
             found = ", ".join(f"`{name}`" for name in sorted(names))
             raise OutputExistsError(
                 f"outputs {found} of task `{task_node.label}` for {quantum.dataId} are there already; "
@@ -220,14 +231,19 @@ class SingleQuantumExecutor:
         label, outcome = task_node.label, attempt.outcome
         log_resources(attempt.quantum_metadata, "init")
         _LOG.info("Constructing task and executing quantum for label=%s dataId=%s.", label, quantum.dataId)
-        context = QuantumContext(butler, quantum, resources=self._resources, quantum_id=outcome.quantum_id)
+        context = QuantumContext(butler, quantum, resources=attempt.resources, quantum_id=outcome.quantum_id)
         collector = _GarbageNotes()
         with butler.record_metrics() as butler_metrics:
             try:
                 attempt.task = self._task_factory.makeTask(task_node, butler, quantum.initInputs.values())
                 inputs, outputs = task_node.get_connections().buildDatasetRefs(quantum)
                 log_resources(attempt.quantum_metadata, "start")
-                attempt.task.runQuantum(context, inputs, outputs)
+                process = os.getpid()
+                try:
+                    attempt.task.runQuantum(context, inputs, outputs)
+                finally:
+                    if os.getpid() != process:  # the task has forked: the copy has no business with what follows
+                        os._exit(0)
             except NoWorkFound as nothing:
                 _LOG.info("Task '%s' on quantum %s found no work: %s", label, quantum.dataId, nothing)
                 outcome.caveats |= nothing.FLAGS
@@ -257,6 +273,7 @@ class SingleQuantumExecutor:
         outcome.state = QuantumState.FAILED
         outcome.caveats = QuantumSuccessCaveats.NO_CAVEATS
         outcome.exception = ExceptionInfo.from_exception(error)
+        outcome.kinds = kinds_of(error)
         outcome.error = error
         codes = error if isinstance(error, RepeatableQuantumError | InvalidQuantumError) else None
         outcome.exit_code = 1 if codes is None else codes.EXIT_CODE
@@ -297,6 +314,10 @@ class SingleQuantumExecutor:
         if not failed:
             (ref,) = references_of(quantum.outputs, task_node.metadata_output.dataset_type_name)
             butler.put(full, ref)
+
+
+def _with_memory(resources: ExecutionResources | None, memory: int) -> ExecutionResources:
+    return ExecutionResources(num_cores=1 if resources is None else resources.num_cores, max_mem=f"{memory} byte")
 
 
 def _available(task_node: TaskNode, quantum: Any, butler: LimitedButler) -> Any:

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from armillary.pipeline.automatic_connection_constants import LOG_OUTPUT_STORAGE_CLASS
+from armillary.pipeline.execution.driver import Run
+from armillary.pipeline.execution.existing import existing_outputs, skipped_outcomes
 from armillary.pipeline.execution.log_capture import attempts_of
 from armillary.pipeline.execution.recorder import OutputRecorder
 from armillary.pipeline.execution.report import RunReport
-from armillary.pipeline.execution.runner import Run, existing_outputs, run_quanta, skipped_outcomes
+from armillary.pipeline.execution.run_control import RunControl
+from armillary.pipeline.execution.runner import RunInterrupted, run_quanta
+from armillary.pipeline.execution.without_registry import datastore_recipe
 from armillary.pipeline.execution.worker_context import ExecutorOptions
-from armillary.pipeline.quantum_context import ExecutionResources
 
 if TYPE_CHECKING:
     from armillary.butler import Butler
@@ -21,17 +24,7 @@ __all__ = ["run_graph"]
 
 
 def run_graph(
-    graph: Any,
-    butler: Butler,
-    *,
-    processes: int = 1,
-    timeout: float | None = None,
-    fail_fast: bool = False,
-    raise_on_partial_outputs: bool = True,
-    skip_existing: bool = False,
-    clobber_outputs: bool = False,
-    progress: bool | None = None,
-    resources: ExecutionResources | None = None,
+    graph: Any, butler: Butler, *, skip_existing: bool = False, clobber_outputs: bool = False, **control: Any
 ) -> RunReport:
     """Run the quanta of a graph and register what they write.
 
@@ -44,31 +37,30 @@ def run_graph(
         The quantum graph.
     butler
         The repository, opened for writing.
-    processes
-        How many quanta run at once. With 1 and no timeout they run in this process.
-    timeout
-        Seconds that one quantum may take.
-    fail_fast
-        Whether the first failure ends the run.
-    raise_on_partial_outputs
-        Whether partial outputs are a failure.
     skip_existing
         Whether to leave out quanta that were finished before.
     clobber_outputs
         Whether to remove outputs of unfinished quanta first.
-    progress
-        Whether to show a progress bar; None for whether standard error is a terminal.
-    resources
-        What a quantum may use.
+    control
+        How the run goes: `processes`, `timeout`, `fail_fast`, `retry`, `executor` and so on; see `RunControl`.
 
     Returns
     -------
     report
         How every quantum ended; nothing is raised for a failed quantum.
+
+    Raises
+    ------
+    OutputExistsError
+        There are outputs of unfinished quanta, and `clobber_outputs` is false.
+    RunInterrupted
+        Ctrl-C was pressed; what was finished is registered.
     """
+    how = RunControl(**control)
     done, leftovers = existing_outputs(butler, graph, skip_existing=skip_existing, clobber=clobber_outputs)
     earlier = _remove(butler, leftovers)
-    registry: Any = butler._core_registry
+    registered: Any = butler
+    registry: Any = registered._core_registry
     recorder = OutputRecorder(butler, len(graph.quanta()) - len(done))
 
     def find_records(ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, list[Any]]:
@@ -82,25 +74,29 @@ def run_graph(
             Run(
                 graph,
                 [(quantum_id, label) for quantum_id, label in graph.quanta() if quantum_id not in done],
-                butler._datastore.file_datastore,
-                datastore_recipe(butler),
+                registered._datastore.file_datastore,
+                datastore_recipe(registered._config.configFile),
                 ExecutorOptions(
                     assume_no_existing_outputs=True,  # they were looked for in the registry, all at once
-                    raise_on_partial_outputs=raise_on_partial_outputs,
-                    resources=resources,
+                    raise_on_partial_outputs=how.raise_on_partial_outputs,
+                    resources=how.resources,
                 ),
-                processes,
-                timeout,
-                fail_fast,
-                progress,
+                how,
                 recorder.begin,
                 recorder.add,
                 find_records,
                 earlier,
             )
         )
+    except RunInterrupted as interrupted:
+        _add_skipped(interrupted.report, graph, done)
+        raise
     finally:
         recorder.close()
+    return _add_skipped(report, graph, done)
+
+
+def _add_skipped(report: RunReport, graph: Any, done: set[uuid.UUID]) -> RunReport:
     report.outcomes = [*skipped_outcomes(graph, done), *report.outcomes]
     return report
 
@@ -115,10 +111,3 @@ def _remove(butler: Butler, leftovers: Mapping[uuid.UUID, Sequence[Any]]) -> dic
         every = [ref for refs in leftovers.values() for ref in refs]
         butler.pruneDatasets(every, disassociate=True, unstore=True, purge=True)
     return earlier
-
-
-def datastore_recipe(butler: Any) -> tuple[Any, ...]:
-    """Return the function and the plain arguments by which another process makes the same datastore."""
-    from armillary.pipeline.execution.without_registry import open_datastore
-
-    return (open_datastore, butler._config.configFile, butler.dimensions.to_json())

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from armillary._words import did_you_mean
 from armillary.errors import ConfigurationError, MissingDatasetTypeError
+from armillary.pipeline.execution.driver import Run
 from armillary.pipeline.execution.initialise import check_dataset_types, write_init_datasets
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.execution.report import RunReport
-from armillary.pipeline.execution.runner import Run, run_quanta
+from armillary.pipeline.execution.run_control import RunControl
+from armillary.pipeline.execution.runner import run_quanta
 from armillary.pipeline.execution.worker_context import ExecutorOptions, outputs_of
 from armillary.pipeline.pipeline_nodes import TaskImportMode
 
@@ -33,26 +35,29 @@ __all__ = [
 ]
 
 
-def open_datastore(repo: Any, universe_document: str) -> Any:
+def open_datastore(repo: Any, universe: Any) -> Any:
     """Open the datastore of a repository without its database.
 
     Parameters
     ----------
     repo
         Directory or config file of the repository.
-    universe_document
-        The dimensions, as JSON.
+    universe
+        The dimensions.
     """
-    from armillary.butler import DimensionUniverse
     from armillary.config import ButlerConfig
     from armillary.repository_config import repository_root
     from armillary.storage import make_datastore
 
     config = ButlerConfig(os.fspath(repo))
     root = repository_root(config, config.configFile)
-    return make_datastore(
-        config, root, universe=DimensionUniverse.from_json(universe_document), writeable=True
-    ).file_datastore
+    return make_datastore(config, root, universe=universe, writeable=True).file_datastore
+
+
+def datastore_recipe(repo: Any) -> tuple[Any, ...]:
+    """Return the function by which another process makes a datastore, and its arguments but for the last."""
+    path = os.fspath(repo)
+    return (open_datastore, os.path.abspath(path) if os.path.exists(path) else path)
 
 
 def open_graph_file(path: str) -> Any:
@@ -88,7 +93,7 @@ def initialise_without_registry(repo: Any, qgraph_path: str) -> None:
         A config or a version is there and differs.
     """
     graph = open_graph_file(qgraph_path)
-    datastore = open_datastore(repo, graph.pipeline_graph.universe.to_json())
+    datastore = open_datastore(repo, graph.pipeline_graph.universe)
     refs = [ref for label in ["", *graph.pipeline_graph.tasks] for ref in graph.get_init_outputs(label).values()]
     write_init_datasets(graph, _butler_for(graph, datastore, refs), may_exist=True, versions=True)
 
@@ -98,12 +103,8 @@ def run_without_registry(
     qgraph_path: str,
     *,
     quantum_ids: Sequence[str | uuid.UUID] | None = None,
-    processes: int = 1,
-    timeout: float | None = None,
-    fail_fast: bool = False,
-    raise_on_partial_outputs: bool = True,
     assume_no_existing_outputs: bool = False,
-    progress: bool | None = None,
+    **control: Any,
 ) -> RunReport:
     """Run quanta of a graph file; they write files only, at the places the graph foretells.
 
@@ -115,10 +116,10 @@ def run_without_registry(
         The graph file.
     quantum_ids
         Quanta to run; all by default. One whose upstream quanta have not run is blocked.
-    processes, timeout, fail_fast, raise_on_partial_outputs, progress
-        See `run_graph`.
     assume_no_existing_outputs
         Do not look for outputs that are there already. Else finished quanta are left out, others begun afresh.
+    control
+        How the run goes: `processes`, `timeout`, `fail_fast`, `retry`, `executor` and so on; see `RunControl`.
 
     Raises
     ------
@@ -126,8 +127,9 @@ def run_without_registry(
         The graph has no such quantum.
     """
     started = time.time()
+    how = RunControl(**control)
     graph = open_graph_file(qgraph_path)
-    datastore = open_datastore(repo, graph.pipeline_graph.universe.to_json())
+    datastore = open_datastore(repo, graph.pipeline_graph.universe)
     everything = graph.quanta()
     chosen = everything if quantum_ids is None else _chosen(everything, quantum_ids)
     blocked: list[QuantumOutcome] = []
@@ -138,18 +140,16 @@ def run_without_registry(
             graph,
             chosen,
             datastore,
-            (open_datastore, os.fspath(repo), graph.pipeline_graph.universe.to_json()),
+            datastore_recipe(repo),
             ExecutorOptions(
                 skip_existing=True,
                 clobber_outputs=True,
                 assume_no_existing_outputs=assume_no_existing_outputs,
-                raise_on_partial_outputs=raise_on_partial_outputs,
+                raise_on_partial_outputs=how.raise_on_partial_outputs,
+                resources=how.resources,
                 job_metadata={"qg_read_time": time.time() - started, "qg_size": len(chosen)},
             ),
-            processes,
-            timeout,
-            fail_fast,
-            progress,
+            how,
         )
     )
     report.outcomes.extend(blocked)

@@ -22,8 +22,9 @@ import traceback
 from typing import Any, NoReturn
 
 from armillary._console import ConsoleFormatter
+from armillary.pipeline.execution.worker_limits import offer_to_kernel, resident_memory
 
-__all__ = ["main", "receive", "send"]
+__all__ = ["end_group", "main", "receive", "send"]
 
 _LENGTH = struct.Struct(">Q")
 _CRASH = 70
@@ -102,12 +103,19 @@ def _receive_socket(control: socket.socket) -> tuple[bytes, list[socket.socket]]
 def _end(children: set[int]) -> NoReturn:
     """End with all workers: one that holds the interpreter's lock cannot see by itself that the driver is gone."""
     for process in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+        end_group(process)
     with contextlib.suppress(ChildProcessError):
         while True:
             os.wait()
     os._exit(0)
+
+
+def end_group(process: int) -> None:
+    """End a worker and everything it has started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)  # one so young that it has no group yet
 
 
 def _report_dead(control: socket.socket, children: set[int]) -> None:
@@ -120,6 +128,7 @@ def _report_dead(control: socket.socket, children: set[int]) -> None:
         if not process:
             return
         children.discard(process)
+        end_group(process)  # what it started, if anything: the group outlives its leader
         with contextlib.suppress(OSError):  # a driver that is gone is noticed in a moment
             send(control, {"ended": process, "status": status})
 
@@ -142,13 +151,15 @@ def _prepare(setup: dict[str, Any]) -> Any:
 def _work(channel: socket.socket, context: Any) -> None:
     """Be a worker: run what comes, tell how it ended, and exit when the driver is gone."""
     try:
+        os.setpgid(0, 0)  # what a task starts is ended together with its worker
+        offer_to_kernel()
         if "numpy" in sys.modules:  # else all workers would draw the same numbers
             sys.modules["numpy"].random.seed()
         jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()
         while True:
             job = jobs.get()
-            send(channel, context.run_job(job))
+            send(channel, (context.run_job(job), resident_memory()))
     except BaseException:
         traceback.print_exc()
         os._exit(_CRASH)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from armillary.pipeline.execution.outcome import QuantumOutcome
 from armillary.pipeline.execution.single_quantum_executor import SingleQuantumExecutor
 from armillary.pipeline.pipeline_nodes import TaskImportMode, TaskNode
 from armillary.pipeline.quantum_context import ExecutionResources
 
-__all__ = ["ExecutorOptions", "WorkerContext"]
+__all__ = ["ExecutorOptions", "Job", "WorkerContext"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,33 @@ class ExecutorOptions:
     raise_on_partial_outputs: bool = True
     resources: ExecutionResources | None = None
     job_metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    enforce_memory: bool = False
+    profile_folder: str | None = None
+
+
+class Job(NamedTuple):
+    """What a process is told of the quantum that it is to run.
+
+    Attributes
+    ----------
+    quantum_id, label
+        The quantum and its task.
+    records
+        Where overall inputs are, when the graph does not say.
+    earlier
+        What logs of earlier attempts, removed before, told.
+    afresh
+        Whether it was tried in this run before, so that what was left behind must go.
+    memory
+        Bytes that it may use; None for no limit.
+    """
+
+    quantum_id: uuid.UUID
+    label: str
+    records: Mapping[uuid.UUID, list[Any]]
+    earlier: Sequence[dict[str, Any]] = ()
+    afresh: bool = False
+    memory: int | None = None
 
 
 class WorkerContext:
@@ -61,28 +88,11 @@ class WorkerContext:
             node = self._pipeline.tasks[label]
         return node
 
-    def run(
-        self,
-        quantum_id: uuid.UUID,
-        label: str,
-        quantum: Any,
-        records: Mapping[uuid.UUID, list[Any]],
-        earlier_attempts: Iterable[dict[str, Any]] = (),
-    ) -> QuantumOutcome:
-        """Run a quantum.
-
-        Parameters
-        ----------
-        quantum_id, label, quantum
-            The quantum, with the label of its task.
-        records
-            Where overall inputs are, when the graph does not say.
-        earlier_attempts
-            What the log of an earlier attempt told.
-        """
+    def run(self, job: Job, quantum: Any) -> QuantumOutcome:
+        """Run a quantum."""
         from armillary.butler import QuantumBackedButler
 
-        known = {**quantum.datastore_records, **records}
+        known = {**quantum.datastore_records, **job.records}
         quantum = dataclasses.replace(quantum, datastore_records=known)
         butler = QuantumBackedButler(
             self._datastore,
@@ -90,7 +100,15 @@ class WorkerContext:
             known,
             predicted_outputs=[ref.id for refs in quantum.outputs.values() for ref in refs],
         )
-        return self._executor.execute(self.task(label), quantum, quantum_id, butler, earlier_attempts=earlier_attempts)
+        return self._executor.execute(
+            self.task(job.label),
+            quantum,
+            job.quantum_id,
+            butler,
+            earlier_attempts=job.earlier,
+            afresh=job.afresh,
+            memory=job.memory,
+        )
 
 
 def outputs_of(quantum: Any) -> list[Any]:

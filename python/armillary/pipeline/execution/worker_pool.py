@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
+import select
 import selectors
 import signal
 import socket
@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from armillary.pipeline.execution.worker import receive, send
+from armillary.pipeline.execution.worker import end_group, receive, send
 
-__all__ = ["WorkerDied", "WorkerPool"]
+__all__ = ["Surroundings", "WorkerDied", "WorkerPool"]
 
 _PROGRAM = "import sys; from armillary.pipeline.execution.worker import main; main(int(sys.argv[1]))"
 
@@ -36,6 +36,36 @@ class WorkerDied(Exception):  # an event, told as it is
     """
 
     timed_out = False
+
+
+class Surroundings(NamedTuple):
+    """Where code is found and how it is set up.
+
+    Attributes
+    ----------
+    path
+        Folders that modules are imported from.
+    directory
+        The working directory.
+    preload
+        Modules and their functions that are called first.
+    log_level
+        Level of messages on standard error; None for what Python does by itself.
+    threads
+        Threads that numerical libraries may start, unless the environment says otherwise; None for any number.
+    """
+
+    path: tuple[str, ...]
+    directory: str
+    preload: tuple[tuple[str, str], ...]
+    log_level: int | None
+    threads: int | None
+
+    @classmethod
+    def here(cls, threads: int | None = 1) -> Surroundings:
+        """Return those of this process."""
+        root = logging.getLogger()
+        return cls(tuple(sys.path), os.getcwd(), _preload(), root.level if root.handlers else None, threads)
 
 
 class _Worker:
@@ -63,6 +93,10 @@ class WorkerPool:
         Tasks to import before the first job.
     timeout
         Seconds that one job may take; None for no limit.
+    recycle_above
+        Bytes of memory; a worker that has grown beyond is replaced after its job. None for no limit.
+    surroundings
+        Where code is found; as in this process by default.
 
     Examples
     --------
@@ -77,33 +111,42 @@ class WorkerPool:
         arguments: tuple[Any, ...],
         labels: Sequence[str] = (),
         timeout: float | None = None,
+        recycle_above: int | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._timeout = timeout
+        self._recycle_above = recycle_above
         self._selector = selectors.DefaultSelector()
         self._workers: dict[int, _Worker] = {}
         self._deaths: dict[int, int] = {}
+        surroundings = surroundings or Surroundings.here()
         self._control, theirs = socket.socketpair()
         self._template = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
-            env=_environment(),
+            env=_environment(surroundings),
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
         try:
-            self._start(processes, factory, arguments, labels)
+            self._start(processes, factory, arguments, labels, surroundings)
         except BaseException:
             self.close()
             raise
 
     def _start(
-        self, processes: int, factory: Callable[..., Any], arguments: tuple[Any, ...], labels: Sequence[str]
+        self,
+        processes: int,
+        factory: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        labels: Sequence[str],
+        surroundings: Surroundings,
     ) -> None:
         setup = {
-            "path": list(sys.path),
-            "directory": os.getcwd(),
-            "preload": _preload(),
-            "log_level": logging.getLogger().level if logging.getLogger().handlers else None,
+            "path": list(surroundings.path),
+            "directory": surroundings.directory,
+            "preload": surroundings.preload,
+            "log_level": surroundings.log_level,
             "factory": factory,
             "arguments": arguments,
             "labels": list(labels),
@@ -116,6 +159,7 @@ class WorkerPool:
             raise RuntimeError(
                 f"the worker processes could not start (exit code {code}); see the error above"
             ) from None
+        self._selector.register(self._control, selectors.EVENT_READ)
         for _ in range(processes):
             self._add_worker()
 
@@ -170,19 +214,33 @@ class WorkerPool:
 
     def wait(self, longest: float | None = None) -> Iterator[tuple[Any, Any]]:
         """Wait until something ends; give every job that ended with its result, or with a `WorkerDied`."""
-        for key, _ in self._selector.select(self._patience(longest)):
-            worker: _Worker = key.data
-            try:
-                result = receive(worker.channel)
-            except (EOFError, OSError):
-                job, death = worker.job, self._death_of(worker)
-                self._add_worker()
-                if job is not None:
-                    yield job, death
-                continue
-            job, worker.job, worker.deadline = worker.job, None, None
-            yield job, result
+        events = [key.data for key, _ in self._selector.select(self._patience(longest))]
+        if None in events:
+            self._hear("ended")
+        # What has forked may hold a dead worker's socket open: then only the template tells of the death.
+        silent = [worker for process, worker in self._workers.items() if process in self._deaths]
+        for worker in dict.fromkeys([*filter(None, events), *silent]):
+            job, result = worker.job, self._hear_worker(worker)
+            if job is not None:
+                yield job, result
         self._end_late()
+
+    def _hear_worker(self, worker: _Worker) -> Any:
+        """Return what a worker tells, or how it died; a worker that died or has grown too large is replaced."""
+        try:
+            if worker.process in self._deaths and not select.select([worker.channel], [], [], 0)[0]:
+                raise EOFError
+            result, memory = receive(worker.channel)
+        except (EOFError, OSError):
+            result = self._death_of(worker)
+            self._add_worker()
+            return result
+        worker.job = worker.deadline = None
+        if self._recycle_above is not None and memory > self._recycle_above:
+            self._forget(worker)
+            end_group(worker.process)
+            self._add_worker()
+        return result
 
     def _patience(self, longest: float | None) -> float | None:
         deadlines = [worker.deadline for worker in self._workers.values() if worker.deadline is not None]
@@ -198,8 +256,7 @@ class WorkerPool:
             if worker.deadline is not None and worker.deadline <= now:
                 worker.timed_out = True
                 worker.deadline = None
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.process, signal.SIGKILL)
+                end_group(worker.process)
 
     def _death_of(self, worker: _Worker) -> WorkerDied:
         self._forget(worker)
@@ -219,14 +276,19 @@ class WorkerPool:
         worker.channel.close()
         del self._workers[worker.process]
 
+    def kill(self) -> None:
+        """End all processes at once; another thread may be waiting, and gets an error."""
+        self._template.kill()
+        for process in self.processes:
+            end_group(process)
+
     def close(self) -> None:
         """End all processes."""
         for worker in list(self._workers.values()):
             busy = worker.job is not None
             self._forget(worker)
             if busy:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.process, signal.SIGKILL)
+                end_group(worker.process)
         self._control.close()
         self._selector.close()
         try:
@@ -252,13 +314,14 @@ _THREADS = (
 """Variables by which numerical libraries are told how many threads to start."""
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment of the processes: one thread each, unless the user has said otherwise."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**dict.fromkeys(_THREADS, "1"), **os.environ, "PYTHONPATH": path}
+def _environment(surroundings: Surroundings) -> dict[str, str]:
+    """Return the environment of the processes: as many threads as they may have, unless the user has said otherwise."""
+    path = os.pathsep.join(entry for entry in surroundings.path if entry)
+    threads = {} if surroundings.threads is None else dict.fromkeys(_THREADS, str(surroundings.threads))
+    return {**threads, **os.environ, "PYTHONPATH": path}
 
 
-def _preload() -> list[tuple[str, str]]:
+def _preload() -> tuple[tuple[str, str], ...]:
     """Return the functions that make a new process import what this one imports: the alias, when it is in force."""
     module = sys.modules.get("armillary.lsst_alias")
-    return [("armillary.lsst_alias", "activate")] if module is not None and module.is_active() else []
+    return (("armillary.lsst_alias", "activate"),) if module is not None and module.is_active() else ()
