@@ -198,6 +198,8 @@ def test_an_interrupted_run_says_so_and_goes_on_later(tmp_path):
     os.killpg(interrupted.process.pid, signal.SIGINT)
     assert interrupted.wait() == 130
     assert "Traceback" not in interrupted.told()
-    assert interrupted.told().rstrip().splitlines()[-1] == "interrupted"
+    said, hint = interrupted.told().rstrip().splitlines()[-2:]
+    assert said == "interrupted"
+    assert "`--extend-run --skip-existing`" in hint
     check_files_and_rows(workshop)
     resume(workshop, "--extend-run", "--skip-existing")

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from armillary.pipeline.execution.initialise import check_dataset_types, initialise_run
     from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
     from armillary.pipeline.execution.report import RunReport
+    from armillary.pipeline.execution.run_control import RetryPolicy, RunControl
+    from armillary.pipeline.execution.runner import RunInterrupted
     from armillary.pipeline.execution.single_quantum_executor import SingleQuantumExecutor
     from armillary.pipeline.execution.with_registry import run_graph
     from armillary.pipeline.execution.without_registry import (
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 _HOME = {
     "QuantumOutcome": "outcome",
     "QuantumState": "outcome",
+    "RetryPolicy": "run_control",
+    "RunControl": "run_control",
+    "RunInterrupted": "runner",
     "RunReport": "report",
     "SingleQuantumExecutor": "single_quantum_executor",
     "check_dataset_types": "initialise",
@@ -33,6 +38,9 @@ _HOME = {
 __all__ = [
     "QuantumOutcome",
     "QuantumState",
+    "RetryPolicy",
+    "RunControl",
+    "RunInterrupted",
     "RunReport",
     "SingleQuantumExecutor",
     "check_dataset_types",

@@ -159,7 +159,7 @@ def _from_simple(simple: dict[str, Any]) -> QuantumOutcome:
     )
 
 
-_RECORD_FIELDS = ("path", "formatter", "storage_class", "component", "checksum", "size")
+_RECORD_FIELDS = ("path", "formatter", "storage_class", "component", "checksum", "file_size")
 
 
 def _record_to_simple(record: Any) -> list[Any]:

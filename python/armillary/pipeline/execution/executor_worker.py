@@ -114,6 +114,7 @@ class _Host:
             yield pool
         except BaseException:
             pool.kill()
+            pool.close()
             raise
         self._idle.put(pool)
 
@@ -138,3 +139,6 @@ class _Host:
             self._all.pop(self._plan.lifeline.token, None)
             for pool in self._pools:
                 pool.kill()
+        with contextlib.suppress(queue.Empty):  # those at work are closed by the threads that hear of their death
+            while True:
+                self._idle.get_nowait().close()

@@ -215,8 +215,11 @@ def _dask(argument: str, processes: int) -> Iterator[concurrent.futures.Executor
                 )
             )
             client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
-        with _managed(client.get_executor(pure=False, retries=0)) as executor:
+        executor = client.get_executor(pure=False, retries=0)
+        try:
             yield executor
+        finally:
+            executor.shutdown(wait=False)  # it takes no other argument
 
 
 _BUILT_IN: dict[str, Factory] = {"dask": _dask, "parsl": _parsl, "processes": _processes, "threads": _threads}

@@ -128,7 +128,8 @@ def _report_dead(control: socket.socket, children: set[int]) -> None:
         if not process:
             return
         children.discard(process)
-        end_group(process)  # what it started, if anything: the group outlives its leader
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process, signal.SIGKILL)  # what it started, if anything: the group outlives its leader
         with contextlib.suppress(OSError):  # a driver that is gone is noticed in a moment
             send(control, {"ended": process, "status": status})
 
