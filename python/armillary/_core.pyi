@@ -1301,12 +1301,32 @@ class Registry:
             If it is one that would be misunderstood.
         """
 
+    @staticmethod
+    def create_on_server(
+        url: str, universe: DimensionUniverse, *, password: str | None = None, namespace: str | None = None
+    ) -> None:
+        """Make a repository database in a schema of a PostgreSQL database; the schema is made if it is not there.
+
+        Raises `SchemaAlreadyDefinedError` where tables are already.
+        """
+
+    @staticmethod
+    def open_on_server(
+        url: str, *, writeable: bool, password: str | None = None, namespace: str | None = None
+    ) -> Registry:
+        """Open a repository database in a schema of a PostgreSQL database, by default the first of the search path.
+
+        Raises as `open`; the messages do not have the password.
+        """
+
     @property
     def universe(self) -> DimensionUniverse: ...
     @property
     def writeable(self) -> bool: ...
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """The file, or the URL without a password."""
+
     def close(self) -> None:
         """Give the files back; later calls fail or open them again."""
 

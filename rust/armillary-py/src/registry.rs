@@ -11,7 +11,7 @@ use crate::{
     timespan::PyTimespan,
     universe::{PyDimensionUniverse, wrap_universe},
 };
-use armillary_registry::{ChainEdit, Registry};
+use armillary_registry::{ChainEdit, Place, PostgresPlace, Registry, RegistryError};
 use pyo3::{prelude::*, types::PyDict};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,6 +25,10 @@ pub(crate) struct PyRegistry {
     pub(crate) registry: Arc<Registry>,
     /// The Python object of each dataset type that was asked for.
     pub(crate) dataset_types: Mutex<HashMap<i64, datasets::KnownType>>,
+}
+
+fn server(url: &str, password: Option<&str>, namespace: Option<&str>) -> Result<Place, RegistryError> {
+    PostgresPlace::new(url, password, namespace).map(|place| Place::Server(Box::new(place)))
 }
 
 #[pymethods]
@@ -42,6 +46,32 @@ impl PyRegistry {
         Ok(Self { registry: Arc::new(registry), dataset_types: Mutex::default() })
     }
 
+    #[staticmethod]
+    #[pyo3(signature = (url, universe, *, password = None, namespace = None))]
+    fn create_on_server(
+        py: Python<'_>,
+        url: &str,
+        universe: &Bound<'_, PyDimensionUniverse>,
+        password: Option<&str>,
+        namespace: Option<&str>,
+    ) -> PyResult<()> {
+        let universe = universe.get().universe.clone();
+        enter(py, || Registry::create_at(&server(url, password, namespace)?, &universe))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (url, *, writeable, password = None, namespace = None))]
+    fn open_on_server(
+        py: Python<'_>,
+        url: &str,
+        writeable: bool,
+        password: Option<&str>,
+        namespace: Option<&str>,
+    ) -> PyResult<Self> {
+        let registry = enter(py, || Registry::open_at(&server(url, password, namespace)?, writeable))?;
+        Ok(Self { registry: Arc::new(registry), dataset_types: Mutex::default() })
+    }
+
     #[getter]
     fn universe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDimensionUniverse>> {
         wrap_universe(py, self.registry.universe())
@@ -54,7 +84,7 @@ impl PyRegistry {
 
     #[getter]
     fn path(&self) -> String {
-        self.registry.store().path().display().to_string()
+        self.registry.store().place().shown()
     }
 
     fn __repr__(&self) -> String {

@@ -35,6 +35,8 @@ impl Registry {
         timespan: Timespan,
     ) -> Result<(), RegistryError> {
         let table = calibs_table(record)?;
+        // No constraint keeps times apart: nobody else may certify between the check and the insertion.
+        connection.lock_table(table)?;
         let columns = data_id_columns(self, record);
         let dialect = self.store().dialect();
         let [begin, end] = dialect.timespan_bounds("", "timespan");
@@ -120,6 +122,7 @@ impl Registry {
         wanted: Option<&HashSet<DataCoordinate>>,
     ) -> Result<Vec<Piece>, RegistryError> {
         let table = calibs_table(record)?;
+        connection.lock_table(table)?;
         let columns: Vec<String> = data_id_columns(self, record).iter().map(|column| format!(", {column}")).collect();
         let [begin, end] = self.store().dialect().timespan_bounds("", "timespan");
         let sql = format!(

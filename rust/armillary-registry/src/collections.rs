@@ -111,6 +111,8 @@ impl Registry {
     /// Changes the children of a chain.
     pub fn edit_chain(&self, parent: &str, children: &[String], edit: ChainEdit) -> Result<(), RegistryError> {
         self.store().write("changing a chain", |connection| {
+            // Two who each add a link could close a circle that neither sees.
+            connection.lock_table("collection_chain")?;
             let catalog = self.catalog_in(connection)?;
             let chain = catalog.require_collection(parent)?;
             if chain.kind != CollectionKind::Chained {

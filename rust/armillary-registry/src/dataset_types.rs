@@ -50,6 +50,8 @@ impl Registry {
             return same(stored);
         }
         self.store().write("registering a dataset type", |connection| {
+            connection.lock_table("dimension_graph_key")?;
+            connection.lock_table("dimension_graph_definition")?;
             let catalog = load(connection)?;
             if let Some(stored) = catalog.dataset_type(name) {
                 return same(stored);

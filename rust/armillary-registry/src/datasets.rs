@@ -3,10 +3,10 @@
 use crate::{
     catalog::{Catalog, CollectionKind, CollectionRecord, DatasetTypeRecord},
     dataset_id::{IdMode, dataset_id},
-    decode::{bind_key, hex_text},
+    decode::hex_text,
     error::RegistryError,
     registry::Registry,
-    store::{Connection, DatabaseError, ErrorKind, Kept, params},
+    store::{Connection, DatabaseError, ErrorKind, Kept, Statement, params},
     summaries,
 };
 use armillary_dimensions::{DataCoordinate, ElementIndex, Key};
@@ -102,9 +102,9 @@ impl Registry {
             let record = catalog.require_dataset_type(dataset_type)?;
             let run = require_kind(&catalog, run, CollectionKind::Run)?;
             let rows: Vec<_> = ids.iter().zip(data_ids).collect();
-            self.enter(connection, record, run, &rows)?;
-            Ok(ids)
-        })
+            self.enter(connection, record, run, &rows)
+        })?;
+        Ok(ids)
     }
 
     /// Enters datasets that have ids already; passes over those that are there, and refuses contradictions.
@@ -196,21 +196,23 @@ impl Registry {
             insert.raw_bind_parameter(3, now)?;
         }
         insert.raw_bind_parameter(4, run.id)?;
-        for (id, data_id) in rows {
-            insert.raw_bind_parameter(1, hex_text(id, &mut buffer))?;
-            insert.raw_execute().map_err(|error| self.explain(connection, &error, record, run, id, data_id))?;
-        }
+        let refused = |(position, error): (usize, DatabaseError)| {
+            let (id, data_id) = rows[position];
+            self.explain(connection, &error, record, run, id, data_id)
+        };
+        insert
+            .execute_each(rows, |insert, (id, _)| insert.raw_bind_parameter(1, hex_text(id, &mut buffer)))
+            .map_err(refused)?;
         let mut insert = connection.prepare_cached(&self.insert_tags_sql(record))?;
         insert.raw_bind_parameter(1, record.id)?;
         insert.raw_bind_parameter(3, run.id)?;
-        for (id, data_id) in rows {
+        let bind = |insert: &mut Statement<'_>, (id, data_id): &(&[u8; 16], &DataCoordinate)| {
             insert.raw_bind_parameter(2, hex_text(id, &mut buffer))?;
-            for (parameter, key) in (4..).zip(data_id.required_values()) {
-                bind_key(&mut insert, parameter, key)?;
-            }
-            insert.raw_execute().map_err(|error| self.explain(connection, &error, record, run, id, data_id))?;
-        }
-        Ok(())
+            (4..)
+                .zip(data_id.required_values())
+                .try_for_each(|(parameter, key)| insert.raw_bind_parameter(parameter, key))
+        };
+        insert.execute_each(rows, bind).map_err(refused)
     }
 
     fn insert_tags_sql(&self, record: &DatasetTypeRecord) -> String {
@@ -336,15 +338,14 @@ impl Registry {
                 let mut insert = connection.prepare_cached(&sql)?;
                 insert.raw_bind_parameter(1, record.id)?;
                 insert.raw_bind_parameter(3, collection.id)?;
-                for dataset in members {
+                let bind = |insert: &mut Statement<'_>, dataset: &&Dataset| {
                     insert.raw_bind_parameter(2, hex_text(&dataset.id, &mut [0; 32]))?;
-                    for (parameter, key) in (4..).zip(dataset.data_id.required_values()) {
-                        bind_key(&mut insert, parameter, key)?;
-                    }
-                    insert
-                        .raw_execute()
-                        .map_err(|error| self.explain_member(connection, &error, record, collection, dataset))?;
-                }
+                    let mut keys = (4..).zip(dataset.data_id.required_values());
+                    keys.try_for_each(|(parameter, key)| insert.raw_bind_parameter(parameter, key))
+                };
+                insert.execute_each(&members, bind).map_err(|(position, error)| {
+                    self.explain_member(connection, &error, record, collection, members[position])
+                })?;
             }
             Ok(())
         })
@@ -389,10 +390,8 @@ impl Registry {
 pub(crate) fn delete_datasets(connection: &Connection, ids: &[[u8; 16]]) -> Result<(), RegistryError> {
     let mut delete = connection.prepare_cached("DELETE FROM dataset WHERE id = ?")?;
     let mut buffer = [0; 32];
-    for id in ids {
-        delete.execute([hex_text(id, &mut buffer)])?;
-    }
-    Ok(())
+    let done = delete.execute_each(ids, |delete, id| delete.raw_bind_parameter(1, hex_text(id, &mut buffer)));
+    done.map_err(|(_, error)| error.into())
 }
 
 /// Datasets by dataset type, in the order of first appearance.

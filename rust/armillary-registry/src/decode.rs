@@ -2,7 +2,7 @@
 
 use crate::{
     error::RegistryError,
-    store::{Parameter, Row, Statement, ValueRef},
+    store::{DatabaseResult, Parameter, Row, Statement, ValueRef},
 };
 use armillary_dimensions::{Column, ColumnType, FieldType, Key, Timespan, Value};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -57,11 +57,7 @@ pub(crate) fn bind_values(statement: &mut Statement<'_>, values: &[Value]) -> Re
 }
 
 /// Binds one value and returns the number of the next parameter; a timespan takes two.
-pub(crate) fn bind_value(
-    statement: &mut Statement<'_>,
-    parameter: usize,
-    value: &Value,
-) -> Result<usize, RegistryError> {
+pub(crate) fn bind_value(statement: &mut Statement<'_>, parameter: usize, value: &Value) -> DatabaseResult<usize> {
     match value {
         Value::Null => statement.raw_bind_parameter(parameter, Parameter::Null)?,
         Value::Bool(value) => statement.raw_bind_parameter(parameter, value)?,
@@ -87,7 +83,7 @@ pub(crate) fn bind_field(
     kind: FieldType,
     value: &Value,
     buffer: &mut String,
-) -> Result<usize, RegistryError> {
+) -> DatabaseResult<usize> {
     match (kind, value) {
         (FieldType::Timespan, Value::Null) => {
             statement.raw_bind_parameter(parameter, Parameter::Null)?;
@@ -105,7 +101,7 @@ pub(crate) fn bind_field(
 }
 
 /// Binds one value of a data ID.
-pub(crate) fn bind_key(statement: &mut Statement<'_>, parameter: usize, key: &Key) -> Result<(), RegistryError> {
+pub(crate) fn bind_key(statement: &mut Statement<'_>, parameter: usize, key: &Key) -> DatabaseResult<()> {
     match key {
         Key::Int(value) => statement.raw_bind_parameter(parameter, value)?,
         Key::Str(value) => statement.raw_bind_parameter(parameter, &**value)?,
@@ -160,7 +156,11 @@ pub(crate) fn row_key(row: Row<'_>, at: usize) -> Result<Key, RegistryError> {
 
 /// An id in a row.
 pub(crate) fn row_id(row: Row<'_>, at: usize) -> Result<[u8; 16], RegistryError> {
-    let id = if let ValueRef::Text(text) = row.value(at)? { parse_id(text) } else { None };
+    let id = match row.value(at)? {
+        ValueRef::Text(text) => parse_id(text),
+        ValueRef::Uuid(id) => Some(id),
+        _ => None,
+    };
     id.ok_or_else(|| RegistryError::Corrupt {
         what: format!("column {at}"),
         reason: "an id is not 32 hexadecimal digits".to_owned(),
@@ -222,6 +222,7 @@ fn push(column: &mut Column, value: ValueRef<'_>, second: Option<ValueRef<'_>>) 
         (Column::Uuid(ids), ValueRef::Text(text)) => {
             ids.push(parse_id(text).ok_or_else(|| "an id is not 32 hexadecimal digits".to_owned())?);
         }
+        (Column::Uuid(ids), ValueRef::Uuid(id)) => ids.push(id),
         (column, value) => return Err(format!("{} does not fit a column of {:?}", value.described(), column.kind())),
     }
     Ok(())

@@ -1,6 +1,11 @@
 //! How one database spells what SQL leaves open. Text only: nothing here talks to a database.
 
 use crate::schema::SqlType;
+use armillary_dimensions::Timespan;
+use blake2::{
+    Blake2bVar,
+    digest::{Update as _, VariableOutput as _},
+};
 use std::fmt::Write as _;
 
 /// How one database spells what SQL leaves open.
@@ -25,6 +30,41 @@ pub trait Dialect: Send + Sync {
     /// The type of a column.
     fn column_type(&self, kind: SqlType) -> String;
 
+    /// The name under which a constraint or index is kept.
+    fn short_name(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    /// Whether the lengths of short text are constraints of their own.
+    fn checks_lengths(&self) -> bool {
+        true
+    }
+
+    /// The sequence that numbers a key, if it is made apart from the table.
+    fn sequence(&self, _table: &str, _column: &str) -> Option<String> {
+        None
+    }
+
+    /// The type of the columns that hold a timespan.
+    fn timespan_type(&self) -> SqlType {
+        SqlType::Time
+    }
+
+    /// The values of the columns of a timespan that is for ever.
+    fn timespan_defaults(&self) -> Vec<String> {
+        vec![Timespan::MIN.to_string(), Timespan::MAX.to_string()]
+    }
+
+    /// Whether `SELECT DISTINCT` can be ordered by nothing but what is selected.
+    fn orders_by_what_is_selected(&self) -> bool {
+        false
+    }
+
+    /// What stands before and after a divisor so that division by zero gives NULL.
+    fn divisor(&self) -> (&'static str, &'static str) {
+        ("", "")
+    }
+
     /// The columns that hold the timespan called `name`.
     fn timespan_columns(&self, name: &str) -> Vec<String>;
 
@@ -43,6 +83,19 @@ pub trait Dialect: Send + Sync {
     /// The column that numbers the rows of a table.
     fn row_number(&self) -> &'static str;
 
+    /// The largest row number that can be paired.
+    fn largest_row(&self) -> i64 {
+        i64::MAX
+    }
+
+    /// What equals [`Dialect::row_number`] for a row number that travelled as an integer.
+    fn row_numbered(&self, number: &str) -> String {
+        number.to_owned()
+    }
+
+    /// Writes a SELECT of a number that is larger for larger tables, which costs nothing.
+    fn table_size(&self, sql: &mut String, table: &str);
+
     /// Writes a match of what stands before with a pattern; the pattern, from [`Dialect::glob_pattern`], is a parameter.
     fn glob(&self, sql: &mut String);
 
@@ -52,8 +105,9 @@ pub trait Dialect: Send + Sync {
     /// Writes a subquery of named columns, text or integers; its one parameter is a JSON array of rows.
     fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]);
 
-    /// Writes a subquery of columns `a` and `b`; its one parameter is a JSON array of integers `a << 32 | b`.
-    fn number_pairs(&self, sql: &mut String);
+    /// Writes a subquery of columns `a` and `b` with pairs of row numbers; gives its parameters, JSON arrays, or none
+    /// if the numbers are too large.
+    fn number_pairs(&self, sql: &mut String, pairs: &[(i64, i64)]) -> Option<Vec<String>>;
 
     /// The word that joins a table and keeps the order of the tables.
     fn ordered_join(&self) -> &'static str;
@@ -65,6 +119,168 @@ pub trait Dialect: Send + Sync {
 
     /// Writes nanoseconds TAI of a column with text `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, of 2017 or later.
     fn text_date(&self, sql: &mut String, column: &str);
+}
+
+/// The spelling of `PostgreSQL`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Postgres;
+
+/// Longer names of constraints and indexes are cut by the server, and would no longer differ.
+const LONGEST_NAME: usize = 63;
+
+impl Dialect for Postgres {
+    fn name(&self) -> &'static str {
+        "PostgreSQL"
+    }
+
+    fn column_type(&self, kind: SqlType) -> String {
+        match kind {
+            SqlType::Serial | SqlType::Int | SqlType::Time => "BIGINT".to_owned(),
+            SqlType::SmallInt => "SMALLINT".to_owned(),
+            SqlType::Float => "DOUBLE PRECISION".to_owned(),
+            SqlType::Bool => "BOOLEAN".to_owned(),
+            SqlType::Text(length) if length <= 32 => format!("VARCHAR({length})"),
+            SqlType::Text(_) | SqlType::Base64 => "TEXT".to_owned(),
+            SqlType::Uuid => "UUID".to_owned(),
+            SqlType::Timestamp => "TIMESTAMP".to_owned(),
+            SqlType::Timespan => "INT8RANGE".to_owned(),
+        }
+    }
+
+    fn short_name(&self, name: &str) -> String {
+        if name.len() <= LONGEST_NAME {
+            return name.to_owned();
+        }
+        let mut digest = Blake2bVar::new(4).unwrap_or_else(|_| unreachable!("four bytes are a valid length"));
+        digest.update(name.as_bytes());
+        let mut bytes = [0; 4];
+        digest.finalize_variable(&mut bytes).unwrap_or_else(|_| unreachable!("the buffer has that length"));
+        format!("{}_{:08x}", &name[..LONGEST_NAME - 9], u32::from_be_bytes(bytes))
+    }
+
+    fn checks_lengths(&self) -> bool {
+        false
+    }
+
+    fn sequence(&self, table: &str, column: &str) -> Option<String> {
+        Some(format!("{table}_seq_{column}"))
+    }
+
+    fn timespan_columns(&self, name: &str) -> Vec<String> {
+        vec![name.to_owned()]
+    }
+
+    fn timespan_type(&self) -> SqlType {
+        SqlType::Timespan
+    }
+
+    fn timespan_defaults(&self) -> Vec<String> {
+        vec!["'(,)'::int8range".to_owned()]
+    }
+
+    fn timespan_bounds(&self, prefix: &str, name: &str) -> [String; 2] {
+        let column = format!("{prefix}\"{name}\"");
+        let (first, last) = (Timespan::MIN, Timespan::MAX);
+        [
+            format!(
+                "CASE WHEN lower_inf({column}) THEN {first} WHEN isempty({column}) THEN {last} ELSE lower({column}) END"
+            ),
+            format!(
+                "CASE WHEN upper_inf({column}) THEN {last} WHEN isempty({column}) THEN {first} ELSE upper({column}) END"
+            ),
+        ]
+    }
+
+    fn timespan_values(&self) -> &'static str {
+        // The sentinels are Timespan::MIN and Timespan::MAX: unbounded.
+        "(SELECT CASE WHEN v.b IS NULL OR v.e IS NULL THEN NULL WHEN v.b >= v.e THEN 'empty'::int8range \
+         ELSE int8range(nullif(v.b, 0), nullif(v.e, 4102444800000000000)) END \
+         FROM (SELECT ?::bigint AS b, ?::bigint AS e) AS v)"
+    }
+
+    fn next_number(&self, table: &str, column: &str) -> String {
+        format!("nextval('{table}_seq_{column}')")
+    }
+
+    fn in_json_array(&self, sql: &mut String) {
+        // The server tells the type of the array, and the connection makes one of the JSON text.
+        sql.push_str(" = ANY(?)");
+    }
+
+    fn row_number(&self) -> &'static str {
+        "ctid"
+    }
+
+    fn row_numbered(&self, number: &str) -> String {
+        // A block and a place in it, as the connection made one number of them.
+        format!("('(' || ({number} >> 16) || ',' || ({number} & 65535) || ')')::tid")
+    }
+
+    fn table_size(&self, sql: &mut String, table: &str) {
+        let _ = write!(sql, "SELECT pg_relation_size('\"{table}\"')");
+    }
+
+    fn glob(&self, sql: &mut String) {
+        sql.push_str(" ~ ?");
+    }
+
+    fn glob_pattern(&self, pattern: &str) -> String {
+        let mut expression = String::from("^");
+        for character in pattern.chars() {
+            match character {
+                '*' => expression.push_str(".*"),
+                '?' => expression.push('.'),
+                plain if plain.is_alphanumeric() || plain == '_' || plain == ' ' || !plain.is_ascii() => {
+                    expression.push(plain);
+                }
+                special => {
+                    expression.push('\\');
+                    expression.push(special);
+                }
+            }
+        }
+        expression.push('$');
+        expression
+    }
+
+    fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]) {
+        sql.push_str("(SELECT ");
+        for (position, (name, text)) in columns.iter().enumerate() {
+            sql.push_str(if position == 0 { "" } else { ", " });
+            let kind = if *text { "text" } else { "bigint" };
+            let _ = write!(sql, "(j.value ->> {position})::{kind} AS ");
+            self.identifier(sql, name);
+        }
+        if columns.is_empty() {
+            sql.push('1');
+        }
+        sql.push_str(" FROM json_array_elements(?::text::json) AS j(value))");
+    }
+
+    fn number_pairs(&self, sql: &mut String, pairs: &[(i64, i64)]) -> Option<Vec<String>> {
+        sql.push_str("(SELECT p.a, p.b FROM unnest(?::tid[], ?::tid[]) AS p(a, b))");
+        let list = |numbers: &mut dyn Iterator<Item = i64>| {
+            let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+            format!("[{}]", numbers.join(","))
+        };
+        Some(vec![list(&mut pairs.iter().map(|(a, _)| *a)), list(&mut pairs.iter().map(|(_, b)| *b))])
+    }
+
+    fn ordered_join(&self) -> &'static str {
+        " JOIN "
+    }
+
+    fn orders_by_what_is_selected(&self) -> bool {
+        true
+    }
+
+    fn divisor(&self) -> (&'static str, &'static str) {
+        ("nullif(", ", 0)")
+    }
+
+    fn text_date(&self, sql: &mut String, column: &str) {
+        let _ = write!(sql, "((extract(epoch FROM {column}) * 1000000)::bigint * 1000 + 37000000000)");
+    }
 }
 
 /// Words that cannot be bare identifiers in either database.
@@ -93,6 +309,7 @@ impl Dialect for Sqlite {
             SqlType::Text(_) | SqlType::Base64 => "TEXT".to_owned(),
             SqlType::Uuid => "CHAR(32)".to_owned(),
             SqlType::Timestamp => "TIMESTAMP".to_owned(),
+            SqlType::Timespan => unreachable!("a timespan takes two columns"),
         }
     }
 
@@ -120,6 +337,15 @@ impl Dialect for Sqlite {
         "rowid"
     }
 
+    fn largest_row(&self) -> i64 {
+        i64::from(i32::MAX)
+    }
+
+    fn table_size(&self, sql: &mut String, table: &str) {
+        sql.push_str("SELECT max(rowid) FROM ");
+        self.identifier(sql, table);
+    }
+
     fn glob(&self, sql: &mut String) {
         sql.push_str(" GLOB ?");
     }
@@ -143,8 +369,18 @@ impl Dialect for Sqlite {
         sql.push_str(" FROM json_each(?))");
     }
 
-    fn number_pairs(&self, sql: &mut String) {
+    fn number_pairs(&self, sql: &mut String, pairs: &[(i64, i64)]) -> Option<Vec<String>> {
+        let mut json = String::with_capacity(2 + 20 * pairs.len());
+        json.push('[');
+        for (position, (a, b)) in pairs.iter().enumerate() {
+            let (a, b) = (i32::try_from(*a).ok()?, u32::try_from(*b).ok()?);
+            let comma = if position == 0 { "" } else { "," };
+            // Two numbers in one: SQL splits an integer faster than a list.
+            let _ = write!(json, "{comma}{}", i64::from(a) << 32 | i64::from(b));
+        }
+        json.push(']');
         sql.push_str("(SELECT value >> 32 AS a, value & 4294967295 AS b FROM json_each(?))");
+        Some(vec![json])
     }
 
     fn ordered_join(&self) -> &'static str {

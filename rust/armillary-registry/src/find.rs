@@ -205,7 +205,9 @@ impl Registry {
                 continue;
             }
             let calibration = collection.kind == CollectionKind::Calibration;
+            let before = found.len();
             self.store().read(|connection| {
+                found.truncate(before);
                 self.members(connection, &catalog, record, id, calibration, |dataset, timespan| {
                     found.push(Association { dataset, collection: collection.name.clone(), timespan });
                 })

@@ -4,7 +4,7 @@ use crate::{
     decode::bind_key,
     error::RegistryError,
     schema::governors_first,
-    store::{Connection, params},
+    store::{Connection, Statement, params},
 };
 use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, Key, Universe, Value};
 use armillary_sphere::{Region, htm};
@@ -113,9 +113,7 @@ impl<'c> OverlapWriter<'c> {
 
     /// Deletes the rows of one record.
     pub(crate) fn delete(&self, row: &[Value]) -> Result<(), RegistryError> {
-        let mut statement = self.connection.prepare_cached(&self.delete)?;
-        statement.raw_bind_parameter(1, &self.system)?;
-        statement.raw_bind_parameter(2, self.level)?;
+        let mut statement = self.prepare(&self.delete)?;
         for (key, parameter) in self.keys(row).iter().zip(3..) {
             bind_key(&mut statement, parameter, key)?;
         }
@@ -128,18 +126,57 @@ impl<'c> OverlapWriter<'c> {
         if pixels.is_empty() {
             return Ok(());
         }
-        let mut statement = self.connection.prepare_cached(&self.insert)?;
-        statement.raw_bind_parameter(1, &self.system)?;
-        statement.raw_bind_parameter(2, self.level)?;
+        let mut statement = self.prepare(&self.insert)?;
         let keys = self.keys(row);
         for (key, parameter) in keys.iter().zip(3..) {
             bind_key(&mut statement, parameter, key)?;
         }
-        for index in pixels.iter().cloned().flatten() {
-            statement.raw_bind_parameter(3 + keys.len(), index.cast_signed())?;
-            statement.raw_execute()?;
+        let indices = pixels.iter().cloned().flatten();
+        let bind = |statement: &mut Statement<'_>, index: u64| {
+            statement.raw_bind_parameter(3 + keys.len(), index.cast_signed())
+        };
+        statement.execute_each(indices, bind).map_err(|(_, error)| error.into())
+    }
+
+    /// Writes the rows of many records, after deleting those there are if they are replaced.
+    pub(crate) fn write_all<R: AsRef<[Value]>>(
+        &self,
+        rows: &[R],
+        pixels: &[Pixels],
+        replaced: bool,
+    ) -> Result<(), RegistryError> {
+        let bind_keys = |statement: &mut Statement<'_>, row: &R| {
+            let keys = self.key_positions.iter().filter_map(|position| row.as_ref()[*position].to_key());
+            keys.zip(3..).try_for_each(|(key, parameter)| bind_key(statement, parameter, &key))
+        };
+        if replaced {
+            let mut statement = self.prepare(&self.delete)?;
+            statement.execute_each(rows, bind_keys).map_err(|(_, error)| error)?;
         }
-        Ok(())
+        let mut statement = self.prepare(&self.insert)?;
+        let last = 3 + self.key_positions.len();
+        let touched = rows.iter().zip(pixels).flat_map(|(row, pixels)| {
+            // The keys stay bound while the pixels change.
+            pixels
+                .iter()
+                .cloned()
+                .flatten()
+                .enumerate()
+                .map(move |(number, pixel)| ((number == 0).then_some(row), pixel))
+        });
+        let bind = |statement: &mut Statement<'_>, (row, pixel): (Option<&R>, u64)| {
+            row.map_or(Ok(()), |row| bind_keys(statement, row))?;
+            statement.raw_bind_parameter(last, pixel.cast_signed())
+        };
+        statement.execute_each(touched, bind).map_err(|(_, error)| error.into())
+    }
+
+    /// A statement about the common pixelisation.
+    fn prepare(&self, sql: &str) -> Result<Statement<'c>, RegistryError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.raw_bind_parameter(1, &self.system)?;
+        statement.raw_bind_parameter(2, self.level)?;
+        Ok(statement)
     }
 
     /// Refuses a repository that also relates regions by other pixels, whose rows we would leave stale.

@@ -7,7 +7,7 @@ use crate::{
     overlaps::{OverlapWriter, Pixels, common_skypix, pixels_of_rows},
     registry::Registry,
     schema::{governors_first, key_column, spatial_elements},
-    store::{Connection, DatabaseError, ErrorKind, Kept, Statement},
+    store::{Connection, DatabaseError, DatabaseResult, ErrorKind, Kept, Statement},
 };
 use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, FieldType, Key, Value};
 use std::fmt::Write as _;
@@ -51,8 +51,12 @@ impl Registry {
         let pixels = self.pixels(element, rows)?;
         self.store().write("inserting records", |connection| {
             let mut writer = RecordWriter::new(self, connection, element, mode)?;
-            for (position, row) in rows.iter().enumerate() {
-                writer.write(row.as_ref(), pixels.get(position))?;
+            if mode == InsertMode::SkipExisting {
+                for (position, row) in rows.iter().enumerate() {
+                    writer.write(row.as_ref(), pixels.get(position))?;
+                }
+            } else {
+                writer.write_all(rows, &pixels)?;
             }
             writer.finish();
             Ok(())
@@ -160,6 +164,22 @@ impl<'a> RecordWriter<'a> {
             self.write_summaries(&row[0])?;
         }
         Ok(written)
+    }
+
+    /// Writes all records, none of which is passed over.
+    fn write_all<R: AsRef<[Value]>>(&mut self, rows: &[R], pixels: &[Pixels]) -> Result<(), RegistryError> {
+        let mut statement = self.connection.prepare_cached(&self.sql)?;
+        let (element, buffer) = (self.element, &mut self.buffer);
+        let bind = |statement: &mut Statement<'_>, row: &R| bind_row(statement, element, row.as_ref(), buffer);
+        let written = statement.execute_each(rows, bind);
+        written.map_err(|(position, error)| self.explain(&error, rows[position].as_ref()))?;
+        if let Some(overlaps) = &self.overlaps {
+            overlaps.write_all(rows, pixels, self.mode == InsertMode::Replace)?;
+        }
+        if self.element.kind == ElementKind::Governor {
+            rows.iter().try_for_each(|row| self.write_summaries(&row.as_ref()[0]))?;
+        }
+        Ok(())
     }
 
     /// Overlap rows refer to a row that says that overlaps are kept under this governor.
@@ -317,7 +337,7 @@ fn bind_row(
     element: &Element,
     row: &[Value],
     buffer: &mut String,
-) -> Result<(), RegistryError> {
+) -> DatabaseResult<()> {
     let mut parameter = 1;
     for (field, value) in element.fields.iter().zip(row) {
         parameter = bind_field(statement, parameter, field.kind, value, buffer)?;
@@ -350,6 +370,7 @@ fn select_record(
 fn same_stored(stored: &Value, given: &Value) -> bool {
     match (stored, given) {
         (Value::Null, Value::Float(value)) => value.is_nan(),
+        (Value::Float(stored), Value::Float(given)) if stored.is_nan() => given.is_nan(),
         _ => stored == given,
     }
 }

@@ -7,10 +7,10 @@ use crate::{
     expand::KeptRecords,
     intents::Intents,
     schema,
-    store::{Connection, Kept, Store},
+    store::{Connection, Kept, Place, Store},
     summaries::Summaries,
 };
-use armillary_dimensions::Universe;
+use armillary_dimensions::{ElementKind, Universe};
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -19,7 +19,7 @@ use std::{
 /// One open repository database; safe to use from many threads.
 ///
 /// ```
-/// # use armillary_dimensions::Universe;
+/// # use armillary_dimensions::{ElementKind, Universe};
 /// # use armillary_registry::Registry;
 /// let folder = std::env::temp_dir().join(format!("armillary-doc-{}", std::process::id()));
 /// # std::fs::remove_dir_all(&folder).ok();
@@ -42,9 +42,14 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Makes a repository database at `path`; a file without tables may exist there.
+    /// Makes a repository database in a file at `path`; one without tables may exist there.
     pub fn create(path: &Path, universe: &Arc<Universe>) -> Result<(), RegistryError> {
-        let store = Store::create(path)?;
+        Self::create_at(&Place::File(path.to_owned()), universe)
+    }
+
+    /// Makes a repository database at a place, where no tables may be.
+    pub fn create_at(place: &Place, universe: &Arc<Universe>) -> Result<(), RegistryError> {
+        let store = Store::create(place)?;
         store.write("creating a repository", |connection| {
             if !connection.table_names()?.is_empty() {
                 return Err(RegistryError::AlreadyExists { path: store.shown() });
@@ -58,12 +63,18 @@ impl Registry {
         })
     }
 
-    /// Opens a repository database.
+    /// Opens a repository database in a file.
     pub fn open(path: &Path, writeable: bool) -> Result<Self, RegistryError> {
-        let store = Store::open(path, writeable)?;
+        Self::open_at(&Place::File(path.to_owned()), writeable)
+    }
+
+    /// Opens a repository database at a place.
+    pub fn open_at(place: &Place, writeable: bool) -> Result<Self, RegistryError> {
+        let store = Store::open(place, writeable)?;
         let Attributes { universe, ingest_date_is_text } = attributes::read(&store)?;
+        store.watch(kept_tables(&universe));
         let registry = Self {
-            intents: Intents::new(store.path()),
+            intents: Intents::new(store.place()),
             store,
             universe,
             ingest_date_is_text,
@@ -122,6 +133,29 @@ impl Registry {
     }
 }
 
+/// The tables that are read into memory.
+fn kept_tables(universe: &Universe) -> Vec<String> {
+    let mut tables: Vec<String> = [
+        "collection",
+        "collection_chain",
+        "dataset_type",
+        "dimension_graph_definition",
+        "collection_summary_dataset_type",
+    ]
+    .iter()
+    .map(|name| (*name).to_owned())
+    .collect();
+    for element in universe.elements() {
+        if element.kind == ElementKind::Governor {
+            tables.push(format!("collection_summary_{}", element.name));
+        }
+        if element.is_cached && element.has_table() {
+            tables.push(element.name.clone());
+        }
+    }
+    tables
+}
+
 /// Something read from the database and kept until it changes there.
 pub(crate) struct Memory<T> {
     slots: Mutex<Slots<T>>,
@@ -145,10 +179,10 @@ impl<T> Memory<T> {
         &self,
         store: &Store,
         kept: Kept,
-        load: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+        mut load: impl FnMut(&Connection) -> Result<T, RegistryError>,
     ) -> Result<Arc<T>, RegistryError> {
         if store.in_own_transaction() {
-            return store.read(|connection| self.get_in(store, connection, kept, load));
+            return store.read(|connection| self.get_in(store, connection, kept, &mut load));
         }
         let version = store.data_version()?;
         let (generation, _) = store.generation(kept);
@@ -156,7 +190,7 @@ impl<T> Memory<T> {
             return Ok(value);
         }
         // The numbers were read first: a change that comes between makes the next call read again.
-        let value = Arc::new(store.read(load)?);
+        let value = Arc::new(store.read(&mut load)?);
         self.keep(version, generation, &value);
         Ok(value)
     }
@@ -171,7 +205,7 @@ impl<T> Memory<T> {
     ) -> Result<Arc<T>, RegistryError> {
         let (generation, uncommitted) = store.generation(kept);
         if !uncommitted {
-            let version = connection.data_version()?;
+            let version = connection.data_version(store.versions())?;
             if let Some(value) = self.committed(version, generation) {
                 return Ok(value);
             }

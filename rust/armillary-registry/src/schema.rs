@@ -1,9 +1,7 @@
 //! The tables of a repository: logical definitions from a universe, and their text in a dialect.
 
 use crate::dialect::Dialect;
-use armillary_dimensions::{
-    DimensionGroup, Element, ElementIndex, ElementKind, FieldRole, FieldType, Timespan, Universe,
-};
+use armillary_dimensions::{DimensionGroup, Element, ElementIndex, ElementKind, FieldRole, FieldType, Universe};
 use std::fmt::Write as _;
 
 /// The type of a column, before a dialect spells it.
@@ -27,6 +25,8 @@ pub enum SqlType {
     Uuid,
     /// Nanoseconds TAI.
     Time,
+    /// A range of nanoseconds TAI.
+    Timespan,
     /// Text of a UTC time: the ingest date of older repositories.
     Timestamp,
 }
@@ -136,7 +136,13 @@ impl Table {
     /// The statements that make the table and its indexes.
     #[must_use]
     pub(crate) fn statements(&self, dialect: &dyn Dialect) -> Vec<String> {
-        let mut statements = vec![self.create_table(dialect)];
+        let mut statements = Vec::new();
+        for column in self.columns.iter().filter(|column| column.kind == SqlType::Serial) {
+            if let Some(sequence) = dialect.sequence(&self.name, &column.name) {
+                statements.push(format!("CREATE SEQUENCE {sequence}"));
+            }
+        }
+        statements.push(self.create_table(dialect));
         let mut indexed: Vec<&[String]> = vec![&self.primary_key];
         indexed.extend(self.unique.iter().chain(&self.indexes).map(Vec::as_slice));
         for columns in &self.indexes {
@@ -153,7 +159,8 @@ impl Table {
 
     fn create_index(&self, dialect: &dyn Dialect, prefix: &str, columns: &[String]) -> String {
         let mut sql = "CREATE INDEX ".to_owned();
-        dialect.identifier(&mut sql, &format!("{}_{prefix}_{}", self.name, columns.join("_")));
+        let name = format!("{}_{prefix}_{}", self.name, columns.join("_"));
+        dialect.identifier(&mut sql, &dialect.short_name(&name));
         sql.push_str(" ON ");
         dialect.identifier(&mut sql, &self.name);
         let _ = write!(sql, " ({})", list(dialect, columns));
@@ -166,6 +173,7 @@ impl Table {
         for column in &self.columns {
             if let SqlType::Text(length) = column.kind
                 && length <= 32
+                && dialect.checks_lengths()
             {
                 let name = &column.name;
                 parts.push(format!(
@@ -175,7 +183,7 @@ impl Table {
             }
         }
         for columns in &self.unique {
-            let name = format!("{}_unq_{}", self.name, columns.join("_"));
+            let name = dialect.short_name(&format!("{}_unq_{}", self.name, columns.join("_")));
             parts.push(format!("CONSTRAINT {name} UNIQUE ({})", list(dialect, columns)));
         }
         for key in &self.foreign_keys {
@@ -188,14 +196,10 @@ impl Table {
     }
 
     fn foreign_key(&self, dialect: &dyn Dialect, key: &ForeignKey) -> String {
-        let mut sql = format!(
-            "CONSTRAINT fkey_{}_{}_{}_{} FOREIGN KEY({}) REFERENCES ",
-            self.name,
-            key.target,
-            key.target_columns.join("_"),
-            key.columns.join("_"),
-            list(dialect, &key.columns)
-        );
+        let name =
+            format!("fkey_{}_{}_{}_{}", self.name, key.target, key.target_columns.join("_"), key.columns.join("_"));
+        let columns = list(dialect, &key.columns);
+        let mut sql = format!("CONSTRAINT {} FOREIGN KEY({columns}) REFERENCES ", dialect.short_name(&name));
         dialect.identifier(&mut sql, &key.target);
         let _ = write!(sql, " ({})", list(dialect, &key.target_columns));
         if key.cascade {
@@ -283,7 +287,7 @@ fn element_table(universe: &Universe, element: &Element, dialect: &dyn Dialect) 
             FieldRole::Timespan => dialect
                 .timespan_columns(&field.name)
                 .iter()
-                .fold(table, |table, column| table.optional(column, SqlType::Time)),
+                .fold(table, |table, column| table.optional(column, dialect.timespan_type())),
             FieldRole::AlternateKey | FieldRole::Metadata | FieldRole::Region => {
                 table.optional(&field.name, field_type(field.kind))
             }
@@ -378,7 +382,7 @@ fn collection_tables(universe: &Universe, dialect: &dyn Dialect) -> Vec<Table> {
     collection.unique.push(vec!["name".to_owned()]);
     let mut run = Table::new("run").key("collection_id", SqlType::Int).optional("host", LONG);
     for column in dialect.timespan_columns("timespan") {
-        run = run.optional(&column, SqlType::Time);
+        run = run.optional(&column, dialect.timespan_type());
     }
     let run = run.references(&["collection_id"], "collection", &["collection_id"], true);
     let chain = Table::new("collection_chain")
@@ -476,10 +480,10 @@ pub(crate) fn calibs_table(universe: &Universe, group: DimensionGroup, key: i64,
         .required("collection_id", SqlType::Int);
     table = with_required(table, universe, &required);
     let timespan = dialect.timespan_columns("timespan");
-    for (column, default) in timespan.iter().zip([Timespan::MIN, Timespan::MAX]) {
-        table = table.required(column, SqlType::Time);
+    for (column, default) in timespan.iter().zip(dialect.timespan_defaults()) {
+        table = table.required(column, dialect.timespan_type());
         if let Some(last) = table.columns.last_mut() {
-            last.default = Some(default.to_string());
+            last.default = Some(default);
         }
     }
     let mut index = vec!["dataset_type_id".to_owned(), "collection_id".to_owned()];

@@ -405,7 +405,7 @@ fn tables() -> BTreeMap<String, String> {
 
 /// What a killed process leaves: its file of announcements, which nobody holds any more.
 fn kill(small: &Small, announce: impl FnOnce(&Registry)) {
-    let other = Registry::open(small.registry.store().path(), true).unwrap();
+    let other = Registry::open(small.registry.store().place().shown(), true).unwrap();
     announce(&other);
 }
 
@@ -449,7 +449,7 @@ fn announcements_outlive_a_transaction_until_it_is_committed() {
 #[test]
 fn rows_of_announcements_that_are_left_from_earlier_are_recovered() {
     let small = Small::filled();
-    let connection = rusqlite::Connection::open(small.registry.store().path()).unwrap();
+    let connection = rusqlite::Connection::open(small.registry.store().place().shown()).unwrap();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     connection
         .execute_batch(&format!(
@@ -478,7 +478,7 @@ fn transactions_nest_and_undo() {
     store.rollback().unwrap();
     assert!(exists("kept") && !exists("undone"));
     // Another connection sees nothing yet.
-    let other = Registry::open(store.path(), false).unwrap();
+    let other = Registry::open_at(store.place(), false).unwrap();
     assert!(other.catalog().unwrap().collection("kept").is_none());
     store.commit().unwrap();
     assert!(other.catalog().unwrap().collection("kept").is_some(), "a change by others is noticed");

@@ -7,7 +7,13 @@ mod journal;
 mod owner;
 mod table;
 
-use crate::{datastore::unnamed, error::RegistryError, registry::Registry, schema::intent_table, store::Connection};
+use crate::{
+    datastore::unnamed,
+    error::RegistryError,
+    registry::Registry,
+    schema::intent_table,
+    store::{Connection, Place},
+};
 use journal::{Journal, Readings};
 use owner::Liveness;
 use std::{
@@ -73,8 +79,12 @@ struct Recovery {
 }
 
 impl Intents {
-    pub(crate) fn new(database: &Path) -> Self {
-        Self { folder: journal::folder(database), process: std::process::id(), state: Mutex::default() }
+    pub(crate) fn new(place: &Place) -> Self {
+        let folder = match place {
+            Place::File(path) => journal::folder(path),
+            Place::Server(_) => PathBuf::new(), // no such folder: there announcements are rows
+        };
+        Self { folder, process: std::process::id(), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -198,7 +208,7 @@ impl Drop for Shared<'_> {
 impl Registry {
     /// Whether announcements are files; otherwise they are rows.
     fn announces_in_files(&self) -> bool {
-        self.store().dialect().name() == "SQLite"
+        matches!(self.store().place(), Place::File(_))
     }
 
     /// Makes the table of announcements, where they are rows.

@@ -94,7 +94,8 @@ impl Statement<'_> {
             sql.push(", ");
             sql.append(column.clone());
         }
-        let start = Source::numbers(alias, number_source(self.dialect, numbers.iter().copied()));
+        let numbered: Vec<(i64, i64)> = numbers.iter().map(|number| (0, *number)).collect();
+        let start = Source::numbers(alias, number_source(self.dialect, &numbered));
         let (first, rest): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|source| source.alias == table);
         let (optional, rest): (Vec<&Source>, Vec<&Source>) = rest.into_iter().partition(|source| source.optional);
         let mut ordered = self.continued([vec![&start], first].concat(), rest);

@@ -46,6 +46,10 @@ impl Registry {
     /// # Ok::<(), armillary_registry::RegistryError>(())
     /// ```
     pub fn query(&self, request: &QueryRequest) -> Result<QueryResult, RegistryError> {
+        self.store().together(|| self.answer(request))
+    }
+
+    fn answer(&self, request: &QueryRequest) -> Result<QueryResult, RegistryError> {
         let plan = Plan::new(self, request)?;
         let reasons = plan.doom();
         if !reasons.is_empty() || request.limit == Some(0) {
@@ -62,6 +66,10 @@ impl Registry {
 
     /// How many rows the answer to a query has.
     pub fn query_count(&self, request: &QueryRequest) -> Result<usize, RegistryError> {
+        self.store().together(|| self.count(request))
+    }
+
+    fn count(&self, request: &QueryRequest) -> Result<usize, RegistryError> {
         let plan = Plan::new(self, request)?;
         if !plan.doom().is_empty() || request.limit == Some(0) {
             return Ok(0);

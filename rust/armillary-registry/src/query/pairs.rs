@@ -65,8 +65,8 @@ fn size(store: &Store, plan: &Plan, element: &Element) -> Result<i64, RegistryEr
     let own = |index: &ElementIndex| !plan.universe.info(plan.group).governors.contains(index);
     let given = element.required.iter().filter(own).filter(|index| plan.constraints.contains_key(index)).count();
     let dialect = store.dialect();
-    let mut sql = format!("SELECT max({}) FROM ", dialect.row_number());
-    dialect.identifier(&mut sql, &element.name);
+    let mut sql = String::new();
+    dialect.table_size(&mut sql, &element.name);
     let columns = store.select(&sql, &[], &[ColumnType::Int])?;
     let last = match columns.first().map(|column| column.get(0)) {
         Some(Value::Int(last)) => last,

@@ -33,7 +33,7 @@ impl Statement<'_> {
                         continue;
                     }
                     let pairs = overlapping(store, plan, left, right)?;
-                    if pairs.iter().any(|(a, b)| i32::try_from(*a).is_err() || u32::try_from(*b).is_err()) {
+                    if pairs.iter().any(|(a, b)| *a.max(b) > self.dialect.largest_row()) {
                         let reason = "a table has more rows than can be paired".to_owned();
                         return Err(RegistryError::BadArgument { reason });
                     }
@@ -75,7 +75,8 @@ impl Statement<'_> {
         let (own, extra) = (alias.clone(), String::new());
         self.sources.push(Source { alias: own, keys, from, extra, optional: false, identity, is_search: false });
         let table = self.table(element.index);
-        self.conditions.push(Sql::text(format!("{table}.{} = {alias}.number", self.dialect.row_number())));
+        let row = self.dialect.row_numbered(&format!("{alias}.number"));
+        self.conditions.push(Sql::text(format!("{table}.{} = {row}", self.dialect.row_number())));
         // Envelopes may hold more pixels than the region touches.
         let (left, right) =
             (self.region(&RegionTerm::Column(element.index)), self.region(&RegionTerm::Column(pixels.index)));

@@ -250,7 +250,11 @@ pub(crate) fn write_scalar(sql: &mut Sql, columns: &dyn Columns, scalar: &Scalar
             sql.push(" ");
             sql.push(operator.text());
             sql.push(" ");
+            let divides = matches!(operator, ArithmeticOperator::Divide | ArithmeticOperator::Modulo);
+            let (before, after) = if divides { columns.dialect().divisor() } else { ("", "") };
+            sql.push(before);
             write_scalar(sql, columns, right);
+            sql.push(after);
             sql.push(")");
         }
     }

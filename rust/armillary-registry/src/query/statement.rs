@@ -266,6 +266,9 @@ impl<'a> Statement<'a> {
 
     /// The whole statement.
     pub(crate) fn finish(&self, distinct: bool, limit: Option<(usize, usize)>) -> (Sql, Vec<ColumnType>) {
+        if distinct && !self.plan.order.is_empty() && self.dialect.orders_by_what_is_selected() {
+            return self.finish_grouped(limit);
+        }
         let mut sql = Sql::text(if distinct { "SELECT DISTINCT " } else { "SELECT " });
         if self.select.is_empty() {
             sql.push("1");
@@ -277,10 +280,7 @@ impl<'a> Statement<'a> {
             sql.append(column.clone());
         }
         self.write_from(&mut sql, &self.join_order(), self.pairs.is_some());
-        for (position, condition) in self.conditions.iter().enumerate() {
-            sql.push(if position == 0 { " WHERE " } else { " AND " });
-            sql.append(condition.clone());
-        }
+        self.write_conditions(&mut sql);
         for (position, order) in self.plan.order.iter().enumerate() {
             sql.push(if position == 0 { " ORDER BY " } else { ", " });
             write_scalar(&mut sql, self, &order.term);
@@ -288,15 +288,60 @@ impl<'a> Statement<'a> {
                 sql.push(" DESC");
             }
         }
-        if let Some((limit, offset)) = limit {
-            let number = |value: usize| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
-            sql.push(" LIMIT ");
-            sql.bind(number(limit));
-            sql.push(" OFFSET ");
-            sql.bind(number(offset));
-        }
+        write_limit(&mut sql, limit);
+        (sql, self.types())
+    }
+
+    fn types(&self) -> Vec<ColumnType> {
         let types: Vec<ColumnType> = self.select.iter().map(|(_, kind)| *kind).collect();
-        (sql, if types.is_empty() { vec![ColumnType::Int] } else { types })
+        if types.is_empty() { vec![ColumnType::Int] } else { types }
+    }
+
+    fn write_conditions(&self, sql: &mut Sql) {
+        for (position, condition) in self.conditions.iter().enumerate() {
+            sql.push(if position == 0 { " WHERE " } else { " AND " });
+            sql.append(condition.clone());
+        }
+    }
+
+    /// The whole statement without doubles, for a database that orders those by nothing but what is selected: the rows
+    /// are grouped, and each group is ordered by its least value.
+    fn finish_grouped(&self, limit: Option<(usize, usize)>) -> (Sql, Vec<ColumnType>) {
+        let mut inner = Sql::text("SELECT ");
+        let mut names = Vec::new();
+        for (column, kind) in &self.select {
+            // A timespan is two expressions, each with a name of its own; neither holds a comma at its top.
+            let count = if *kind == ColumnType::Timespan { 2 } else { 1 };
+            let parts: Vec<&str> = if count == 2 { column.text.splitn(2, ", ").collect() } else { vec![&column.text] };
+            for part in parts {
+                inner.push(if names.is_empty() { "" } else { ", " });
+                let name = format!("c{}", names.len());
+                inner.push(&format!("{part} AS {name}"));
+                names.push(name);
+            }
+            inner.values.extend(column.values.iter().cloned());
+        }
+        if names.is_empty() {
+            inner.push("1 AS c0");
+            names.push("c0".to_owned());
+        }
+        let mut order = String::new();
+        for (position, wanted) in self.plan.order.iter().enumerate() {
+            inner.push(", min(");
+            write_scalar(&mut inner, self, &wanted.term);
+            inner.push(&format!(") AS o{position}"));
+            let comma = if position == 0 { "" } else { ", " };
+            let _ = write!(order, "{comma}o{position}{}", if wanted.descending { " DESC" } else { "" });
+        }
+        self.write_from(&mut inner, &self.join_order(), self.pairs.is_some());
+        self.write_conditions(&mut inner);
+        let groups: Vec<String> = (1..=names.len()).map(|number| number.to_string()).collect();
+        inner.push(&format!(" GROUP BY {}", groups.join(", ")));
+        let mut sql = Sql::text(format!("SELECT {} FROM (", names.join(", ")));
+        sql.append(inner);
+        sql.push(&format!(") AS grouped ORDER BY {order}"));
+        write_limit(&mut sql, limit);
+        (sql, self.types())
     }
 
     /// The sources as they are written: optional ones last, since they may need what any other gives.
@@ -430,23 +475,15 @@ pub(crate) struct Pairs {
 impl Pairs {
     /// The pairs as a subquery.
     fn source(&self, dialect: &dyn Dialect) -> Sql {
-        // Two numbers in one: SQL splits an integer faster than a list.
-        number_source(dialect, self.rows.iter().map(|(a, b)| a << 32 | b))
+        number_source(dialect, &self.rows)
     }
 }
 
-/// A subquery of numbers, split in two.
-pub(super) fn number_source(dialect: &dyn Dialect, numbers: impl ExactSizeIterator<Item = i64>) -> Sql {
-    let mut json = String::with_capacity(2 + 20 * numbers.len());
-    json.push('[');
-    for (position, number) in numbers.enumerate() {
-        let comma = if position == 0 { "" } else { "," };
-        let _ = write!(json, "{comma}{number}");
-    }
-    json.push(']');
+/// A subquery of pairs of row numbers.
+pub(super) fn number_source(dialect: &dyn Dialect, pairs: &[(i64, i64)]) -> Sql {
     let mut from = Sql::default();
-    dialect.number_pairs(&mut from.text);
-    from.values.push(Value::Str(json.into()));
+    let lists = dialect.number_pairs(&mut from.text, pairs).unwrap_or_default();
+    from.values.extend(lists.into_iter().map(|list| Value::Str(list.into())));
     from
 }
 
@@ -490,6 +527,15 @@ impl Columns for Statement<'_> {
     fn dialect(&self) -> &dyn Dialect {
         self.dialect
     }
+}
+
+fn write_limit(sql: &mut Sql, limit: Option<(usize, usize)>) {
+    let Some((limit, offset)) = limit else { return };
+    let number = |value: usize| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
+    sql.push(" LIMIT ");
+    sql.bind(number(limit));
+    sql.push(" OFFSET ");
+    sql.bind(number(offset));
 }
 
 fn write_collection_name(sql: &mut Sql, key: &str) {

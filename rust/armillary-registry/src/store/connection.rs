@@ -2,9 +2,13 @@
 //!
 //! The spelling of SQL is the dialect's affair; here the same calls reach whichever database is behind.
 
-use super::sqlite;
+use super::{
+    postgres::{self, PostgresConnection, PostgresStatement},
+    sqlite,
+    versions::Versions,
+};
 use crate::error::RegistryError;
-use armillary_dimensions::Key;
+use armillary_dimensions::{Key, Value};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// What the database means by an error, as far as callers tell errors apart.
@@ -12,6 +16,10 @@ use std::{fmt, sync::Arc, time::Duration};
 pub(crate) enum ErrorKind {
     /// Another one holds a lock.
     Busy,
+    /// Others were in the way; trying all again may work.
+    Conflict,
+    /// The connection is gone.
+    Lost,
     /// The database may not be written.
     ReadOnly,
     /// The file holds something else.
@@ -182,6 +190,7 @@ pub(crate) enum ValueRef<'a> {
     Real(f64),
     Text(&'a [u8]),
     Blob(&'a [u8]),
+    Uuid([u8; 16]),
 }
 
 impl ValueRef<'_> {
@@ -193,6 +202,7 @@ impl ValueRef<'_> {
             Self::Real(_) => "a double",
             Self::Text(_) => "text",
             Self::Blob(_) => "bytes",
+            Self::Uuid(_) => "an id",
         }
     }
 }
@@ -244,6 +254,7 @@ impl<T: FromValue> FromValue for Option<T> {
 /// A connection to a database.
 pub(crate) enum Connection {
     Sqlite(rusqlite::Connection),
+    Postgres(Box<PostgresConnection>),
 }
 
 impl Connection {
@@ -251,13 +262,98 @@ impl Connection {
     pub(crate) fn prepare_cached(&self, sql: &str) -> DatabaseResult<Statement<'_>> {
         match self {
             Self::Sqlite(connection) => Ok(Statement::Sqlite(connection.prepare_cached(sql).map_err(sqlite::error)?)),
+            Self::Postgres(connection) => Ok(Statement::Postgres(connection.prepare(sql, &[])?)),
         }
+    }
+
+    /// As [`Connection::prepare_cached`], where the types of the values may not show from what they are compared with.
+    pub(crate) fn prepare_for(&self, sql: &str, values: &[Value]) -> DatabaseResult<Statement<'_>> {
+        let Self::Postgres(connection) = self else { return self.prepare_cached(sql) };
+        let mut casts = Vec::with_capacity(values.len());
+        for value in values {
+            match value {
+                Value::Bool(_) => casts.push("::boolean"),
+                Value::Int(_) => casts.push("::bigint"),
+                Value::Float(_) => casts.push("::double precision"),
+                Value::Uuid(_) => casts.push("::uuid"),
+                Value::Timespan(_) => casts.extend(["::bigint", "::bigint"]),
+                Value::Null | Value::Str(_) | Value::Bytes(_) => casts.push(""),
+            }
+        }
+        Ok(Statement::Postgres(connection.prepare(sql, &casts)?))
     }
 
     /// Runs statements without parameters.
     pub(crate) fn execute_batch(&self, sql: &str) -> DatabaseResult<()> {
         match self {
             Self::Sqlite(connection) => connection.execute_batch(sql).map_err(sqlite::error),
+            Self::Postgres(connection) => connection.batch(sql),
+        }
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) fn begin(&self) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(_) => self.execute_batch("BEGIN IMMEDIATE"),
+            Self::Postgres(connection) => connection.begin(),
+        }
+    }
+
+    /// Begins a transaction that reads one state of the database.
+    pub(crate) fn begin_reading(&self) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(_) => self.execute_batch("BEGIN"),
+            Self::Postgres(connection) => connection.begin_reading(),
+        }
+    }
+
+    /// Keeps the transaction.
+    pub(crate) fn commit(&self) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(_) => self.execute_batch("COMMIT"),
+            Self::Postgres(connection) => connection.commit(),
+        }
+    }
+
+    /// Undoes the transaction.
+    pub(crate) fn rollback(&self) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(_) => self.execute_batch("ROLLBACK"),
+            Self::Postgres(connection) => connection.rollback(),
+        }
+    }
+
+    /// Begins, keeps or undoes a level within the transaction.
+    pub(crate) fn savepoint(&self, sql: &str) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(_) => self.execute_batch(sql),
+            Self::Postgres(connection) => connection.savepoint(sql),
+        }
+    }
+
+    /// Whether the connection is gone for good.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(connection) => connection.is_lost(),
+        }
+    }
+
+    /// Whether the last failure may go away when everything is tried again; asked once.
+    pub(crate) fn failed_in_passing(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false, // a busy database was waited for already
+            Self::Postgres(connection) => connection.failed_in_passing(),
+        }
+    }
+
+    /// Keeps others from writing a table until the transaction ends; where one writes at a time, nothing is to be done.
+    pub(crate) fn lock_table(&self, table: &str) -> DatabaseResult<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(connection) => {
+                connection.batch(&format!("LOCK TABLE \"{}\" IN EXCLUSIVE MODE", table.replace('"', "\"\"")))
+            }
         }
     }
 
@@ -275,6 +371,7 @@ impl Connection {
     pub(crate) fn is_autocommit(&self) -> bool {
         match self {
             Self::Sqlite(connection) => connection.is_autocommit(),
+            Self::Postgres(connection) => !connection.in_transaction(),
         }
     }
 
@@ -284,6 +381,7 @@ impl Connection {
             Self::Sqlite(connection) => {
                 sqlite::set_journal_mode(connection, "delete", "PERSIST").map_err(sqlite::error)
             }
+            Self::Postgres(_) => Ok(()),
         }
     }
 
@@ -295,13 +393,15 @@ impl Connection {
                 .busy_timeout(Duration::ZERO)
                 .and_then(|()| sqlite::set_journal_mode(connection, "persist", "DELETE"))
                 .unwrap_or_default(),
+            Self::Postgres(_) => {}
         }
     }
 
     /// A number that changes when someone else changed the database.
-    pub(crate) fn data_version(&self) -> DatabaseResult<i64> {
+    pub(crate) fn data_version(&self, versions: &Versions) -> DatabaseResult<i64> {
         match self {
             Self::Sqlite(_) => self.query_row("PRAGMA data_version", (), |row| row.get(0)),
+            Self::Postgres(connection) => versions.current(self, connection.in_transaction()),
         }
     }
 
@@ -310,6 +410,11 @@ impl Connection {
         match self {
             Self::Sqlite(_) => self.query_row(
                 "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)",
+                [name],
+                |row| row.get(0),
+            ),
+            Self::Postgres(_) => self.query_row(
+                "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = ?)",
                 [name],
                 |row| row.get(0),
             ),
@@ -322,6 +427,9 @@ impl Connection {
             Self::Sqlite(_) => {
                 self.prepare_cached("SELECT name FROM sqlite_master WHERE type = 'table'")?.query_column(())
             }
+            Self::Postgres(_) => self
+                .prepare_cached("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")?
+                .query_column(()),
         }
     }
 
@@ -329,6 +437,12 @@ impl Connection {
     pub(crate) fn column_names(&self, table: &str) -> DatabaseResult<Vec<String>> {
         match self {
             Self::Sqlite(_) => self.prepare_cached("SELECT name FROM pragma_table_info(?)")?.query_column([table]),
+            Self::Postgres(_) => self
+                .prepare_cached(
+                    "SELECT column_name::text FROM information_schema.columns \
+                     WHERE table_schema = current_schema() AND table_name = ?",
+                )?
+                .query_column([table]),
         }
     }
 }
@@ -336,6 +450,7 @@ impl Connection {
 /// A prepared statement and what is bound to it.
 pub(crate) enum Statement<'c> {
     Sqlite(rusqlite::CachedStatement<'c>),
+    Postgres(PostgresStatement<'c>),
 }
 
 impl Statement<'_> {
@@ -345,6 +460,7 @@ impl Statement<'_> {
             Self::Sqlite(statement) => {
                 statement.raw_bind_parameter(parameter, value.parameter()).map_err(sqlite::error)
             }
+            Self::Postgres(statement) => statement.bind(parameter, value.parameter()),
         }
     }
 
@@ -352,6 +468,34 @@ impl Statement<'_> {
     pub(crate) fn raw_execute(&mut self) -> DatabaseResult<usize> {
         match self {
             Self::Sqlite(statement) => statement.raw_execute().map_err(sqlite::error),
+            Self::Postgres(statement) => statement.execute(),
+        }
+    }
+
+    /// Runs the statement, an INSERT or DELETE, once for each of some rows; a failure tells the position of the row.
+    ///
+    /// `bind` binds what differs from row to row. A database across a network gets many rows at a time.
+    pub(crate) fn execute_each<T>(
+        &mut self,
+        rows: impl IntoIterator<Item = T>,
+        mut bind: impl FnMut(&mut Self, T) -> DatabaseResult<()>,
+    ) -> Result<(), (usize, DatabaseError)> {
+        if let Self::Sqlite(_) = self {
+            for (position, row) in rows.into_iter().enumerate() {
+                bind(self, row).and_then(|()| self.raw_execute()).map_err(|error| (position, error))?;
+            }
+            return Ok(());
+        }
+        let mut many = None;
+        for (position, row) in rows.into_iter().enumerate() {
+            bind(self, row).map_err(|error| (position, error))?;
+            if let Self::Postgres(statement) = self {
+                statement.add(&mut many, position)?;
+            }
+        }
+        match (self, many) {
+            (Self::Postgres(statement), Some(many)) => statement.finish(&many),
+            _ => Ok(()),
         }
     }
 
@@ -359,6 +503,9 @@ impl Statement<'_> {
     pub(crate) fn raw_query(&mut self) -> Rows<'_> {
         match self {
             Self::Sqlite(statement) => Rows::Sqlite(statement.raw_query()),
+            Self::Postgres(statement) => {
+                Rows::Postgres(postgres::PostgresRows { statement, rows: None, current: None })
+            }
         }
     }
 
@@ -409,6 +556,7 @@ impl Statement<'_> {
     pub(crate) fn parameter_count(&self) -> usize {
         match self {
             Self::Sqlite(statement) => statement.parameter_count(),
+            Self::Postgres(statement) => statement.parameter_count(),
         }
     }
 
@@ -416,6 +564,7 @@ impl Statement<'_> {
     pub(crate) fn column_count(&self) -> usize {
         match self {
             Self::Sqlite(statement) => statement.column_count(),
+            Self::Postgres(statement) => statement.column_count(),
         }
     }
 }
@@ -423,6 +572,7 @@ impl Statement<'_> {
 /// The rows that a statement gives.
 pub(crate) enum Rows<'s> {
     Sqlite(rusqlite::Rows<'s>),
+    Postgres(postgres::PostgresRows<'s>),
 }
 
 impl Rows<'_> {
@@ -430,6 +580,7 @@ impl Rows<'_> {
     pub(crate) fn next(&mut self) -> DatabaseResult<Option<Row<'_>>> {
         match self {
             Self::Sqlite(rows) => Ok(rows.next().map_err(sqlite::error)?.map(Row::Sqlite)),
+            Self::Postgres(rows) => Ok(rows.next()?.map(Row::Postgres)),
         }
     }
 }
@@ -438,6 +589,7 @@ impl Rows<'_> {
 #[derive(Clone, Copy)]
 pub(crate) enum Row<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r ::postgres::Row),
 }
 
 impl<'r> Row<'r> {
@@ -445,6 +597,7 @@ impl<'r> Row<'r> {
     pub(crate) fn value(self, column: usize) -> DatabaseResult<ValueRef<'r>> {
         match self {
             Self::Sqlite(row) => Ok(sqlite::value(row.get_ref(column).map_err(sqlite::error)?)),
+            Self::Postgres(row) => postgres::value(row, column),
         }
     }
 
@@ -461,6 +614,7 @@ impl<'r> Row<'r> {
     pub(crate) fn column_name(self, column: usize) -> String {
         let name = match self {
             Self::Sqlite(row) => row.as_ref().column_name(column).ok(),
+            Self::Postgres(row) => row.columns().get(column).map(::postgres::Column::name),
         };
         name.map_or_else(|| "a column".to_owned(), |name| format!("`{name}`"))
     }

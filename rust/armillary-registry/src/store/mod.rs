@@ -1,25 +1,39 @@
 //! Connections to one repository database: who reads, who writes, and when a change is kept.
 
 mod connection;
+mod place;
+mod postgres;
+mod postgres_values;
 mod sqlite;
+mod versions;
 
 use crate::{
     decode::{bind_values, decode_rows},
-    dialect::{Dialect, Sqlite},
+    dialect::{Dialect, Postgres, Sqlite},
     error::RegistryError,
 };
 use armillary_dimensions::{Column, ColumnType, Value};
 use std::{
-    path::{Path, PathBuf},
+    collections::HashMap,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, ThreadId},
+    time::Duration,
 };
 
-pub(crate) use connection::{Bind, Connection, DatabaseError, ErrorKind, Parameter, Row, Statement, ValueRef, params};
+pub use place::{Place, PostgresPlace};
+pub(crate) use versions::Versions;
 
+pub(crate) use connection::{
+    Bind, Connection, DatabaseError, DatabaseResult, ErrorKind, Parameter, Row, Statement, ValueRef, params,
+};
+
+/// How often something is tried again when its connection turns out to be gone.
+const RECONNECTIONS: u32 = 8;
+/// How often a change is tried again that others were in the way of.
+const CONFLICTS: u32 = 12;
 /// How many idle reading connections are kept.
 const IDLE_READERS: usize = 8;
 
@@ -28,10 +42,13 @@ const IDLE_READERS: usize = 8;
 /// Reads use connections of their own and never take the write lock. Writes go through one connection, one transaction
 /// at a time; a thread that has a transaction open reads through it, so that it sees what it wrote.
 pub struct Store {
-    path: PathBuf,
+    place: Place,
     writeable: bool,
     process: u32,
     readers: Mutex<Vec<Connection>>,
+    /// Connections with which a thread reads one state of the database for a while.
+    together: Mutex<HashMap<ThreadId, Connection>>,
+    versions: Versions,
     /// Of a repository that is only read: notices changes, which needs one fixed connection.
     watcher: Mutex<Option<Connection>>,
     writer: Mutex<Option<Connection>>,
@@ -77,19 +94,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Store {
-    /// Opens the database file at `path`, made if there is none.
-    pub(crate) fn create(path: &Path) -> Result<Self, RegistryError> {
-        sqlite::create(path)?;
-        Self::open(path, true)
+    /// Opens the database at a place, made if it is a file and there is none.
+    pub(crate) fn create(place: &Place) -> Result<Self, RegistryError> {
+        match place {
+            Place::File(path) => sqlite::create(path)?,
+            Place::Server(place) => postgres::prepare_namespace(place)?,
+        }
+        Self::open(place, true)
     }
 
-    /// Opens the database file at `path`, which must exist.
-    pub fn open(path: &Path, writeable: bool) -> Result<Self, RegistryError> {
+    /// Opens the database at a place, which must exist.
+    pub fn open(place: &Place, writeable: bool) -> Result<Self, RegistryError> {
         let store = Self {
-            path: path.to_owned(),
+            place: place.clone(),
             writeable,
             process: std::process::id(),
             readers: Mutex::default(),
+            together: Mutex::default(),
+            versions: Versions::default(),
             watcher: Mutex::default(),
             writer: Mutex::default(),
             transaction: Mutex::default(),
@@ -98,10 +120,9 @@ impl Store {
         };
         // The first statement notices a file that is not a database, and rolls back what a dead process left half-done.
         let connection = if writeable { store.connect(true)? } else { store.reader()? };
-        connection.table_names().map_err(|error| RegistryError::NotARepository {
-            path: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
+        connection
+            .table_names()
+            .map_err(|error| RegistryError::NotARepository { path: place.shown(), reason: error.to_string() })?;
         if writeable {
             connection.keep_journal()?;
             *lock(&store.writer) = Some(connection);
@@ -111,15 +132,15 @@ impl Store {
         Ok(store)
     }
 
-    /// The database file.
+    /// Where the database is.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Where the database is, for messages.
     pub(crate) fn shown(&self) -> String {
-        self.path.display().to_string()
+        self.place.shown()
     }
 
     /// Whether writes are allowed.
@@ -131,11 +152,29 @@ impl Store {
     /// The dialect of the database.
     #[must_use]
     pub fn dialect(&self) -> &dyn Dialect {
-        &Sqlite
+        match self.place {
+            Place::File(_) => &Sqlite,
+            Place::Server(_) => &Postgres,
+        }
+    }
+
+    /// What numbers the states of the tables kept in memory.
+    pub(crate) fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// Names the tables that are kept in memory.
+    pub(crate) fn watch(&self, tables: Vec<String>) {
+        self.versions.watch(tables);
     }
 
     fn connect(&self, writeable: bool) -> Result<Connection, RegistryError> {
-        Ok(Connection::Sqlite(sqlite::connect(&self.path, writeable)?))
+        match &self.place {
+            Place::File(path) => Ok(Connection::Sqlite(sqlite::connect(path, writeable)?)),
+            Place::Server(place) => {
+                Ok(Connection::Postgres(Box::new(postgres::PostgresConnection::connect(place, writeable)?)))
+            }
+        }
     }
 
     /// A connection that only reads.
@@ -144,6 +183,9 @@ impl Store {
             return Ok(connection);
         }
         // A writeable repository is opened for writing even to read: only then can a dead process's journal be undone.
+        if let Place::Server(_) = self.place {
+            return self.connect(false);
+        }
         let connection = self.connect(self.writeable)?;
         connection.execute_batch("PRAGMA query_only=ON")?;
         Ok(connection)
@@ -185,39 +227,99 @@ impl Store {
         self.refuse_inherited()
     }
 
-    /// Runs something that only reads.
+    /// Runs something that only reads; again, should the connection turn out to be gone.
     pub(crate) fn read<T>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+        mut read: impl FnMut(&Connection) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         self.refuse_inherited()?;
         if self.writeable && self.in_own_transaction() {
             let writer = lock(&self.writer);
             return read(writer.as_ref().ok_or_else(closed)?);
         }
-        let connection = self.reader()?;
-        let result = read(&connection);
+        let me = thread::current().id();
+        if let Some(connection) = self.take_together(me) {
+            let result = read(&connection);
+            lock(&self.together).insert(me, connection);
+            return result;
+        }
+        let mut tries = 0;
+        loop {
+            let connection = self.reader()?;
+            let result = read(&connection);
+            if !connection.is_lost() {
+                self.give_back(connection);
+                return result;
+            }
+            tries += 1;
+            if result.is_ok() || tries > RECONNECTIONS {
+                return result;
+            }
+            self.forget_idle(tries);
+        }
+    }
+
+    /// Where one connection is gone, idle ones are gone, too.
+    fn forget_idle(&self, tries: u32) {
+        lock(&self.readers).clear();
+        wait_before(tries);
+    }
+
+    fn take_together(&self, thread: ThreadId) -> Option<Connection> {
+        let mut together = lock(&self.together);
+        if together.is_empty() { None } else { together.remove(&thread) }
+    }
+
+    fn give_back(&self, connection: Connection) {
         let mut readers = lock(&self.readers);
         if readers.len() < IDLE_READERS {
             readers.push(connection);
         }
-        result
     }
 
     /// As [`Store::read`], for several statements that must see one state of the database.
     pub(crate) fn read_together<T>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+        mut read: impl FnMut(&Connection) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         self.read(|connection| {
             if !connection.is_autocommit() {
                 return read(connection);
             }
-            connection.execute_batch("BEGIN")?;
+            connection.begin_reading()?;
             let result = read(connection);
-            connection.execute_batch("ROLLBACK")?;
+            connection.rollback()?;
             result
         })
+    }
+
+    /// Runs something whose reads, on this thread, all see one state of the database.
+    ///
+    /// Needed where the numbers of rows go from one statement to the next: a server renumbers what is updated.
+    pub(crate) fn together<T>(&self, mut run: impl FnMut() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+        let me = thread::current().id();
+        let nested = lock(&self.together).contains_key(&me);
+        if let Place::File(_) = self.place {
+            return run();
+        }
+        if nested || self.in_own_transaction() {
+            return run();
+        }
+        let mut tries = 0;
+        loop {
+            let connection = self.reader()?;
+            let begun = connection.begin_reading();
+            let lost = connection.is_lost();
+            lock(&self.together).insert(me, connection);
+            let guard = Together { store: self, thread: me };
+            let result = begun.map_err(RegistryError::from).and_then(|()| run());
+            let lost = guard.end() || lost;
+            tries += 1;
+            if !lost || result.is_ok() || tries > RECONNECTIONS {
+                return result;
+            }
+            self.forget_idle(tries);
+        }
     }
 
     /// Runs one SELECT with bound values and decodes every row straight into columns of the given types.
@@ -229,10 +331,12 @@ impl Store {
     }
 
     /// Runs something that writes, in a transaction or as one step of the one that is open.
+    ///
+    /// It may run again from the start when others were in the way, and nothing of it was kept.
     pub(crate) fn write<T>(
         &self,
         doing: &str,
-        write: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+        write: impl FnMut(&Connection) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         self.write_checked(doing, write, |_| Ok(false))
     }
@@ -241,22 +345,52 @@ impl Store {
     pub(crate) fn write_checked<T>(
         &self,
         doing: &str,
-        write: impl FnOnce(&Connection) -> Result<T, RegistryError>,
-        happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
+        mut write: impl FnMut(&Connection) -> Result<T, RegistryError>,
+        mut happened: impl FnMut(&Connection) -> Result<bool, RegistryError>,
     ) -> Result<T, RegistryError> {
         self.may_write(doing)?;
-        self.begin()?;
-        let level = Level { store: self, open: true };
-        let outcome = self.with_writer(|connection, state| {
-            make_real(connection, state, doing)?;
-            write(connection)
-        });
-        match outcome {
-            Ok(value) => level.keep(happened).map(|()| value),
-            Err(error) => {
-                level.undo()?;
-                Err(error)
+        let mut tries = 0;
+        loop {
+            self.begin()?;
+            let whole = !self.in_own_transaction();
+            let level = Level { store: self, open: true };
+            let mut passing = false;
+            let outcome = self.with_writer(|connection, state| {
+                let outcome = make_real(connection, state, doing).and_then(|()| write(connection));
+                passing = outcome.is_err() && connection.failed_in_passing();
+                outcome
+            });
+            match outcome {
+                Ok(value) => match level.keep(&mut happened) {
+                    Ok(()) => return Ok(value),
+                    Err(error @ RegistryError::CommitUnknown { .. }) => return Err(error),
+                    // The server says that nothing was kept.
+                    Err(error) if !(whole && self.writer_is_lost() && tries < CONFLICTS) => return Err(error),
+                    Err(_) => {}
+                },
+                Err(error) => {
+                    level.undo()?;
+                    if !(passing && whole && tries < CONFLICTS) {
+                        return Err(error);
+                    }
+                }
             }
+            tries += 1;
+            self.forget_lost_levels();
+            wait_before(tries);
+        }
+    }
+
+    fn writer_is_lost(&self) -> bool {
+        lock(&self.writer).as_ref().is_some_and(Connection::is_lost)
+    }
+
+    /// After a lost connection: what was begun is begun anew with the next write.
+    fn forget_lost_levels(&self) {
+        if self.writer_is_lost() {
+            let mut state = lock(&self.transaction);
+            state.real = 0;
+            state.broken = false;
         }
     }
 
@@ -264,11 +398,13 @@ impl Store {
         &self,
         run: impl FnOnce(&Connection, &mut TransactionState) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let writer = lock(&self.writer);
-        let connection = writer.as_ref().ok_or_else(closed)?;
+        let mut writer = lock(&self.writer);
         // Only the owner changes the state while it owns the transaction, so a copy is safe to work on.
         let mut state = StateCopy { state: *lock(&self.transaction), home: &self.transaction };
-        run(connection, &mut state.state)
+        if writer.as_ref().is_some_and(Connection::is_lost) && state.state.real == 0 {
+            *writer = Some(self.connect(true)?);
+        }
+        run(writer.as_ref().ok_or_else(closed)?, &mut state.state)
     }
 
     /// Begins a level of the calling thread's transaction; waits for another thread's transaction to end.
@@ -297,13 +433,13 @@ impl Store {
     fn end(
         &self,
         keep: bool,
-        happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
+        mut happened: impl FnMut(&Connection) -> Result<bool, RegistryError>,
     ) -> Result<(), RegistryError> {
         if !self.in_transaction() {
             return Err(RegistryError::NoTransaction);
         }
         let real = self.in_own_transaction();
-        let result = if real { self.end_real(keep, happened) } else { Ok(()) };
+        let result = if real { self.end_real(keep, &mut happened) } else { Ok(()) };
         let mut state = lock(&self.transaction);
         if real && (state.depth == 1 || !keep || result.is_err()) {
             self.forget_kept(state.depth == 1);
@@ -320,7 +456,7 @@ impl Store {
     fn end_real(
         &self,
         keep: bool,
-        happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
+        mut happened: impl FnMut(&Connection) -> Result<bool, RegistryError>,
     ) -> Result<(), RegistryError> {
         self.with_writer(|connection, state| {
             if state.real < state.depth {
@@ -328,10 +464,15 @@ impl Store {
             }
             let outermost = state.depth == 1;
             if keep && !state.broken {
-                let sql = if outermost { "COMMIT".to_owned() } else { format!("RELEASE level_{}", state.depth) };
-                return match connection.execute_batch(&sql) {
+                let result = if outermost {
+                    connection.commit()
+                } else {
+                    connection.savepoint(&format!("RELEASE level_{}", state.depth))
+                };
+                return match result {
                     Ok(()) => Ok(()),
-                    Err(error) if outermost => commit_failed(connection, &error, happened),
+                    Err(error) if outermost && connection.is_lost() => self.commit_lost(connection, &error),
+                    Err(error) if outermost => commit_failed(connection, &error, &mut happened),
                     Err(error) => {
                         state.broken = true;
                         Err(error.into())
@@ -344,19 +485,38 @@ impl Store {
         })
     }
 
+    /// The connection went while COMMIT was on its way: asks the server, over another one, what became of it.
+    fn commit_lost(&self, connection: &Connection, error: &DatabaseError) -> Result<(), RegistryError> {
+        let unknown = || RegistryError::CommitUnknown { reason: error.to_string() };
+        let Connection::Postgres(lost) = connection else { return Err(unknown()) };
+        for tries in 1..=CONFLICTS {
+            wait_before(tries);
+            let Ok(Connection::Postgres(other)) = self.connect(true) else { continue };
+            match other.was_kept(&lost.transaction()) {
+                Ok(Some(true)) => return Ok(()),
+                Ok(Some(false)) => return Err(RegistryError::database("committing", error)),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        Err(unknown())
+    }
+
     /// A number that changes when someone else changed the database.
     pub(crate) fn data_version(&self) -> Result<i64, RegistryError> {
         self.refuse_inherited()?;
+        if let Place::Server(_) = self.place {
+            return self.read(|connection| Ok(connection.data_version(&self.versions)?));
+        }
         if self.writeable {
             // The writer's own commits do not count, which spares re-reading after each of them.
-            return Ok(lock(&self.writer).as_ref().ok_or_else(closed)?.data_version()?);
+            return Ok(lock(&self.writer).as_ref().ok_or_else(closed)?.data_version(&self.versions)?);
         }
         let mut watcher = lock(&self.watcher);
         let connection = match watcher.take() {
             Some(connection) => connection,
             None => self.reader()?,
         };
-        Ok(watcher.insert(connection).data_version()?)
+        Ok(watcher.insert(connection).data_version(&self.versions)?)
     }
 
     /// Notes that the open transaction changed something that is kept in memory.
@@ -384,10 +544,11 @@ impl Store {
     /// Closes every connection; later calls open or refuse.
     pub fn close(&self) {
         let readers = std::mem::take(&mut *lock(&self.readers));
+        let together = std::mem::take(&mut *lock(&self.together));
         let (watcher, writer) = (lock(&self.watcher).take(), lock(&self.writer).take());
         if self.process != std::process::id() {
             // Closing in a forked child would undo the transaction its parent has open.
-            std::mem::forget((readers, watcher, writer));
+            std::mem::forget((readers, together, watcher, writer));
             return;
         }
         if let Some(connection) = writer {
@@ -399,6 +560,37 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Pauses before a change is tried again, longer each time and unevenly.
+fn wait_before(tries: u32) {
+    let noise = u64::from(std::process::id()).wrapping_mul(2_654_435_761).wrapping_add(u64::from(tries)) % 16;
+    thread::sleep(Duration::from_millis((4 << tries.min(6)) + noise));
+}
+
+/// A state of the database that one thread reads; it ends also when a panic comes by.
+struct Together<'a> {
+    store: &'a Store,
+    thread: ThreadId,
+}
+
+impl Together<'_> {
+    /// Ends it; says whether the connection was lost.
+    fn end(self) -> bool {
+        let connection = lock(&self.store.together).remove(&self.thread);
+        let Some(connection) = connection else { return false };
+        let lost = connection.rollback().is_err() || connection.is_lost();
+        if !lost {
+            self.store.give_back(connection);
+        }
+        lost
+    }
+}
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        lock(&self.store.together).remove(&self.thread);
     }
 }
 
@@ -425,7 +617,7 @@ struct Level<'a> {
 }
 
 impl Level<'_> {
-    fn keep(mut self, happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>) -> Result<(), RegistryError> {
+    fn keep(mut self, happened: impl FnMut(&Connection) -> Result<bool, RegistryError>) -> Result<(), RegistryError> {
         self.open = false;
         self.store.end(true, happened)
     }
@@ -451,9 +643,12 @@ fn make_real(connection: &Connection, state: &mut TransactionState, doing: &str)
         return Err(given_up());
     }
     while state.real < state.depth {
-        let sql =
-            if state.real == 0 { "BEGIN IMMEDIATE".to_owned() } else { format!("SAVEPOINT level_{}", state.real + 1) };
-        connection.execute_batch(&sql).map_err(|error| RegistryError::database(doing, &error))?;
+        let begun = if state.real == 0 {
+            connection.begin()
+        } else {
+            connection.savepoint(&format!("SAVEPOINT level_{}", state.real + 1))
+        };
+        begun.map_err(|error| RegistryError::database(doing, &error))?;
         state.real += 1;
     }
     Ok(())
@@ -473,21 +668,21 @@ fn undo(connection: &Connection, state: &mut TransactionState, outermost: bool) 
         return Ok(());
     }
     if outermost {
-        return Ok(connection.execute_batch("ROLLBACK")?);
+        return Ok(connection.rollback()?);
     }
     let level = state.depth;
-    Ok(connection.execute_batch(&format!("ROLLBACK TO level_{level}; RELEASE level_{level}"))?)
+    Ok(connection.savepoint(&format!("ROLLBACK TO level_{level}; RELEASE level_{level}"))?)
 }
 
 /// COMMIT failed: find out what is true, leave no transaction open, and say so.
 fn commit_failed(
     connection: &Connection,
     error: &DatabaseError,
-    happened: impl FnOnce(&Connection) -> Result<bool, RegistryError>,
+    mut happened: impl FnMut(&Connection) -> Result<bool, RegistryError>,
 ) -> Result<(), RegistryError> {
     if !connection.is_autocommit() {
         // Still open, so nothing was kept; giving it up makes that final.
-        connection.execute_batch("ROLLBACK")?;
+        connection.rollback()?;
         return Err(RegistryError::database("committing", error));
     }
     match happened(connection) {
@@ -505,102 +700,11 @@ pub(crate) fn select(
     types: &[ColumnType],
 ) -> Result<Vec<Column>, RegistryError> {
     let mut statement = connection
-        .prepare_cached(sql)
+        .prepare_for(sql, values)
         .map_err(|error| RegistryError::Database { doing: format!("preparing `{sql}`"), reason: error.to_string() })?;
     bind_values(&mut statement, values)?;
     decode_rows(&mut statement, types)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A database of one table whose file cannot grow.
-    fn full(name: &str) -> (PathBuf, Store) {
-        let folder = std::env::temp_dir().join(format!("armillary-store-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let path = folder.join("gen3.sqlite3");
-        sqlite::create(&path).expect("a file");
-        let connection = sqlite::connect(&path, true).expect("a database");
-        connection.execute_batch("DROP TABLE IF EXISTS t; CREATE TABLE t (x TEXT NOT NULL)").expect("a table");
-        drop(connection);
-        let store = Store::open(&path, true).expect("a store");
-        store.with_writer(|connection, _| Ok(connection.execute_batch("PRAGMA max_page_count=8")?)).expect("a limit");
-        (folder, store)
-    }
-
-    fn insert(store: &Store, bytes: usize) -> Result<(), RegistryError> {
-        store.write("inserting", |connection| {
-            connection.prepare_cached("INSERT INTO t VALUES (?)")?.execute(["x".repeat(bytes)])?;
-            Ok(())
-        })
-    }
-
-    fn rows(store: &Store) -> i64 {
-        store
-            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM t", (), |row| row.get(0))?))
-            .expect("a count")
-    }
-
-    #[test]
-    fn a_full_disk_keeps_nothing_of_the_step_and_the_store_goes_on() {
-        let (folder, store) = full("step");
-        insert(&store, 10).expect("room for a little");
-        assert!(matches!(insert(&store, 100_000), Err(RegistryError::Database { .. })));
-        insert(&store, 10).expect("still usable");
-        assert_eq!(rows(&store), 2);
-        std::fs::remove_dir_all(folder).ok();
-    }
-
-    #[test]
-    fn a_transaction_that_the_database_gave_up_is_not_kept_in_part() {
-        let (folder, store) = full("whole");
-        store.begin().expect("begun");
-        insert(&store, 10).expect("room for a little");
-        insert(&store, 100_000).expect_err("no room");
-        // Whether the database undid all or only the step, what follows must not be kept without what came before.
-        let later = insert(&store, 10);
-        let kept = store.commit();
-        let expected = if later.is_ok() && kept.is_ok() { 2 } else { 0 };
-        assert_eq!(rows(&store), expected);
-        insert(&store, 10).expect("usable after the transaction");
-        assert_eq!(rows(&store), expected + 1);
-        std::fs::remove_dir_all(folder).ok();
-    }
-
-    #[test]
-    fn a_panic_in_a_step_ends_its_transaction() {
-        let (folder, store) = full("panic");
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            store.write("panicking", |connection| -> Result<(), RegistryError> {
-                connection.execute_batch("INSERT INTO t VALUES ('x')")?;
-                panic!("on purpose");
-            })
-        }));
-        assert!(outcome.is_err());
-        assert_eq!(rows(&store), 0);
-        insert(&store, 10).expect("usable after the panic");
-        assert_eq!(rows(&store), 1);
-        std::fs::remove_dir_all(folder).ok();
-    }
-
-    #[test]
-    fn what_happened_is_asked_when_a_commit_is_not_confirmed() {
-        let (folder, store) = full("commit");
-        store.with_writer(|connection, _| {
-            connection.execute_batch("CREATE TABLE p (x INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p DEFERRABLE INITIALLY DEFERRED)")?;
-            Ok(())
-        }).expect("tables");
-        // A deferred constraint makes COMMIT itself fail.
-        let refused = store.write("inserting", |connection| {
-            connection.execute_batch("INSERT INTO c VALUES (7)")?;
-            Ok(())
-        });
-        assert!(matches!(refused, Err(RegistryError::Database { .. })), "{refused:?}");
-        let count =
-            store.read(|connection| Ok(connection.query_row("SELECT count(*) FROM c", (), |row| row.get::<i64>(0))?));
-        assert_eq!(count, Ok(0));
-        insert(&store, 10).expect("usable after the refusal");
-        std::fs::remove_dir_all(folder).ok();
-    }
-}
+mod tests;

@@ -1,0 +1,467 @@
+//! `PostgreSQL` behind a connection: sessions, statements, transactions, errors.
+
+use super::{
+    connection::{DatabaseError, DatabaseResult, ErrorKind, Parameter, ValueRef},
+    place::PostgresPlace,
+    postgres_values::{Encoded, ManyRows, Raw, decode, encode},
+    wait_before,
+};
+use crate::{
+    error::RegistryError,
+    postgres_text::{bulk_sql, numbered},
+};
+use postgres::{Client, NoTls, SimpleQueryMessage, error::SqlState, types::Type};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+/// How many prepared statements each connection keeps.
+const STATEMENTS: usize = 512;
+/// How often it is tried again to begin a session.
+const CONNECTIONS: u32 = 8;
+/// How many rows are written in one round trip.
+const ROWS_AT_ONCE: usize = 4000;
+
+/// A session with a server.
+pub(crate) struct PostgresConnection {
+    client: RefCell<Option<Client>>,
+    process: u32,
+    statements: RefCell<HashMap<String, Arc<Prepared>>>,
+    in_transaction: Cell<bool>,
+    /// Whether a statement failed so that the server will not keep the open transaction.
+    failed: Cell<bool>,
+    /// Whether the savepoint `step` is the innermost one.
+    guarded: Cell<bool>,
+    /// Whether the last failure may go away when everything is tried again.
+    passing: Cell<bool>,
+    lost: Cell<bool>,
+    /// The number of the open or last transaction, by which the server knows later whether it was kept.
+    transaction: RefCell<String>,
+}
+
+/// A statement that the server knows.
+struct Prepared {
+    statement: postgres::Statement,
+    sql: String,
+    /// The same for many rows at once; none if it has no such form.
+    many: OnceLock<Option<postgres::Statement>>,
+}
+
+impl Drop for PostgresConnection {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // A forked child shares its parent's socket: to say goodbye on it would end the parent's session.
+            std::mem::forget(self.client.take());
+        }
+    }
+}
+
+impl PostgresConnection {
+    /// Begins a session.
+    pub(super) fn connect(place: &PostgresPlace, writeable: bool) -> Result<Self, RegistryError> {
+        let mode = if writeable { "off" } else { "on" };
+        let mut setting = format!(
+            "SET TIME ZONE 'UTC'; SET client_min_messages = warning; SET lock_timeout = '5min'; \
+             SET default_transaction_read_only = {mode};"
+        );
+        if let Some(namespace) = place.namespace() {
+            setting.push_str(" SET search_path TO \"");
+            setting.push_str(&namespace.replace('"', "\"\""));
+            setting.push('"');
+        }
+        let mut tries = 0;
+        let client = loop {
+            let begun = place.config().connect(NoTls).and_then(|mut client| {
+                client.batch_execute(&setting)?;
+                Ok(client)
+            });
+            match begun {
+                Ok(client) => break client,
+                // A server that is being started, or ends sessions, may soon answer; one that is not there will not.
+                Err(error) if tries < CONNECTIONS && answers_later(&error) => {
+                    tries += 1;
+                    wait_before(tries);
+                }
+                Err(error) => {
+                    return Err(RegistryError::Database {
+                        doing: format!("connecting to `{}`", place.shown()),
+                        reason: place.without_password(&described(&error)),
+                    });
+                }
+            }
+        };
+        Ok(Self {
+            client: RefCell::new(Some(client)),
+            process: std::process::id(),
+            statements: RefCell::default(),
+            in_transaction: Cell::new(false),
+            failed: Cell::new(false),
+            guarded: Cell::new(false),
+            passing: Cell::new(false),
+            lost: Cell::new(false),
+            transaction: RefCell::default(),
+        })
+    }
+
+    fn run<T>(&self, run: impl FnOnce(&mut Client) -> Result<T, postgres::Error>) -> DatabaseResult<T> {
+        let mut client = self.client.borrow_mut();
+        let Some(client) = client.as_mut() else {
+            return Err(DatabaseError { kind: ErrorKind::Lost, message: "the connection is closed".to_owned() });
+        };
+        let result = run(client);
+        result.map_err(|error| {
+            let found = error_of(&error);
+            self.passing.set(matches!(found.kind, ErrorKind::Lost | ErrorKind::Conflict));
+            if client.is_closed() || found.kind == ErrorKind::Lost {
+                self.lost.set(true);
+                self.in_transaction.set(false);
+            }
+            self.failed.set(self.in_transaction.get());
+            found
+        })
+    }
+
+    /// Whether the session is over.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.get()
+    }
+
+    /// Whether the last failure may go away when everything is tried again; asked once.
+    pub(super) fn failed_in_passing(&self) -> bool {
+        self.passing.replace(false)
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        self.in_transaction.get()
+    }
+
+    /// Runs statements without parameters.
+    pub(super) fn batch(&self, sql: &str) -> DatabaseResult<()> {
+        self.run(|client| client.batch_execute(sql))
+    }
+
+    /// Begins a transaction that writes.
+    pub(super) fn begin(&self) -> DatabaseResult<()> {
+        let messages = self.run(|client| client.simple_query("BEGIN; SELECT pg_current_xact_id()::text"))?;
+        self.begun();
+        let number = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        *self.transaction.borrow_mut() = number.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Begins a transaction that reads one state of the database.
+    pub(super) fn begin_reading(&self) -> DatabaseResult<()> {
+        self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        self.begun();
+        Ok(())
+    }
+
+    fn begun(&self) {
+        self.in_transaction.set(true);
+        self.failed.set(false);
+        self.guarded.set(false);
+    }
+
+    /// Ends the transaction.
+    pub(super) fn commit(&self) -> DatabaseResult<()> {
+        if self.failed.get() {
+            // The server would answer COMMIT with ROLLBACK and call that a success.
+            return Err(DatabaseError {
+                kind: ErrorKind::Other,
+                message: "an earlier statement failed and the database undid all of the transaction".to_owned(),
+            });
+        }
+        let result = self.batch("COMMIT");
+        // Whether it was kept or refused, the server has no transaction any more.
+        self.in_transaction.set(false);
+        result
+    }
+
+    pub(super) fn rollback(&self) -> DatabaseResult<()> {
+        if !self.in_transaction.replace(false) {
+            return Ok(());
+        }
+        self.batch("ROLLBACK")
+    }
+
+    /// Begins, keeps or undoes a level within the transaction.
+    pub(super) fn savepoint(&self, sql: &str) -> DatabaseResult<()> {
+        self.guarded.set(false);
+        self.batch(sql)?;
+        self.failed.set(false);
+        Ok(())
+    }
+
+    /// The number of the last transaction that wrote.
+    pub(super) fn transaction(&self) -> String {
+        self.transaction.borrow().clone()
+    }
+
+    /// Whether a transaction was kept; none while the server is still at it.
+    pub(super) fn was_kept(&self, transaction: &str) -> DatabaseResult<Option<bool>> {
+        let sql = "SELECT pg_xact_status($1::text::xid8)";
+        let row = self.run(|client| client.query_one(sql, &[&transaction]))?;
+        let status: Option<String> = row.try_get(0).map_err(|error| error_of(&error))?;
+        Ok(match status.as_deref() {
+            Some("in progress") => None,
+            status => Some(status == Some("committed")),
+        })
+    }
+
+    /// Runs something that writes so that its failure leaves the transaction as it was, as `SQLite` does by itself.
+    fn guard<T>(&self, run: impl FnOnce(&Self) -> DatabaseResult<T>) -> DatabaseResult<T> {
+        if !self.in_transaction.get() {
+            return run(self);
+        }
+        self.batch(if self.guarded.get() { "RELEASE step; SAVEPOINT step" } else { "SAVEPOINT step" })?;
+        self.guarded.set(true);
+        run(self).inspect_err(|_| {
+            if !self.lost.get() && self.batch("ROLLBACK TO step").is_ok() {
+                self.failed.set(false);
+            }
+        })
+    }
+
+    /// A statement, prepared once and kept; `casts` are the types of its parameters where they are known.
+    pub(super) fn prepare(&self, sql: &str, casts: &[&str]) -> DatabaseResult<PostgresStatement<'_>> {
+        let typed = casts.iter().any(|cast| !cast.is_empty());
+        let text = if typed { Some(numbered(sql, casts)) } else { None };
+        let key = text.as_deref().unwrap_or(sql);
+        let known = self.statements.borrow().get(key).cloned();
+        let prepared = if let Some(known) = known {
+            known
+        } else {
+            let text = text.clone().unwrap_or_else(|| numbered(sql, &[]));
+            let statement = self.run(|client| client.prepare(&text))?;
+            let prepared = Arc::new(Prepared { statement, sql: sql.to_owned(), many: OnceLock::new() });
+            let mut statements = self.statements.borrow_mut();
+            if statements.len() >= STATEMENTS {
+                statements.clear();
+            }
+            statements.insert(key.to_owned(), prepared.clone());
+            prepared
+        };
+        let bound = prepared.statement.params().iter().map(|_| Encoded::Null).collect();
+        Ok(PostgresStatement { connection: self, prepared, bound })
+    }
+}
+
+/// A prepared statement and what is bound to it.
+pub(crate) struct PostgresStatement<'c> {
+    connection: &'c PostgresConnection,
+    prepared: Arc<Prepared>,
+    bound: Vec<Encoded>,
+}
+
+impl PostgresStatement<'_> {
+    pub(super) fn bind(&mut self, parameter: usize, value: Parameter<'_>) -> DatabaseResult<()> {
+        let kinds = self.prepared.statement.params();
+        let (Some(kind), Some(bound)) =
+            (kinds.get(parameter.wrapping_sub(1)), self.bound.get_mut(parameter.wrapping_sub(1)))
+        else {
+            return Err(DatabaseError {
+                kind: ErrorKind::Statement,
+                message: format!("the statement has no parameter {parameter}"),
+            });
+        };
+        encode(value, kind, bound)
+    }
+
+    pub(super) fn parameter_count(&self) -> usize {
+        self.prepared.statement.params().len()
+    }
+
+    pub(super) fn column_count(&self) -> usize {
+        self.prepared.statement.columns().len()
+    }
+
+    /// Writes; says how many rows were changed.
+    pub(super) fn execute(&mut self) -> DatabaseResult<usize> {
+        self.connection.guard(|connection| self.execute_unguarded(connection))
+    }
+
+    fn execute_unguarded(&self, connection: &PostgresConnection) -> DatabaseResult<usize> {
+        let statement = &self.prepared.statement;
+        let changed = connection.run(|client| client.execute(statement, &references(&self.bound)))?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    /// All rows.
+    pub(super) fn query(&self) -> DatabaseResult<std::vec::IntoIter<postgres::Row>> {
+        let statement = &self.prepared.statement;
+        let query = |connection: &PostgresConnection| {
+            let rows = connection.run(|client| client.query(statement, &references(&self.bound)))?;
+            Ok(rows.into_iter())
+        };
+        // Those that write and return what they wrote can be refused like any other that writes.
+        if self.prepared.sql.starts_with("INSERT") { self.connection.guard(query) } else { query(self.connection) }
+    }
+
+    /// Takes what is bound as one of many rows; writes them when there are enough.
+    pub(super) fn add(&mut self, many: &mut Option<ManyRows>, position: usize) -> Result<(), (usize, DatabaseError)> {
+        let waiting = many.get_or_insert_with(|| ManyRows::new(self.prepared.statement.params(), position));
+        waiting.push(&self.bound);
+        if waiting.len() < ROWS_AT_ONCE {
+            return Ok(());
+        }
+        many.take().map_or(Ok(()), |many| self.finish(&many))
+    }
+
+    /// Writes many rows; a failure tells the position of the row.
+    pub(super) fn finish(&mut self, many: &ManyRows) -> Result<(), (usize, DatabaseError)> {
+        let first = many.first();
+        if many.len() > 1
+            && let Some(statement) = self.many().map_err(|error| (first, error))?
+        {
+            let arrays = many.arrays();
+            let write = |connection: &PostgresConnection| {
+                connection.run(|client| client.execute(&statement, &references(&arrays)))
+            };
+            match self.connection.guard(write) {
+                Ok(_) => return Ok(()),
+                Err(error) if matches!(error.kind, ErrorKind::Lost | ErrorKind::Conflict | ErrorKind::Busy) => {
+                    return Err((first, error));
+                }
+                // One by one, to see which it is; what is right one by one is right.
+                Err(_) => {}
+            }
+        }
+        for position in 0..many.len() {
+            many.take(position, &mut self.bound);
+            self.execute().map_err(|error| (first + position, error))?;
+        }
+        Ok(())
+    }
+
+    /// The statement for many rows.
+    fn many(&self) -> DatabaseResult<Option<postgres::Statement>> {
+        if let Some(known) = self.prepared.many.get() {
+            return Ok(known.clone());
+        }
+        let kinds = self.prepared.statement.params();
+        let prepared = match bulk_sql(&self.prepared.sql, kinds) {
+            Some(sql) => Some(self.connection.run(|client| client.prepare(&sql))?),
+            None => None,
+        };
+        Ok(self.prepared.many.get_or_init(|| prepared).clone())
+    }
+}
+
+/// The rows that a statement gives, fetched when the first is asked for.
+pub(crate) struct PostgresRows<'s> {
+    pub(super) statement: &'s PostgresStatement<'s>,
+    pub(super) rows: Option<std::vec::IntoIter<postgres::Row>>,
+    pub(super) current: Option<postgres::Row>,
+}
+
+impl PostgresRows<'_> {
+    pub(super) fn next(&mut self) -> DatabaseResult<Option<&postgres::Row>> {
+        if self.rows.is_none() {
+            self.rows = Some(self.statement.query()?);
+        }
+        self.current = self.rows.as_mut().and_then(Iterator::next);
+        Ok(self.current.as_ref())
+    }
+}
+
+fn references(bound: &[Encoded]) -> Vec<&(dyn postgres::types::ToSql + Sync)> {
+    bound.iter().map(|value| value as &(dyn postgres::types::ToSql + Sync)).collect()
+}
+
+/// A value of a row.
+pub(super) fn value(row: &postgres::Row, column: usize) -> DatabaseResult<ValueRef<'_>> {
+    let kind = row.columns().get(column).map_or(Type::UNKNOWN, |column| column.type_().clone());
+    let raw: Raw<'_> = row.try_get(column).map_err(|error| error_of(&error))?;
+    decode(raw, &kind)
+}
+
+/// What an error says, with the hint of the server.
+fn described(error: &postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        return match said.detail() {
+            Some(detail) => format!("{} ({detail})", said.message()),
+            None => said.message().to_owned(),
+        };
+    }
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// What the server means by an error.
+pub(super) fn error_of(error: &postgres::Error) -> DatabaseError {
+    let kind = match error.as_db_error() {
+        Some(said) => {
+            let code = said.code();
+            if *code == SqlState::UNIQUE_VIOLATION {
+                let name = said.constraint().unwrap_or_default();
+                if said.schema() == Some("pg_catalog") || name.starts_with("pg_") {
+                    ErrorKind::Conflict // two made the same table at the same time
+                } else if name.ends_with("_pkey") {
+                    ErrorKind::PrimaryKey
+                } else {
+                    ErrorKind::Unique
+                }
+            } else if *code == SqlState::FOREIGN_KEY_VIOLATION {
+                ErrorKind::ForeignKey
+            } else if code.code().starts_with("23") {
+                ErrorKind::Constraint
+            } else if [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE, SqlState::DUPLICATE_TABLE]
+                .contains(code)
+            {
+                ErrorKind::Conflict
+            } else if *code == SqlState::LOCK_NOT_AVAILABLE {
+                ErrorKind::Busy
+            } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+                ErrorKind::ReadOnly
+            } else if code.code().starts_with("57P") || code.code().starts_with("08") {
+                ErrorKind::Lost
+            } else if code.code().starts_with("42") {
+                ErrorKind::Statement
+            } else {
+                ErrorKind::Other
+            }
+        }
+        None if error.is_closed() || is_io(error) => ErrorKind::Lost,
+        None => ErrorKind::Other,
+    };
+    DatabaseError { kind, message: described(error) }
+}
+
+/// Whether a server that refused to begin a session may not refuse the next time.
+fn answers_later(error: &postgres::Error) -> bool {
+    error.is_closed() || error.as_db_error().is_some_and(|said| said.code().code().starts_with("57P"))
+}
+
+fn is_io(error: &postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+}
+
+/// Makes the schema of a new repository, and looks whether the database has what every repository needs.
+pub(super) fn prepare_namespace(place: &PostgresPlace) -> Result<(), RegistryError> {
+    let connection = PostgresConnection::connect(place, true)?;
+    let failed = |error: DatabaseError| RegistryError::database("making a repository", &error);
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'btree_gist')";
+    let row = connection.run(|client| client.query_one(sql, &[])).map_err(failed)?;
+    if !row.try_get::<_, bool>(0).unwrap_or(false) {
+        return Err(RegistryError::BadArgument {
+            reason: format!(
+                "the database of `{}` lacks the extension `btree_gist`, without which other clients refuse it; \
+                 its owner can say `CREATE EXTENSION btree_gist`",
+                place.shown()
+            ),
+        });
+    }
+    let Some(namespace) = place.namespace() else { return Ok(()) };
+    let quoted = namespace.replace('"', "\"\"");
+    connection.batch(&format!("CREATE SCHEMA IF NOT EXISTS \"{quoted}\"")).map_err(failed)
+}
