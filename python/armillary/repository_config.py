@@ -20,6 +20,7 @@ from armillary.config import (
     refuse_collections_in_config,
     to_local_path,
 )
+from armillary.database_credentials import ServerAddress, find_credentials
 from armillary.errors import ConfigurationError, RepositoryNotFoundError
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ class RepositoryPlace:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseLocation:
-    """Where the registry is: a `path` for SQLite (None for a database in memory), a `url` for PostgreSQL."""
+    """Where the registry is: a `path` for SQLite (None for a database in memory), a `server` for PostgreSQL."""
 
     dialect: str
     path: str | None
-    url: str | None
+    server: ServerAddress | None
     namespace: str | None
 
 
@@ -210,7 +211,9 @@ def database_location(config: Config, root: str | None) -> DatabaseLocation:
     dialect = template.partition(":")[0].partition("+")[0]
     if dialect not in ("postgresql", "postgres"):
         raise ConfigurationError(f"`{dialect}` is not a database armillary knows; use `sqlite` or `postgresql`")
-    return DatabaseLocation("postgresql", None, _fill_url(template, config), namespace)
+    password = config.get(".registry.password")
+    server = find_credentials(_fill_url(template, config), str(password) if password else None)
+    return DatabaseLocation("postgresql", None, server, namespace)
 
 
 def _fill_url(url: str, config: Config) -> str:
@@ -219,7 +222,7 @@ def _fill_url(url: str, config: Config) -> str:
 
     parts = urlsplit(url)
     user = parts.username or config.get(".registry.username")
-    password = parts.password or config.get(".registry.password")
+    password = parts.password
     host = parts.hostname or config.get(".registry.host") or ""
     port = parts.port or config.get(".registry.port")
     path = parts.path if parts.path not in ("", "/") else "/" + str(config.get(".registry.database") or "")

@@ -51,13 +51,15 @@ def fill_small_repository(butler: Butler) -> None:
 
 
 @contextmanager
-def small_repository(run: str | None = None, **kwargs: Any) -> Iterator[Butler]:
+def small_repository(run: str | None = None, *, seed: Any = None, **kwargs: Any) -> Iterator[Butler]:
     """Give a butler for a new small repository that goes away at the end of the block.
 
     Parameters
     ----------
     run
         RUN to write to.
+    seed
+        Configuration from which the repository is made, say with a database on a server.
     **kwargs
         More arguments of `Butler`.
 
@@ -69,7 +71,7 @@ def small_repository(run: str | None = None, **kwargs: Any) -> Iterator[Butler]:
     """
     root = tempfile.mkdtemp(prefix="armillary-")
     try:
-        Butler.makeRepo(root)
+        Butler.makeRepo(root, config=seed)
         with Butler(root, writeable=True) as first:
             fill_small_repository(first)
         with Butler(root, writeable=True, run=run, **kwargs) as butler:

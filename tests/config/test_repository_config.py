@@ -148,9 +148,10 @@ def test_database_urls(tmp_path):
     assert place(db="sqlite:///<butlerRoot>/x.db").path == "/root/x.db"
     assert place(db="sqlite:////abs/x.db").path == "/abs/x.db"
     assert place(db="sqlite:///:memory:").path is None
-    assert (
-        place(db="postgresql://h/d", username="u", password="p@:", port=5433).url == "postgresql://u:p%40%3A@h:5433/d"
-    )
+    server = place(db="postgresql://h/d", username="u", password="p@:", port=5433).server
+    assert (server.url, server.password) == ("postgresql://u@h:5433/d", "p@:")
+    server = place(db="postgresql+psycopg://u:p%40%3A@h/d?host=/tmp").server
+    assert (server.url, server.password) == ("postgresql://u@h/d?host=/tmp", "p@:")
     assert place(db="postgresql+psycopg://me@h:1/d", namespace="n").namespace == "n"
     with pytest.raises(ConfigurationError, match="`oracle`"):
         place(db="oracle://x")

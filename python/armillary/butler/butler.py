@@ -22,6 +22,7 @@ from armillary.butler.query import Query
 from armillary.butler.query_spec import QueryContext
 from armillary.butler.reading import Defaults
 from armillary.butler.registry import Registry
+from armillary.butler.repository import open_database
 from armillary.butler.searching import SearchingMixin
 from armillary.butler.writing import WriteSession
 from armillary.config import ButlerConfig
@@ -92,9 +93,7 @@ class Butler(MovingMixin, SearchingMixin):
         )
         self._root = repository_root(self._config, self._config.configFile)
         location = database_location(self._config, self._root)
-        if location.path is None:
-            raise NotImplementedError(f"a {location.dialect} registry cannot be opened yet; only SQLite files can")
-        self._core_registry = _core.Registry.open(location.path, writeable=writeable)
+        self._core_registry = open_database(location, writeable)
         self._writeable = writeable
         self._without_datastore = without_datastore
         self._datastore_cache: Any = None
@@ -303,9 +302,10 @@ class Butler(MovingMixin, SearchingMixin):
 
     def __str__(self) -> str:
         datastore = "none" if self._without_datastore else self._datastore.name
+        database = "PostgreSQL" if self._core_registry.path.startswith("postgresql://") else "SQLite3"
         return (
             f"Butler(collections={list(self._defaults.collections)}, run={self.run!r}, "
-            f"datastore='{datastore}', registry='SQLite3@{self._core_registry.path}')"
+            f"datastore='{datastore}', registry='{database}@{self._core_registry.path}')"
         )
 
     __repr__ = __str__

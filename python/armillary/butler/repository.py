@@ -10,9 +10,14 @@ from typing import Any
 
 from armillary import _core
 from armillary.config import ButlerConfig, Config
-from armillary.repository_config import create_repository_config, database_location, repository_root
+from armillary.repository_config import (
+    DatabaseLocation,
+    create_repository_config,
+    database_location,
+    repository_root,
+)
 
-__all__ = ["make_repository"]
+__all__ = ["create_database", "make_repository", "open_database"]
 
 
 def read_universe(document: Any) -> _core.DimensionUniverse:
@@ -24,6 +29,29 @@ def read_universe(document: Any) -> _core.DimensionUniverse:
     return _core.DimensionUniverse.from_json(json.dumps(plain, ensure_ascii=False))
 
 
+def create_database(location: DatabaseLocation, universe: _core.DimensionUniverse) -> None:
+    """Make the tables of a new repository; all of them or none."""
+    if location.path is not None:
+        _core.Registry.create(location.path, universe)
+    elif location.server is not None:
+        server = location.server
+        _core.Registry.create_on_server(server.url, universe, password=server.password, namespace=location.namespace)
+    else:
+        raise NotImplementedError("a registry in memory cannot be made; give a file or a server")
+
+
+def open_database(location: DatabaseLocation, writeable: bool) -> _core.Registry:
+    """Open the database of a repository."""
+    if location.path is not None:
+        return _core.Registry.open(location.path, writeable=writeable)
+    if location.server is not None:
+        server = location.server
+        return _core.Registry.open_on_server(
+            server.url, writeable=writeable, password=server.password, namespace=location.namespace
+        )
+    raise NotImplementedError("a registry in memory cannot be opened; give a file or a server")
+
+
 def make_repository(root: Any, config: Any, dimension_config: Any, **options: Any) -> ButlerConfig:
     """Write the configuration and the database of a new repository; leave nothing if either fails."""
     universe = read_universe(dimension_config)
@@ -33,11 +61,9 @@ def make_repository(root: Any, config: Any, dimension_config: Any, **options: An
     made: list[str] = [written.configFile]
     try:
         location = database_location(written, repository_root(written, written.configFile))
-        if location.path is None:
-            raise NotImplementedError(f"a {location.dialect} registry cannot be made yet; only SQLite files can")
-        if not os.path.exists(location.path):
+        if location.path is not None and not os.path.exists(location.path):
             made += [location.path, f"{location.path}-journal"]
-        _core.Registry.create(location.path, universe)
+        create_database(location, universe)
     except BaseException:
         for path in made:
             with contextlib.suppress(FileNotFoundError):
