@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from databases import running_cluster
+
 REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -22,6 +24,36 @@ def shared_path(*parts: str) -> Path:
 @pytest.fixture(name="shared_path", scope="session")
 def shared_path_fixture():
     return shared_path
+
+
+@pytest.fixture(name="cluster", scope="session")
+def cluster_fixture():
+    """A private PostgreSQL server; without one the test fails where every part must be there, and skips elsewhere."""
+    with running_cluster() as cluster:
+        if cluster is None:
+            missing = "PostgreSQL is not installed (Debian's package `postgresql`)"
+            if os.environ.get("CI"):
+                pytest.fail(missing)
+            pytest.skip(missing)
+        yield cluster
+
+
+DATABASES = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    """The kind of database a test runs on: once on each."""
+    return request.param
+
+
+@pytest.fixture
+def seed(database: str, request: pytest.FixtureRequest):
+    """The configuration from which a repository on that kind of database is made."""
+    if database == "sqlite":
+        return None
+    cluster = request.getfixturevalue("cluster")
+    return cluster.seed(cluster.new_namespace())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,8 +11,8 @@ from armillary.testing import small_repository
 
 
 @pytest.fixture
-def butler():
-    with small_repository(run="u/me") as opened:
+def butler(seed):
+    with small_repository(run="u/me", seed=seed) as opened:
         yield opened
 
 

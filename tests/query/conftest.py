@@ -7,15 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 import armillary.butler
-from armillary._core import QueryEngine, Registry
+from armillary._core import QueryEngine
 from armillary.butler import Butler
+from conftest import DATABASES
 from query import two_instruments
 
 
-@pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture(scope="session", params=DATABASES)
+def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = str(tmp_path_factory.mktemp("two-instruments"))
-    Butler.makeRepo(path)
+    seed = None
+    if request.param == "postgresql":
+        cluster = request.getfixturevalue("cluster")
+        seed = cluster.seed(cluster.new_namespace())
+    Butler.makeRepo(path, config=seed)
     with Butler(path, writeable=True) as butler:
         two_instruments.fill(butler, armillary.butler)
     return path
@@ -29,4 +34,5 @@ def butler(root: str) -> Iterator[Butler]:
 
 @pytest.fixture
 def engine(root: str) -> QueryEngine:
-    return QueryEngine(Registry.open(f"{root}/gen3.sqlite3", writeable=False))
+    with Butler(root) as butler:
+        return QueryEngine(butler._core_registry)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -17,10 +19,26 @@ def universe():
 
 
 @pytest.fixture
-def registry(tmp_path, universe):
-    path = str(tmp_path / "gen3.sqlite3")
-    _core.Registry.create(path, universe)
-    made = _core.Registry.open(path, writeable=True)
+def opened(tmp_path, universe, seed):
+    """Opens the database of the test: each call gives another `Registry`."""
+    if seed is None:
+        path = str(tmp_path / "gen3.sqlite3")
+        _core.Registry.create(path, universe)
+        return partial(_core.Registry.open, path)
+    url, namespace = seed["registry"]["db"], seed["registry"]["namespace"]
+    _core.Registry.create_on_server(url, universe, namespace=namespace)
+    return partial(_core.Registry.open_on_server, url, namespace=namespace)
+
+
+@pytest.fixture
+def place(opened):
+    """How another process opens the same database: arguments of `processes.open_registry` as JSON."""
+    return json.dumps({"method": opened.func.__name__, "arguments": opened.args, "options": opened.keywords})
+
+
+@pytest.fixture
+def registry(opened):
+    made = opened(writeable=True)
     yield made
     made.close()
 

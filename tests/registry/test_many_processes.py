@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 
 from armillary import _core
@@ -15,11 +14,15 @@ from armillary import _core
 STORE = "FileDatastore@<butlerRoot>"
 TABLES = {STORE: "file_datastore_records"}
 
-WRITER = """
+OPEN = """
 import json, sys, time
 from armillary import _core
-path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-registry = _core.Registry.open(path, writeable=True)
+place = json.loads(sys.argv[1])
+registry = getattr(_core.Registry, place["method"])(*place["arguments"], **place["options"], writeable=True)
+"""
+
+WRITER = """
+name, count = sys.argv[2], int(sys.argv[3])
 registry.register_collection(name, 1)
 longest = 0.0
 for number in range(count):
@@ -33,18 +36,12 @@ print(json.dumps(longest))
 """
 
 ANNOUNCE = """
-import sys, time
-from armillary import _core
-registry = _core.Registry.open(sys.argv[1], writeable=True)
 registry.begin_write("FileDatastore@<butlerRoot>", ["run/a/left.yaml", "run/a/kept.yaml"])
 print("announced", flush=True)
 time.sleep(60)
 """
 
 HALF = """
-import sys, time
-from armillary import _core
-registry = _core.Registry.open(sys.argv[1], writeable=True)
 registry.begin()
 registry.register_collection("half", 1)
 registry.insert_datasets("bias", "half", [{"instrument": "Cam", "detector": i} for i in range(4)])
@@ -54,7 +51,7 @@ time.sleep(60)
 
 
 def start(code, *arguments):
-    command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
+    command = [sys.executable, "-c", OPEN + code, *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ":".join(sys.path)}
     )
@@ -67,10 +64,10 @@ def kill_after_first_line(process):
     process.stdout.close()
 
 
-def test_writers_wait_for_each_other_and_lose_nothing(filled):
+def test_writers_wait_for_each_other_and_lose_nothing(filled, place):
     registry, writers, count = filled.registry, 4, 10
     before = registry.row_counts()
-    processes = [start(WRITER, registry.path, f"run/{number}", str(count)) for number in range(writers)]
+    processes = [start(WRITER, place, f"run/{number}", str(count)) for number in range(writers)]
     longest = [json.loads(process.communicate(timeout=300)[0]) for process in processes]
     assert [process.returncode for process in processes] == [0] * writers
     after = registry.row_counts()
@@ -81,12 +78,12 @@ def test_writers_wait_for_each_other_and_lose_nothing(filled):
     assert registry.collection("run/3/9")[2] == "said", "this process sees what the others did"
 
 
-def test_files_of_a_killed_writer_are_told_to_the_next(filled):
+def test_files_of_a_killed_writer_are_told_to_the_next(filled, place):
     registry = filled.registry
     ref = registry.insert_datasets("bias", "run/a", [{"instrument": "Cam", "detector": 1}])[0]
     record = _core.FileRecord(ref.id, "run/a/kept.yaml", "f", "StructuredDataDict")
     registry.finish_write(None, STORE, [ref], [record], register=False)
-    kill_after_first_line(start(ANNOUNCE, registry.path))
+    kill_after_first_line(start(ANNOUNCE, place))
     assert registry.announced_files() == [(STORE, f"run/a/{name}.yaml", True) for name in ("left", "kept")]
     (intent, datastore, orphans), *more = registry.begin_recovery(TABLES)
     assert (datastore, orphans, more) == (STORE, ["run/a/left.yaml"], [])
@@ -96,10 +93,10 @@ def test_files_of_a_killed_writer_are_told_to_the_next(filled):
     assert registry.begin_recovery(TABLES) == [] and registry.announced_files() == []
 
 
-def test_a_transaction_of_a_killed_writer_never_happened(filled):
+def test_a_transaction_of_a_killed_writer_never_happened(filled, place):
     registry = filled.registry
     before = registry.row_counts()
-    kill_after_first_line(start(HALF, registry.path))
+    kill_after_first_line(start(HALF, place))
     began = time.monotonic()
     registry.register_collection("after", 1)
     assert time.monotonic() - began < 30

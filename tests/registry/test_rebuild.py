@@ -7,6 +7,8 @@ import sqlite3
 from base64 import b64decode
 from uuid import UUID
 
+import pytest
+
 from armillary import _core
 from conftest import shared_path
 
@@ -105,6 +107,9 @@ class Rebuild:
         registry.prepend_chain("chain2", ["tagged"])
         registry.extend_chain("chain3", ["tagged", "calib"])
         registry.trash(STORE, [self.of_type("arr")[0].id], purge=False)
+
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # it looks into the file
 
 
 def stored(path, name):

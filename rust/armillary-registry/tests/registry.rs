@@ -405,7 +405,7 @@ fn tables() -> BTreeMap<String, String> {
 
 /// What a killed process leaves: its file of announcements, which nobody holds any more.
 fn kill(small: &Small, announce: impl FnOnce(&Registry)) {
-    let other = Registry::open(small.registry.store().place().shown(), true).unwrap();
+    let other = Registry::open_at(small.registry.store().place(), true).unwrap();
     announce(&other);
 }
 

@@ -1,0 +1,108 @@
+"""A private PostgreSQL server for tests, in a temporary folder, and a schema of its own for each repository."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DATABASE = "armillary"
+USER = "armillary"
+
+
+def find_programs() -> Path | None:
+    """The newest server programs of Debian's packages, or those on the path."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if installed:
+        return installed[-1].parent
+    found = shutil.which("initdb")
+    return Path(found).resolve().parent if found else None
+
+
+@dataclass
+class Cluster:
+    """A running server: `url` connects to its one database."""
+
+    folder: str
+    programs: Path
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{USER}@/{DATABASE}?host={self.folder}"
+
+    def new_namespace(self) -> str:
+        """A name that no schema has yet."""
+        return f"repo_{os.getpid()}_{next(self.numbers)}"
+
+    def seed(self, namespace: str) -> dict[str, dict[str, str]]:
+        """The configuration from which a repository in a schema is made."""
+        return {"registry": {"db": self.url, "namespace": namespace}}
+
+    def sql(self, statement: str, database: str = DATABASE) -> str:
+        """The output of a statement, run by PostgreSQL's own client: columns by `|`, rows by line."""
+        command = [self.programs / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        command += ["-h", self.folder, "-U", USER, "-d", database, "-c", statement]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def postmaster(self) -> int:
+        """The number of the server's first process."""
+        return int((Path(self.folder) / "data" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def _as_server_user() -> dict[str, int]:
+    """The server refuses to run as root; then Debian's `postgres` user runs it."""
+    if os.getuid() != 0:
+        return {}
+    found = pwd.getpwnam("postgres")
+    return {"user": found.pw_uid, "group": found.pw_gid}
+
+
+def _run(command: list[str | Path], user: dict[str, int]) -> None:
+    done = subprocess.run(
+        command, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **user
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"`{Path(command[0]).name}` failed: {done.stderr.strip()}")
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster | None]:
+    """A server for the time of the block; None if none is installed."""
+    programs = find_programs()
+    if programs is None:
+        yield None
+        return
+    user = _as_server_user()
+    folder = tempfile.mkdtemp(prefix="armillary-pg-", dir="/tmp")  # a socket's path may have 107 bytes
+    if user:
+        os.chown(folder, user["user"], user["group"])
+    os.chmod(folder, 0o755)
+    data = f"{folder}/data"
+    try:
+        initdb = ["-D", data, "-U", USER, "--auth=trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+        _run([programs / "initdb", *initdb], user)
+        rules = Path(data, "pg_hba.conf")
+        rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())
+        options = (
+            f"-k {folder} -c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off "
+            "-c shared_buffers=32MB -c max_connections=200"
+        )
+        log = f"{folder}/log"
+        _run([programs / "pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start"], user)
+        cluster = Cluster(folder, programs)
+        cluster.sql(f"CREATE DATABASE {DATABASE}", "postgres")
+        cluster.sql("CREATE EXTENSION btree_gist")
+        yield cluster
+    finally:
+        with suppress(OSError, ValueError, IndexError):
+            os.kill(Cluster(folder, programs).postmaster(), signal.SIGQUIT)
+        shutil.rmtree(folder, ignore_errors=True)

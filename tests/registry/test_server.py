@@ -1,0 +1,240 @@
+"""A repository on a server: many clients at once, connections that break, and changes that others make."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from armillary import _core
+from armillary.errors import ConflictingDefinitionError, RegistryError, SchemaAlreadyDefinedError
+
+STORE = "FileDatastore@<butlerRoot>"
+END_SESSIONS = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'armillary'"
+
+pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+def detectors(filled):
+    """Makes detectors with many more numbers; gives the registry."""
+    rows = [{"instrument": "Cam", "id": i, "full_name": f"D{i}"} for i in range(10, 400)]
+    filled.registry.insert_records("detector", rows)
+    return filled.registry
+
+
+def put(registry, detector, run="run/a"):
+    """What a `put` does to the database: announce the file, then enter dataset and file and forget the announcement."""
+    bias = registry.dataset_type("bias")
+    data_id = {"instrument": "Cam", "detector": detector}
+    data_id = _core.DataCoordinate.standardize(data_id, dimensions=bias.dimensions)
+    ref = _core.DatasetRef(bias, data_id, run)
+    path = f"{run}/bias_{detector}.yaml"
+    intent = registry.begin_write(STORE, [path])
+    record = _core.FileRecord(ref.id, path, "f", "StructuredDataDict")
+    registry.finish_write(intent, STORE, [ref], [record], register=True)
+
+
+def complete(cluster, namespace):
+    """How many datasets have everything that belongs to them, and how many rows there are of each sort."""
+    counts = ", ".join(
+        f"(SELECT count(*) FROM {namespace}.{table})"
+        for table in ("dataset", "dataset_tags_00000001", "dataset_location", "file_datastore_records")
+    )
+    whole = (
+        f"(SELECT count(*) FROM {namespace}.dataset d JOIN {namespace}.dataset_tags_00000001 t ON t.dataset_id = d.id "
+        f"JOIN {namespace}.dataset_location l ON l.dataset_id = d.id "
+        f"JOIN {namespace}.file_datastore_records f ON f.dataset_id = d.id)"
+    )
+    return [int(count) for count in cluster.sql(f"SELECT {whole}, {counts}").split("|")]
+
+
+def test_sixty_four_connections_lose_nothing(detectors, opened, cluster, seed):
+    def client(number):
+        registry = opened(writeable=True)
+        for position in range(5):
+            put(registry, 10 + 5 * number + position)
+        registry.close()
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(client, range(64)))
+    assert complete(cluster, seed["registry"]["namespace"]) == [320] * 5
+    assert detectors.announced_files() == []
+
+
+def test_ended_sessions_are_begun_anew(detectors, cluster, seed):
+    """The server ends all sessions again and again: no error, nothing twice, nothing by halves."""
+    over = threading.Event()
+
+    def end_sessions():
+        while not over.is_set():
+            cluster.sql(END_SESSIONS)
+            over.wait(0.3)
+
+    ender = threading.Thread(target=end_sessions)
+    ender.start()
+    done = 0
+    try:
+        for detector in range(10, 40):
+            put(detectors, detector)
+            done += 1
+            assert len(detectors.query_collections()) == 2
+    finally:
+        over.set()
+        ender.join()
+    assert complete(cluster, seed["registry"]["namespace"]) == [done] * 5
+
+
+def test_a_transaction_whose_session_ended_is_refused_whole(detectors, cluster):
+    detectors.begin()
+    detectors.register_collection("lost", 1)
+    cluster.sql(END_SESSIONS)
+    with pytest.raises(RegistryError):
+        detectors.register_collection("later", 1)
+    with pytest.raises(RegistryError):
+        detectors.commit()
+    assert not {"lost", "later"} & set(detectors.query_collections())
+    detectors.register_collection("works", 1)
+    assert "works" in detectors.query_collections()
+
+
+def test_a_refused_step_leaves_the_transaction_as_it_was(filled):
+    registry = filled.registry
+    registry.begin()
+    registry.register_collection("kept", 1)
+    two = [{"instrument": "Cam", "detector": 1}] * 2
+    with pytest.raises(ConflictingDefinitionError, match="detector: 1"):
+        registry.insert_datasets("bias", "run/a", two)
+    registry.insert_datasets("bias", "run/a", two[:1])
+    registry.commit()
+    assert "kept" in registry.query_collections()
+    assert registry.row_counts()["dataset"] == 1
+
+
+def test_changes_of_others_are_seen(filled, opened):
+    reader = opened(writeable=False)
+    assert set(reader.query_collections()) == {"run/a", "run/b"}
+    filled.registry.register_collection("new", 2)
+    assert "new" in reader.query_collections()
+    filled.registry.remove_collection("new")
+    assert "new" not in reader.query_collections()
+    filled.registry.insert_records("detector", [{"instrument": "Cam", "id": 9, "full_name": "S9"}])
+    data_id = _core.DataCoordinate.standardize(instrument="Cam", detector=9, universe=reader.universe)
+    assert reader.expand_data_ids([data_id])[0].records["detector"].full_name == "S9"
+
+
+def test_readers_do_not_wait_for_a_writer(filled, opened):
+    filled.registry.begin()
+    filled.registry.register_collection("open", 1)
+    began = time.monotonic()
+    assert "open" not in opened(writeable=False).query_collections()
+    assert time.monotonic() - began < 30
+    filled.registry.rollback()
+
+
+def test_two_who_certify_do_not_contradict_each_other(filled, opened):
+    """No constraint of the database keeps times apart; a lock does."""
+    registry = filled.registry
+    refs = [
+        registry.insert_datasets("bias", run, [{"instrument": "Cam", "detector": 1}])[0] for run in ("run/a", "run/b")
+    ]
+    registry.register_collection("calib", 4)
+    begin = threading.Barrier(2)
+
+    def certify(ref):
+        own = opened(writeable=True)
+        begin.wait()
+        try:
+            own.certify("calib", [ref], _core.Timespan(None, None))
+        except ConflictingDefinitionError:
+            return "refused"
+        return "certified"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(certify, refs)) == ["certified", "refused"]
+
+
+def test_a_schema_is_made_once(opened, seed, universe):
+    registry = seed["registry"]
+    with pytest.raises(SchemaAlreadyDefinedError, match=r"namespace repo_.*already has tables"):
+        _core.Registry.create_on_server(registry["db"], universe, namespace=registry["namespace"])
+
+
+@contextmanager
+def losing_proxy(server, folder, lose):
+    """A socket in `folder` before that of the server which, where `lose` says so, forwards but never answers."""
+    path = f"{folder}/.s.PGSQL.5432"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+
+    def forward(source, target, watch):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+                if watch and lose(data):
+                    time.sleep(0.2)  # the server has it and acts on it
+                    break
+            for end in (source, target):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+    def accept():
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                upstream = socket.socket(socket.AF_UNIX)
+                upstream.connect(f"{server}/.s.PGSQL.5432")
+                for source, target, watch in ((client, upstream, True), (upstream, client, False)):
+                    threads.append(threading.Thread(target=forward, args=(source, target, watch)))
+                    threads[-1].start()
+
+    threads = [threading.Thread(target=accept)]
+    threads[0].start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        os.unlink(path)
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("forwarded", [True, False])
+def test_whether_an_unanswered_commit_was_made_is_found_out(filled, cluster, seed, tmp_path_factory, forwarded):
+    folder = str(tmp_path_factory.mktemp("p"))
+    state = {"armed": False, "lost": 0}
+
+    def lose(data):
+        if state["armed"] and b"COMMIT" in data:
+            state["armed"] = False
+            state["lost"] += 1
+            return True
+        return False
+
+    namespace = seed["registry"]["namespace"]
+    url = seed["registry"]["db"].replace(cluster.folder, folder)
+    with losing_proxy(cluster.folder, folder, lose):
+        registry = _core.Registry.open_on_server(url, writeable=True, namespace=namespace)
+        if not forwarded:
+            # A trigger at the commit ends the session: the server undoes the transaction.
+            cluster.sql(
+                f"""CREATE FUNCTION {namespace}.leave() RETURNS trigger AS $$ BEGIN
+                IF nextval('{namespace}.once') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+                RETURN NULL; END $$ LANGUAGE plpgsql;
+                CREATE SEQUENCE {namespace}.once;
+                CREATE CONSTRAINT TRIGGER leaving AFTER INSERT ON {namespace}.dataset DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION {namespace}.leave()"""
+            )
+        else:
+            state["armed"] = True
+        registry.insert_datasets("bias", "run/a", [{"instrument": "Cam", "detector": 1}])
+        registry.close()
+    assert state["lost"] == int(forwarded)
+    assert cluster.sql(f"SELECT count(*) FROM {namespace}.dataset") == "1"
