@@ -176,7 +176,7 @@ impl Builder {
         let both = self.universe.conform(task.union(look_up.group));
         let search = self.search(look_up.edge);
         let upload = Upload {
-            dimensions: required.to_vec(),
+            dimensions: required.clone(),
             rows: wanted.iter().map(|key| key.iter().cloned().map(Value::from).collect()).collect(),
         };
         let pairs = self.fetch.data_ids(both, &[], &[], std::slice::from_ref(&search), &[upload])?;
