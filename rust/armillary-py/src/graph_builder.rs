@@ -29,6 +29,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// A table of data IDs as Python gives it: names of dimensions and rows of their values.
+type DataIdRows<'py> = (Vec<String>, Vec<Vec<Bound<'py, PyAny>>>);
+
 /// A quantum graph that is being built.
 #[pyclass(name = "QuantumGraphBuilder", frozen, module = "armillary._core")]
 pub(crate) struct PyQuantumGraphBuilder {
@@ -178,7 +181,7 @@ impl PyQuantumGraphBuilder {
         retained: Option<Vec<String>>,
         clobber: bool,
         constraint: Option<&Bound<'_, PyAny>>,
-        tables: Vec<(Vec<String>, Vec<Vec<Bound<'_, PyAny>>>)>,
+        tables: Vec<DataIdRows<'_>>,
         anchor: Option<(String, String)>,
     ) -> PyResult<Self> {
         let universe = registry.registry.universe().clone();
