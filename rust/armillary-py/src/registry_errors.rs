@@ -17,7 +17,7 @@ impl Classify for RegistryError {
             Self::MissingManager { .. } => ErrorClass::MissingManagerError,
             Self::ManagerMismatch { .. } => ErrorClass::ManagerMismatchError,
             Self::IncompatibleVersion { .. } | Self::BadVersion { .. } => ErrorClass::IncompatibleVersionError,
-            Self::WrongTable { .. } => ErrorClass::DatabaseConflictError,
+            Self::WrongTable { .. } | Self::RecordConflict { .. } => ErrorClass::DatabaseConflictError,
             Self::BadName { .. } | Self::BadArgument { .. } | Self::NoTable { .. } => ErrorClass::ArgumentError,
             Self::NoSuchCollection { .. } => ErrorClass::MissingCollectionError,
             Self::CollectionKind { .. } => ErrorClass::CollectionTypeError,
@@ -28,10 +28,9 @@ impl Classify for RegistryError {
             | Self::DatasetsHaveFiles { .. } => ErrorClass::OrphanedRecordError,
             Self::NoSuchDatasetType { .. } => ErrorClass::MissingDatasetTypeError,
             Self::NotACalibration { .. } => ErrorClass::DatasetTypeError,
-            Self::DatasetTypeConflict { .. }
-            | Self::RecordConflict { .. }
-            | Self::DatasetConflict { .. }
-            | Self::CertificationConflict { .. } => ErrorClass::ConflictingDefinitionError,
+            Self::DatasetTypeConflict { .. } | Self::DatasetConflict { .. } | Self::CertificationConflict { .. } => {
+                ErrorClass::ConflictingDefinitionError
+            }
             Self::BadRecord { .. } => ErrorClass::DimensionValueError,
             Self::MissingRecord { .. } | Self::DataIdValue { .. } => ErrorClass::DataIdValueError,
             Self::InconsistentDataId { .. } => ErrorClass::InconsistentDataIdError,
