@@ -6,10 +6,12 @@ Every method has its counterpart on `Butler` or `Butler.collections`; the names 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from armillary._words import did_you_mean
 from armillary.butler.collection_type import CollectionType, DatasetIdGenEnum
 from armillary.butler.collections import (
     as_patterns,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CollectionSummary", "DatasetAssociation", "Registry", "RegistryDefaults"]
 
+_LOG = logging.getLogger("lsst.daf.butler")
 _ALL_TYPES = CollectionType.all()
 
 
@@ -200,13 +203,31 @@ class Registry:
         return self._butler._register_dataset_type(datasetType)
 
     def removeDatasetType(self, name: str | tuple[str, ...]) -> None:
-        """Remove dataset types by name or glob."""
-        for pattern in (name,) if isinstance(name, str) else name:
-            names = (
-                [found.name for found in self._core.query_dataset_types([pattern])] if is_glob(pattern) else [pattern]
+        """Remove dataset types by name or glob, all or none; a name that is not there is only logged.
+
+        Raises
+        ------
+        OrphanedRecordError
+            If a dataset type still has datasets.
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository() as butler:
+        ...     butler.registry.removeDatasetType("bias")
+        ...     [found.name for found in butler.registry.queryDatasetTypes("bias")]
+        []
+        """
+        missing: list[str] = []
+        found = self.queryDatasetTypes((name,) if isinstance(name, str) else name, missing=missing)
+        for one in missing:
+            known = [dataset_type.name for dataset_type in self.queryDatasetTypes()]
+            _LOG.warning(
+                "no dataset type is called `%s`, so nothing was removed for it%s", one, did_you_mean(one, known)
             )
-            for one in names:
-                self._core.remove_dataset_type(one)
+        with self.transaction():
+            for dataset_type in found:
+                self._core.remove_dataset_type(dataset_type.name)
 
     def getDatasetType(self, name: str) -> DatasetType:
         """Give a dataset type by name."""
