@@ -11,19 +11,24 @@ import pytest
 
 from peer.queries_asked.comparison import MEANT, ask_here, ask_peer, difference, read_peer, report
 from peer.queries_asked.generator import Generator, facts_of
-from peer.queries_asked.repositories import make_rc2, make_survey
+from peer.queries_asked.repositories import make_from_export, make_rc2, make_survey
 
 # How many of a hundred queries are asked of each repository.
 REPOSITORIES = {
-    "survey": 48,
-    "rich": 20,
-    "rc2": 14,
-    "obs_lsst_imsim": 5,
+    "survey": 40,
+    "rich": 17,
+    "rc2": 12,
+    "obs_lsst_imsim": 4,
     "obs_lsst_latiss": 4,
     "transfer_embargo_from": 4,
-    "verify_metricvalue1": 3,
+    "verify_metricvalue1": 2,
     "skycatalogs_ci": 2,
+    "rc2_subset_coaddDatasetDump": 6,
+    "ap_verify_ci_hits2015": 5,
+    "daf_butler_ci_hsc-subset": 2,
+    "pipelines_check": 2,
 }
+EXPORTS = ("rc2_subset_coaddDatasetDump", "ap_verify_ci_hits2015", "daf_butler_ci_hsc-subset", "pipelines_check")
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,8 @@ def repositories(tmp_path_factory, shared_path):
         "survey": make_survey(str(folder / "survey")),
         "rc2": make_rc2(str(folder / "rc2"), str(shared_path("data", "exports", "daf_butler_hsc-rc2-subset.yaml"))),
     }
+    for name in EXPORTS:
+        found[name] = make_from_export(str(folder / name), str(shared_path("data", "exports", f"{name}.yaml")))
     for name in REPOSITORIES.keys() - found.keys():
         source = (
             shared_path("contract-fixtures", "repos", name) if name == "rich" else shared_path("data", "repos", name)

@@ -65,6 +65,14 @@ def make_rc2(root: str, export: str) -> str:
     return root
 
 
+def make_from_export(root: str, export: str) -> str:
+    """What a real export holds: records, collections, datasets, validity ranges; no files."""
+    Butler.makeRepo(root)
+    with Butler.from_config(root, writeable=True) as butler:
+        butler.import_(filename=export, without_datastore=True)
+    return root
+
+
 def make_survey(root: str, seed: int = 7) -> str:
     """Two cameras, two sky maps, overlapping runs, tags, chains of chains and validity ranges."""
     Butler.makeRepo(root)
