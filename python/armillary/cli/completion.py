@@ -24,12 +24,15 @@ def _quiet(names: Callable[[click.Context, str], Iterable[str]]) -> Completer:
 
     @functools.wraps(names)
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        logging.disable()
         before, comma, last = incomplete.rpartition(",")
+        heard = logging.root.manager.disable
+        logging.disable()
         try:
             found = sorted(name for name in names(ctx, last) if name.startswith(last))
         except Exception:  # whatever is wrong with the repository, a key press is no place to tell
             return []
+        finally:
+            logging.disable(heard)
         return [CompletionItem(before + comma + name) for name in found]
 
     return complete
