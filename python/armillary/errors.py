@@ -610,6 +610,9 @@ class PipelineGraphReadError(PipelineGraphError, OSError):
     """A saved pipeline graph cannot be read."""
 
     kind: ClassVar[str] = "pipeline_graph_read"
+    # Engines that send errors between processes call this by name and would find that of `RuntimeError`, which
+    # cannot make what is also an `OSError`.
+    __new__ = OSError.__new__  # type: ignore[assignment]
 
 
 class TaskNotImportedError(PipelineGraphError):
