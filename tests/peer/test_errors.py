@@ -24,6 +24,7 @@ for name, module in list(sys.modules.items()):
 print(json.dumps(found))
 """
 OURS_ALONE = {
+    "CommitUnknownError",
     "ConfigurationError",
     "QueryTypeError",
     "QueryValueError",
