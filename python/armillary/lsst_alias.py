@@ -8,11 +8,11 @@ are the same whichever way they are imported. Everything else below `lsst` (`lss
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 __all__ = ["MODULES", "activate", "activate_if_free", "is_active"]
 
@@ -71,7 +71,7 @@ _PACKAGES = ("lsst.daf", "lsst.pipe", "lsst.ctrl")
 """Namespaces that may not exist on disk."""
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:  # whose base class would take longer to import than all of this
     """Gives an existing module object for an aliased name."""
 
     def __init__(self, name: str, target: str | None):
@@ -94,16 +94,16 @@ class _Loader(importlib.abc.Loader):
             module.__spec__ = self._own_spec
 
 
-class _AliasFinder(importlib.abc.MetaPathFinder):
+class _AliasFinder:
     """Finds the aliased names before the path is searched."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname in MODULES:
-            return importlib.machinery.ModuleSpec(fullname, _Loader(fullname, MODULES[fullname]), is_package=True)
-        if fullname in _PACKAGES and importlib.machinery.PathFinder.find_spec(fullname, path) is None:
-            return importlib.machinery.ModuleSpec(fullname, _Loader(fullname, None), is_package=True)
+        loader: Any = _Loader(fullname, MODULES.get(fullname))
+        is_missing = fullname in _PACKAGES and importlib.machinery.PathFinder.find_spec(fullname, path) is None
+        if fullname in MODULES or is_missing:
+            return importlib.machinery.ModuleSpec(fullname, loader, is_package=True)
         return None
 
 

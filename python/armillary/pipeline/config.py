@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lsst.pex.config import Config, ConfigField, ConfigMeta, Field
-
 from armillary.pipeline.connections import PipelineTaskConnections
+from armillary.pipeline.pex_config import Config, ConfigField, ConfigMeta, Field
 
 if TYPE_CHECKING:
     from armillary.pipeline.pipeline_yaml import ConfigIR, ParametersIR

@@ -74,6 +74,7 @@ def import_task(name: str) -> Any:
     TypeError
         What was found is no pipeline task.
     """
+    importlib.import_module("armillary.pipeline.pex_config")  # before the task's own module does it at a higher price
     task_class = import_class(name)
     if not hasattr(task_class, "ConfigClass"):
         raise TypeError(f"`{name}` is no PipelineTask, it has no `ConfigClass`")
