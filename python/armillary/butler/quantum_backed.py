@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from armillary.butler.limited import DatasetRefURIs, LimitedButler
 from armillary.butler.metrics import ButlerMetrics
@@ -60,6 +60,9 @@ class QuantumBackedButler(LimitedButler):
         Records of datasets that exist, by dataset id; all others are read from where their quanta would put them.
     predicted_outputs
         Ids of datasets that may be written.
+    sync
+        When what is written is made to outlast a power cut: `"each"` dataset at once; `"quantum"`, when
+        `sync_written` is called; `"later"` by somebody else.
     """
 
     def __init__(
@@ -69,8 +72,11 @@ class QuantumBackedButler(LimitedButler):
         records: Mapping[uuid.UUID, list[FileRecord]],
         predicted_outputs: Iterable[uuid.UUID] = (),
         metrics: ButlerMetrics | None = None,
+        sync: Literal["each", "quantum", "later"] = "each",
     ):
-        self._datastore = datastore
+        self._datastore = datastore if sync == "each" else datastore.without_sync()
+        self._syncing = datastore if sync == "quantum" else None
+        self._unsynced: list[str] = []
         self._universe = universe
         self._records = dict(records)
         self._predicted_outputs = set(predicted_outputs)
@@ -116,7 +122,7 @@ class QuantumBackedButler(LimitedButler):
         return value
 
     def put(self, obj: Any, ref: Any, /, *, provenance: Any = None) -> DatasetRef:
-        """Write a dataset; its file is durable when this returns.
+        """Write a dataset; its file is durable when this returns, unless that was left for later.
 
         Raises
         ------
@@ -133,7 +139,15 @@ class QuantumBackedButler(LimitedButler):
             )
         self._records[ref.id] = records
         self.written[ref.id] = (ref, records)
+        if self._syncing is not None:
+            self._unsynced.extend(record.path for record in records)
         return ref  # type: ignore[no-any-return]
+
+    def sync_written(self) -> None:
+        """Make everything stay that was written so far; what is written from here on stays at once."""
+        if self._syncing is not None:
+            self._syncing.sync(self._unsynced)
+            self._datastore, self._syncing = self._syncing, None
 
     def stored_many(self, refs: Iterable[DatasetRef]) -> dict[DatasetRef, bool]:
         """Whether the files of datasets are there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from armillary._files import (
     finish_temporary,
     publish,
     sync_directory,
+    sync_files,
     temporary_path,
     unlink_all,
     unlink_for_good,
@@ -412,6 +414,18 @@ class FileDatastore:
             make_folder(folder, durable=self.durable)
         formatter.write_path(part.value, temporary)
         return finish_temporary(temporary, durable=self.durable)
+
+    def without_sync(self) -> FileDatastore:
+        """Return a datastore for the same files that leaves it to `sync` to make them stay."""
+        other = copy.copy(self)
+        other.durable = False
+        return other
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Make files stay that were written without it, by stored path."""
+        if self.durable and not self.is_remote:
+            root = os.path.abspath(self.root)
+            sync_files([os.path.join(root, path) for path in paths], root)
 
     def undo(self, prepared: PreparedWrite | PreparedFile) -> None:
         """Remove what `write` made; the sources of ingested files were not touched."""

@@ -149,6 +149,7 @@ class OutputRecorder:
             self._registry.trash(name, self._removed, purge=False)
             self._registry.empty_trash(name, self._removed)
             self._removed = []
+        self._datastore.sync([record.path for record in self._records])
         if self._refs or finished:
             first = finished[0] if finished else None
             self._registry.finish_write(first, name, self._refs, self._records, register=True, table=table)

@@ -152,6 +152,11 @@ class RunControl:
         return self.processes == 1 and self.timeout is None and self.executor is None and not self.enforce_memory
 
     @property
+    def on_this_machine(self) -> bool:
+        """Whether quanta run in this process or in the pool of it."""
+        return self.executor in (None, "local")
+
+    @property
     def threads(self) -> int | None:
         """Threads that a numerical library may start in a process of the pool; None for what it does by itself."""
         if self.implicit_threading:

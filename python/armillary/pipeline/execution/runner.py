@@ -71,7 +71,7 @@ def run_quanta(run: Run) -> RunReport:
 def _choose(run: Run) -> Callable[[Driver, ExecutorOptions], None]:
     if run.control.in_this_process:
         return _run_here
-    if run.control.executor in (None, "local"):
+    if run.control.on_this_machine:
         from armillary.pipeline.execution.pool_context import run_in_pool
 
         return run_in_pool

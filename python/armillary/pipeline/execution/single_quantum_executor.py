@@ -312,8 +312,17 @@ class SingleQuantumExecutor:
             (ref,) = references_of(quantum.outputs, task_node.log_output.dataset_type_name)
             butler.put(records, ref)
         if not failed:
+            _sync(butler)
             (ref,) = references_of(quantum.outputs, task_node.metadata_output.dataset_type_name)
             butler.put(full, ref)
+        _sync(butler)
+
+
+def _sync(butler: LimitedButler) -> None:
+    """Make what was written stay after a power cut, where that is left to us."""
+    sync_written = getattr(butler, "sync_written", None)
+    if sync_written is not None:
+        sync_written()
 
 
 def _with_memory(resources: ExecutionResources | None, memory: int) -> ExecutionResources:

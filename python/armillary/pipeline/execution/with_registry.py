@@ -80,6 +80,7 @@ def run_graph(
                     assume_no_existing_outputs=True,  # they were looked for in the registry, all at once
                     raise_on_partial_outputs=how.raise_on_partial_outputs,
                     resources=how.resources,
+                    sync="later" if how.on_this_machine else "quantum",
                 ),
                 how,
                 recorder.begin,

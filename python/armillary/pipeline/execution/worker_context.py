@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from armillary.pipeline.execution.outcome import QuantumOutcome
 from armillary.pipeline.execution.single_quantum_executor import SingleQuantumExecutor
@@ -17,7 +17,7 @@ __all__ = ["ExecutorOptions", "Job", "WorkerContext"]
 
 @dataclasses.dataclass(frozen=True)
 class ExecutorOptions:
-    """How quanta are run; see `SingleQuantumExecutor`."""
+    """How quanta are run; see `SingleQuantumExecutor`, and for `sync`, `QuantumBackedButler`."""
 
     skip_existing: bool = False
     clobber_outputs: bool = False
@@ -26,6 +26,7 @@ class ExecutorOptions:
     resources: ExecutionResources | None = None
     job_metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
     enforce_memory: bool = False
+    sync: Literal["quantum", "later"] = "quantum"
     profile_folder: str | None = None
 
 
@@ -71,6 +72,7 @@ class WorkerContext:
         self._graph = graph
         self._datastore = datastore
         self._pipeline = graph.pipeline_graph
+        self._sync = options.sync
         self._executor = SingleQuantumExecutor(
             skip_existing=options.skip_existing,
             clobber_outputs=options.clobber_outputs,
@@ -99,6 +101,7 @@ class WorkerContext:
             self._pipeline.universe,
             known,
             predicted_outputs=[ref.id for refs in quantum.outputs.values() for ref in refs],
+            sync=self._sync,
         )
         return self._executor.execute(
             self.task(job.label),
