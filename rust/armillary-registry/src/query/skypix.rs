@@ -2,9 +2,11 @@
 
 use super::{
     error::{QueryError, QueryProblem},
-    plan::Plan,
+    plan::{Plan, is_skypix},
     predicate::{Predicate, Reference, RegionTerm, Test},
     region::Shape,
+    request::Upload,
+    search::Search,
     sql::{Columns, Sql, write_predicate},
 };
 use crate::{Dialect, RegistryError, Store};
@@ -53,6 +55,10 @@ impl Pixelization {
         };
         polygon.ok().map(Region::from)
     }
+}
+
+const fn integer(value: &Value) -> Option<i64> {
+    if let Value::Int(value) = value { Some(*value) } else { None }
 }
 
 /// Every pixel of some ranges.
@@ -105,8 +111,102 @@ pub(crate) fn touched(
     Ok(pairs)
 }
 
+/// The pixels of one pixelisation, each with one of another that it touches; possibly more beside them.
+pub(crate) fn touching(near: &Element, far: &Element, pixels: &[i64]) -> Result<Vec<(i64, i64)>, RegistryError> {
+    let (Some(own), Some(other)) = (Pixelization::of(near), Pixelization::of(far)) else { return Ok(Vec::new()) };
+    let (mut pairs, mut total) = (Vec::new(), 0);
+    for pixel in pixels {
+        let Some(region) = own.region(*pixel) else { continue };
+        let ranges = other.envelope(&Shape::from(region)).map_err(|error| sphere_failed(&error))?;
+        total += ranges.iter().map(|range| range.end - range.start).sum::<u64>();
+        check(far, total)?;
+        pairs.extend(pixels_in(far, &ranges)?.into_iter().map(|found| (*pixel, found)));
+    }
+    Ok(pairs)
+}
+
+/// The only pixels that a query can be about, as far as that is known without its answer; none if it is not.
+pub(crate) fn known_pixels(
+    store: &Store,
+    plan: &Plan,
+    uploads: &[Upload],
+    pixels: &Element,
+) -> Result<Option<Vec<i64>>, RegistryError> {
+    if let Some(given) = given_pixels(plan, pixels)? {
+        return Ok(Some(given));
+    }
+    let uploaded = uploads.iter().find_map(|upload| {
+        let column = upload.dimensions.iter().position(|index| *index == pixels.index)?;
+        Some(upload.rows.iter().filter_map(|row| integer(&row[column])).collect())
+    });
+    let mut found = match uploaded {
+        Some(uploaded) => uploaded,
+        None => match pixels_of_datasets(store, plan, pixels)? {
+            Some(held) => held,
+            None => match pixels_of_records(store, plan, pixels)? {
+                Some(touched) => touched,
+                None => return Ok(None),
+            },
+        },
+    };
+    found.sort_unstable();
+    found.dedup();
+    Ok(Some(found))
+}
+
+/// The pixels with datasets, where a search is for datasets of pixels.
+fn pixels_of_datasets(store: &Store, plan: &Plan, pixels: &Element) -> Result<Option<Vec<i64>>, RegistryError> {
+    let holds_all = |search: &&Search| search.dataset_type.group.contains(pixels.index) && !search.has_calibrations();
+    let Some(search) = plan.searches.iter().find(holds_all) else { return Ok(None) };
+    if search.is_doomed() {
+        return Ok(Some(Vec::new()));
+    }
+    let dialect = store.dialect();
+    let mut sql = Sql::text("SELECT DISTINCT ");
+    dialect.identifier(&mut sql.text, &pixels.name);
+    sql.push(" FROM ");
+    dialect.identifier(&mut sql.text, &search.dataset_type.tags_table);
+    sql.push(" WHERE dataset_type_id = ");
+    sql.bind(Value::Int(search.dataset_type.id));
+    sql.push(" AND collection_id");
+    let ids: Vec<Value> = search.collections.iter().map(|place| Value::Int(place.id)).collect();
+    sql.in_list(dialect, &ids);
+    match store.select(&sql.text, &sql.values, &[ColumnType::Int])?.pop() {
+        Some(Column::Int { values, .. }) => Ok(Some(values)),
+        _ => Ok(None),
+    }
+}
+
+/// The pixels that records touch, where those are related to them, too.
+fn pixels_of_records(store: &Store, plan: &Plan, pixels: &Element) -> Result<Option<Vec<i64>>, RegistryError> {
+    for (left, right) in &plan.overlaps {
+        let element = match (*left == pixels.index, *right == pixels.index) {
+            (true, false) => plan.universe.get(*right),
+            (false, true) => plan.universe.get(*left),
+            _ => continue,
+        };
+        if !is_skypix(element) {
+            let pairs = touched(store, plan, element, pixels)?;
+            return Ok(Some(pairs.into_iter().map(|(_, pixel)| pixel).collect()));
+        }
+    }
+    Ok(None)
+}
+
+/// The pixels that the request lists, or that regions in it touch.
+pub(crate) fn given_pixels(plan: &Plan, pixels: &Element) -> Result<Option<Vec<i64>>, RegistryError> {
+    let Some(pixelization) = Pixelization::of(pixels) else { return Ok(None) };
+    if let Some(listed) = plan.constraints.get(&pixels.index) {
+        let exist = |pixel: &i64| pixelization.region(*pixel).is_some();
+        return Ok(Some(listed.iter().filter_map(integer).filter(exist).collect()));
+    }
+    let Some(shape) = given_shapes(plan, pixels.index).into_iter().next() else { return Ok(None) };
+    let ranges = pixelization.envelope(&shape).map_err(|error| sphere_failed(&error))?;
+    Ok(Some(pixels_in(pixels, &ranges)?))
+}
+
 /// The regions given by the caller that the region of an element's pixel must overlap.
-pub(crate) fn given_shapes(plan: &Plan, pixels: ElementIndex) -> Vec<Arc<Shape>> {
+fn given_shapes(plan: &Plan, pixels: ElementIndex) -> Vec<Arc<Shape>> {
     let shape = |condition: &Predicate| match condition {
         Predicate::Test(
             Test::Regions(RegionTerm::Column(index), RegionTerm::Literal(shape))

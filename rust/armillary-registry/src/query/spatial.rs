@@ -7,8 +7,9 @@ use super::{
     predicate::{Predicate, RegionTerm, Test},
     refine::{Check, RegionSource, Tree},
     region::Shape,
-    skypix::{Pixelization, given_shapes, json_column, json_pairs, pixels_in, sphere_failed, touched},
-    sources::{Source, overlap_source, pixel_source, region_source},
+    request::Upload,
+    skypix::{Pixelization, given_pixels, json_column, json_pairs, known_pixels, sphere_failed, touched, touching},
+    sources::{Source, group_of, overlap_source, pixel_source, region_source},
     sql::{Sql, write_predicate},
     statement::{Pairs, Statement, write_ranges},
 };
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 impl Statement<'_> {
     /// The tables that relate regions.
-    pub(super) fn add_overlaps(&mut self, store: &Store) -> Result<(), RegistryError> {
+    pub(super) fn add_overlaps(&mut self, store: &Store, uploads: &[Upload]) -> Result<(), RegistryError> {
         let plan = self.plan;
         for (left, right) in &plan.overlaps {
             let (left, right) = (plan.universe.get(*left), plan.universe.get(*right));
@@ -41,7 +42,7 @@ impl Statement<'_> {
                 }
                 (true, false) => self.add_pixels(store, left, right)?,
                 (false, true) => self.add_pixels(store, right, left)?,
-                (true, true) => return Err(unsupported_pixels(left, right).into()),
+                (true, true) => self.add_pixel_pairs(store, uploads, left, right)?,
             }
         }
         Ok(())
@@ -84,17 +85,50 @@ impl Statement<'_> {
         Ok(())
     }
 
-    /// The pixels that regions given by the caller touch, where nothing else gives the dimension values.
+    /// Relates two pixelisations, by the pixels of either that the query can be about at all.
+    fn add_pixel_pairs(
+        &mut self,
+        store: &Store,
+        uploads: &[Upload],
+        left: &Element,
+        right: &Element,
+    ) -> Result<(), RegistryError> {
+        let plan = self.plan;
+        let (near, far, pixels) =
+            match (known_pixels(store, plan, uploads, left)?, known_pixels(store, plan, uploads, right)?) {
+                (Some(of_left), Some(of_right)) if of_right.len() < of_left.len() => (right, left, of_right),
+                (Some(of_left), _) => (left, right, of_left),
+                (None, Some(of_right)) => (right, left, of_right),
+                (None, None) => return Err(unsupported_pixels(left, right).into()),
+            };
+        let pairs = touching(near, far, &pixels)?;
+        let mut from = Sql::default();
+        self.dialect.json_rows(&mut from.text, &[("near".to_owned(), false), ("far".to_owned(), false)]);
+        from.values.push(Value::Str(json_pairs(pairs.into_iter()).into()));
+        let keys = vec![(near.index, "near".to_owned()), (far.index, "far".to_owned())];
+        let identity = group_of(&keys);
+        self.add(|alias| Source {
+            alias,
+            keys,
+            from,
+            extra: String::new(),
+            optional: false,
+            identity,
+            is_search: false,
+        });
+        let (left, right) =
+            (self.region(&RegionTerm::Column(left.index)), self.region(&RegionTerm::Column(right.index)));
+        self.checks.push(Check::Overlap(left, right));
+        Ok(())
+    }
+
+    /// The pixels that regions given by the caller touch, where nothing else gives the dimension values; else those
+    /// that a condition lists.
     pub(super) fn add_given_pixels(&mut self, pixels: &Element) -> Result<bool, RegistryError> {
-        let (Some(pixelization), Some(shape)) =
-            (Pixelization::of(pixels), given_shapes(self.plan, pixels.index).into_iter().next())
-        else {
-            return Ok(false);
-        };
-        let ranges = pixelization.envelope(&shape).map_err(|error| sphere_failed(&error))?;
+        let Some(given) = given_pixels(self.plan, pixels)? else { return Ok(false) };
         let mut from = Sql::default();
         self.dialect.json_rows(&mut from.text, &[("pixel".to_owned(), false)]);
-        from.values.push(json_column(&pixels_in(pixels, &ranges)?));
+        from.values.push(json_column(&given));
         let keys = vec![(pixels.index, "pixel".to_owned())];
         let identity = DimensionGroup::single(pixels.index);
         self.add(|alias| Source {

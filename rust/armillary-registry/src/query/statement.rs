@@ -53,7 +53,7 @@ impl<'a> Statement<'a> {
         for upload in uploads {
             statement.add(upload_source(plan, statement.dialect, upload));
         }
-        statement.add_overlaps(store)?;
+        statement.add_overlaps(store, uploads)?;
         statement.add_regions()?;
         for position in 0..plan.searches.len() {
             let (source, columns) = dataset_source(plan, statement.dialect, position);
