@@ -18,8 +18,8 @@ pub enum RegistryError {
     Query(Box<QueryError>),
     /// The database refused for a reason that is not the caller's.
     Database { doing: String, reason: String },
-    /// Another process held the database for longer than we wait.
-    Busy { doing: String },
+    /// Another process held the database for longer than we wait; who it was, if that can be known.
+    Busy { doing: String, holder: Option<String> },
     /// COMMIT failed and the database could not be asked whether it happened.
     CommitUnknown { reason: String },
     /// A stored value cannot be what its column says.
@@ -94,7 +94,7 @@ impl RegistryError {
     /// A database failure while `doing` something.
     pub(crate) fn database(doing: &str, error: &DatabaseError) -> Self {
         match error.kind {
-            ErrorKind::Busy => Self::Busy { doing: doing.to_owned() },
+            ErrorKind::Busy => Self::Busy { doing: doing.to_owned(), holder: None },
             ErrorKind::ReadOnly => Self::ReadOnly { doing: doing.to_owned() },
             _ => Self::Database { doing: doing.to_owned(), reason: error.to_string() },
         }
@@ -133,8 +133,9 @@ impl fmt::Display for RegistryError {
             Self::Dimension(error) => write!(f, "{error}"),
             Self::Query(error) => write!(f, "{error}"),
             Self::Database { doing, reason } => write!(f, "the database failed while {doing}: {reason}"),
-            Self::Busy { doing } => {
-                write!(f, "another process held the database for more than five minutes while {doing}; try again")
+            Self::Busy { doing, holder } => {
+                let holder = holder.as_deref().unwrap_or("another process");
+                write!(f, "the database stayed locked while {doing}, by {holder}; try again when that has ended")
             }
             Self::CommitUnknown { reason } => write!(
                 f,

@@ -1,6 +1,7 @@
 //! Connections to one repository database: who reads, who writes, and when a change is kept.
 
 mod connection;
+mod holder;
 mod place;
 mod postgres;
 mod postgres_values;
@@ -358,7 +359,7 @@ impl Store {
             let outcome = self.with_writer(|connection, state| {
                 let outcome = make_real(connection, state, doing).and_then(|()| write(connection));
                 passing = outcome.is_err() && connection.failed_in_passing();
-                outcome
+                outcome.map_err(|error| self.with_holder(error, doing, connection))
             });
             match outcome {
                 Ok(value) => match level.keep(&mut happened) {
@@ -379,6 +380,17 @@ impl Store {
             self.forget_lost_levels();
             wait_before(tries);
         }
+    }
+
+    /// Says who holds the lock that was waited for in vain, if that can be known.
+    fn with_holder(&self, error: RegistryError, doing: &str, waiting: &Connection) -> RegistryError {
+        let RegistryError::Busy { holder: None, .. } = error else { return error };
+        let holder = match (&self.place, waiting) {
+            (Place::File(path), _) => holder::of_file(path),
+            (Place::Server(place), Connection::Postgres(waiting)) => holder::on_server(place, &waiting.transaction()),
+            (Place::Server(_), Connection::Sqlite(_)) => None,
+        };
+        RegistryError::Busy { doing: doing.to_owned(), holder }
     }
 
     fn writer_is_lost(&self) -> bool {

@@ -63,7 +63,8 @@ impl PostgresConnection {
     pub(super) fn connect(place: &PostgresPlace, writeable: bool) -> Result<Self, RegistryError> {
         let mode = if writeable { "off" } else { "on" };
         let mut setting = format!(
-            "SET TIME ZONE 'UTC'; SET client_min_messages = warning; SET lock_timeout = '5min'; \
+            "SET TIME ZONE 'UTC'; SET client_min_messages = warning; \
+             SELECT set_config('lock_timeout', '5min', false) WHERE current_setting('lock_timeout') = '0'; \
              SET default_transaction_read_only = {mode};"
         );
         if let Some(namespace) = place.namespace() {
@@ -200,6 +201,12 @@ impl PostgresConnection {
     /// The number of the last transaction that wrote.
     pub(super) fn transaction(&self) -> String {
         self.transaction.borrow().clone()
+    }
+
+    /// The text in the first column of the first row of a query with one parameter of text.
+    pub(super) fn first_text(&self, sql: &str, parameter: &str) -> DatabaseResult<Option<String>> {
+        let row = self.run(|client| client.query_opt(sql, &[&parameter]))?;
+        row.map(|row| row.try_get(0)).transpose().map_err(|error| error_of(&error))
     }
 
     /// Whether a transaction was kept; none while the server is still at it.
