@@ -53,6 +53,30 @@ class Cluster:
         command += ["-h", self.folder, "-U", USER, "-d", database, "-c", statement]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
+    def add_database(self, name: str, options: str = "") -> str:
+        """Make another database that a repository can be in; gives its URL."""
+        self.sql(f"CREATE DATABASE {name} {options}", "postgres")
+        self.sql("CREATE EXTENSION btree_gist", name)
+        return f"postgresql://{USER}@/{name}?host={self.folder}"
+
+    def start(self, *, durable: bool = False) -> None:
+        """Start the server, again if it was killed; what a durable one has committed outlives that."""
+        options = (
+            f"-k {self.folder} -c listen_addresses='' -c fsync=off -c full_page_writes={'on' if durable else 'off'} "
+            f"-c synchronous_commit={'on' if durable else 'off'} -c shared_buffers=32MB -c max_connections=200"
+        )
+        command = [
+            self.programs / "pg_ctl",
+            "-D",
+            f"{self.folder}/data",
+            "-w",
+            "-l",
+            f"{self.folder}/log",
+            "-o",
+            options,
+        ]
+        _run([*command, "start"], _as_server_user())
+
     def postmaster(self) -> int:
         """The number of the server's first process."""
         return int((Path(self.folder) / "data" / "postmaster.pid").read_text().splitlines()[0])
@@ -75,7 +99,7 @@ def _run(command: list[str | Path], user: dict[str, int]) -> None:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster | None]:
+def running_cluster(*, durable: bool = False) -> Iterator[Cluster | None]:
     """A server for the time of the block; None if none is installed."""
     programs = find_programs()
     if programs is None:
@@ -92,13 +116,8 @@ def running_cluster() -> Iterator[Cluster | None]:
         _run([programs / "initdb", *initdb], user)
         rules = Path(data, "pg_hba.conf")
         rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())
-        options = (
-            f"-k {folder} -c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off "
-            "-c shared_buffers=32MB -c max_connections=200"
-        )
-        log = f"{folder}/log"
-        _run([programs / "pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start"], user)
         cluster = Cluster(folder, programs)
+        cluster.start(durable=durable)
         cluster.sql(f"CREATE DATABASE {DATABASE}", "postgres")
         cluster.sql("CREATE EXTENSION btree_gist")
         yield cluster

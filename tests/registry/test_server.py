@@ -159,6 +159,29 @@ def test_two_who_certify_do_not_contradict_each_other(filled, opened):
         assert sorted(pool.map(certify, refs)) == ["certified", "refused"]
 
 
+def test_who_holds_a_lock_is_told(filled, cluster, seed):
+    """Who waits in vain, here for 300 ms, hears of the session that was in the way."""
+    registry = filled.registry
+    refs = registry.insert_datasets("bias", "run/a", [{"instrument": "Cam", "detector": 1}])
+    registry.register_collection("calib", 4)
+    impatient = _core.Registry.open_on_server(
+        seed["registry"]["db"] + "&options=-c%20lock_timeout%3D300",
+        writeable=True,
+        namespace=seed["registry"]["namespace"],
+    )
+    registry.begin()
+    registry.certify("calib", refs, _core.Timespan(None, None))
+    holder = (
+        r"the database stayed locked while certifying.*, by session \d+ of `armillary` \(program `armillary`, on the "
+        r"server itself\), whose transaction has been open for \d+ s and is idle in transaction; try again when"
+    )
+    with pytest.raises(RegistryError, match=holder):
+        impatient.certify("calib", refs, _core.Timespan(None, None))
+    registry.rollback()
+    impatient.certify("calib", refs, _core.Timespan(None, None))
+    impatient.close()
+
+
 def test_a_schema_is_made_once(opened, seed, universe):
     registry = seed["registry"]
     with pytest.raises(SchemaAlreadyDefinedError, match=r"namespace repo_.*already has tables"):
