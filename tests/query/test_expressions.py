@@ -64,6 +64,34 @@ def test_numbers_of_both_sorts_mix(engine):
     assert visits(engine, "visit.zenith_angle * 2 + 1 > 9") == [105, 106]
 
 
+def test_truth_values_are_also_numbers(engine):
+    def exposures(where, bind=None):
+        return sorted(found["exposure"] for found in engine.data_ids(["exposure"], where=where, bind=bind, data_id=A))
+
+    seen, unseen = exposures("exposure.can_see_sky"), exposures("NOT exposure.can_see_sky")
+    assert seen and unseen
+    assert exposures("exposure.can_see_sky = 1") == exposures("exposure.can_see_sky != 0.0") == seen
+    assert exposures("exposure.can_see_sky = :no", {"no": False}) == unseen
+    assert exposures("exposure.can_see_sky IN (:no, 7)", {"no": False}) == unseen
+    assert exposures("exposure.can_see_sky IN (0, 1)") == sorted(seen + unseen)
+    assert exposures("exposure.can_see_sky = 2") == []
+    assert exposures("exposure.seq_num != exposure.can_see_sky AND exposure.can_see_sky") != []
+
+
+def test_ids_and_truth_values_have_an_order(butler):
+    with butler.query() as query:
+        refs = query.datasets("calexp", ["run1", "run2", "tag"], find_first=False).order_by("-dataset_id").limit(3)
+        everything = query.datasets("calexp", ["run1", "run2", "tag"], find_first=False)
+        assert [*refs] == sorted(everything, key=lambda ref: str(ref.id), reverse=True)[:3]
+        # Each exposure comes once although it has a row for every detector.
+        exposures = query.where(instrument="CamA").join_dimensions(["detector"]).data_ids(["exposure"])
+        found = [*exposures.order_by("-exposure.can_see_sky", "exposure").limit(20)]
+        known = {record.id: record.can_see_sky for record in query.dimension_records("exposure").where(**A)}
+        seen = [known[data_id["exposure"]] for data_id in found if known[data_id["exposure"]] is not None]
+        assert sorted(seen, reverse=True) == seen and set(seen) == {True, False}
+        assert len(found) == len(set(found)) == len(known)
+
+
 @pytest.mark.parametrize("value", [101, 101.0])
 def test_lists_of_any_length_are_bound(engine, value):
     assert visits(engine, "visit IN (:many)", {"many": [value, *range(1000, 40_000)]}) == [101]

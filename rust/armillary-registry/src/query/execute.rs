@@ -37,7 +37,7 @@ struct Ranked {
     identity: Vec<usize>,
     collection: usize,
     id: usize,
-    /// When the dataset begins to be valid, where it may be certified more than once.
+    /// When the dataset begins to be valid, where the answer says so and it may be certified more than once.
     begin: Option<usize>,
 }
 
@@ -75,8 +75,7 @@ impl<'a> Query<'a> {
                 identity: identity.into_iter().map(|index| statement.select_key(index)).collect(),
                 collection: statement.select_dataset(search, DatasetField::Collection),
                 id: statement.select_dataset(search, DatasetField::Id),
-                begin: plan.searches[search]
-                    .has_calibrations()
+                begin: (plan.searches[search].has_calibrations() && plan.tells_validity(search))
                     .then(|| statement.select_reference(Reference::Begin(Owner::Search(search)), ColumnType::Int)),
             }
         });

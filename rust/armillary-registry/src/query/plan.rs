@@ -44,6 +44,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) term: Scalar,
+    pub(crate) sort: Sort,
     pub(crate) descending: bool,
 }
 
@@ -126,7 +127,7 @@ impl Plan {
         for term in &request.order_by {
             let (scalar, sort, descending) = resolve_order(&scope, term)?;
             self.check_order(term, &scalar, sort)?;
-            order.push(Order { term: scalar, descending });
+            order.push(Order { term: scalar, sort, descending });
         }
         (self.conditions, self.order, self.columns) = (conditions, order, columns);
         Ok(())
@@ -357,6 +358,13 @@ impl Plan {
         self.gives_datasets && position == 0
     }
 
+    /// Whether the answer says when datasets of a search are valid.
+    pub(crate) fn tells_validity(&self, position: usize) -> bool {
+        let owner = Owner::Search(position);
+        let told = |reference: Reference| matches!(reference, Reference::Timespan(of) | Reference::Begin(of) | Reference::End(of) if of == owner);
+        self.columns.iter().any(|(_, reference, _)| told(*reference))
+    }
+
     /// What is needed of a search beyond the data ID.
     pub(crate) fn uses(&self, position: usize) -> BTreeSet<Reference> {
         let mut used = BTreeSet::new();
@@ -376,7 +384,7 @@ impl Plan {
         }
         if self.find_first == Some(position) && !self.searches[position].is_single() {
             add(Reference::Dataset(position, DatasetField::Collection));
-            if self.searches[position].has_calibrations() {
+            if self.searches[position].has_calibrations() && self.tells_validity(position) {
                 add(Reference::Begin(Owner::Search(position)));
             }
         }

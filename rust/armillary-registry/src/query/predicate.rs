@@ -133,6 +133,8 @@ pub(crate) enum Scalar {
     /// Numbers, text, truth values, ids, hashes; times as integers.
     Literal(Value),
     Negative(Box<Scalar>),
+    /// A truth value as 1 or 0.
+    Number(Box<Scalar>),
     Arithmetic(ArithmeticOperator, Box<Scalar>, Box<Scalar>),
 }
 
@@ -226,12 +228,21 @@ impl Test {
 }
 
 impl Scalar {
+    /// The same as a number where it is a truth value: databases with a type for those compare them with nothing else.
+    #[must_use]
+    pub(crate) fn into_number(self) -> Self {
+        match self {
+            Self::Literal(Value::Bool(value)) => Self::Literal(Value::Int(i64::from(value))),
+            other => Self::Number(Box::new(other)),
+        }
+    }
+
     /// Calls `visit` with every reference.
     pub(crate) fn each_reference(&self, visit: &mut dyn FnMut(Reference)) {
         match self {
             Self::Column(reference) => visit(*reference),
             Self::Literal(_) => {}
-            Self::Negative(operand) => operand.each_reference(visit),
+            Self::Negative(operand) | Self::Number(operand) => operand.each_reference(visit),
             Self::Arithmetic(_, left, right) => {
                 left.each_reference(visit);
                 right.each_reference(visit);

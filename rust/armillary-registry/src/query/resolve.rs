@@ -103,7 +103,7 @@ pub(crate) fn resolve_field(scope: &Scope<'_>, name: &str, value: &Value) -> Res
         let (left, right) = (format!("`{name}`, {},", sort.text()), given.text().to_owned());
         return Err(QueryProblem::WrongTypes { operator: "=".to_owned(), left, right, hint: None }.into());
     }
-    let (column, value) = (Scalar::Column(reference), Scalar::Literal(value.clone()));
+    let (column, value) = alike((Scalar::Column(reference), sort), (Scalar::Literal(value.clone()), given));
     Ok(Predicate::Test(Test::Compare(Comparison::Equal, column, value)))
 }
 
@@ -228,7 +228,8 @@ impl Resolver<'_> {
                 Ok(if comparison == Comparison::Equal { test } else { Predicate::Not(Box::new(test)) })
             }
             (Operand::Scalar(a, sort), Operand::Scalar(b, other)) if comparable(*sort, *other, equality) => {
-                Ok(Predicate::Test(Test::Compare(comparison, a.clone(), b.clone())))
+                let (a, b) = alike((a.clone(), *sort), (b.clone(), *other));
+                Ok(Predicate::Test(Test::Compare(comparison, a, b)))
             }
             (Operand::Scalar(_, Sort::Time), Operand::Scalar(_, Sort::Text))
             | (Operand::Scalar(_, Sort::Text), Operand::Scalar(_, Sort::Time)) => {
@@ -297,6 +298,7 @@ impl Resolver<'_> {
             let problem = QueryProblem::WrongTypes { operator: "IN".to_owned(), left, right, hint };
             return Err(self.error(problem, value.span));
         };
+        let scalar = if sort == Sort::Bool { scalar.into_number() } else { scalar };
         let (mut values, mut ranges, mut null) = (Vec::new(), Vec::new(), false);
         for item in items {
             if let Kind::Range { start, stop, stride } = item.kind {
@@ -332,7 +334,10 @@ impl Resolver<'_> {
 
     fn item_value(&self, operand: &Operand, sort: Sort, node: &Node) -> Result<Value, QueryError> {
         match operand {
-            Operand::Scalar(Scalar::Literal(value), other) if comparable(sort, *other, true) => Ok(value.clone()),
+            Operand::Scalar(Scalar::Literal(value), other) if comparable(sort, *other, true) => Ok(match value {
+                Value::Bool(value) => Value::Int(i64::from(*value)),
+                value => value.clone(),
+            }),
             other => Err(self.wrong_item(sort, other.text(), node)),
         }
     }
@@ -579,6 +584,16 @@ fn time_term(operand: &Operand) -> Option<TimeTerm> {
             Some(TimeTerm::Literal(Timespan::instant(*time)))
         }
         Operand::Scalar(..) | Operand::Region(_) | Operand::List(_) | Operand::Null => None,
+    }
+}
+
+/// Two comparable values, as numbers if just one of them is a truth value.
+fn alike((a, sort): (Scalar, Sort), (b, other): (Scalar, Sort)) -> (Scalar, Scalar) {
+    match (sort, other) {
+        (Sort::Bool, Sort::Bool) => (a, b),
+        (Sort::Bool, _) => (a.into_number(), b),
+        (_, Sort::Bool) => (a, b.into_number()),
+        _ => (a, b),
     }
 }
 

@@ -237,6 +237,11 @@ pub(crate) fn write_scalar(sql: &mut Sql, columns: &dyn Columns, scalar: &Scalar
             write_scalar(sql, columns, operand);
             sql.push(")");
         }
+        Scalar::Number(operand) => {
+            sql.push("CAST(");
+            write_scalar(sql, columns, operand);
+            sql.push(" AS INTEGER)");
+        }
         Scalar::Arithmetic(operator, left, right) => {
             sql.push("(");
             if *operator == ArithmeticOperator::Divide {

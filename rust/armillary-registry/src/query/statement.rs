@@ -3,7 +3,7 @@
 use super::{
     error::{QueryError, QueryProblem},
     plan::Plan,
-    predicate::{DatasetField, Owner, Predicate, Reference, RegionTerm, Test},
+    predicate::{DatasetField, Owner, Predicate, Reference, RegionTerm, Sort, Test},
     refine::Check,
     request::Upload,
     sources::{DatasetColumns, Source, dataset_source, group_of, upload_source},
@@ -327,9 +327,12 @@ impl<'a> Statement<'a> {
         }
         let mut order = String::new();
         for (position, wanted) in self.plan.order.iter().enumerate() {
-            inner.push(", min(");
+            // Ids and truth values have an order, but no least one.
+            let text = matches!(wanted.sort, Sort::Uuid | Sort::Bool);
+            inner.push(if text { ", min(CAST(" } else { ", min(" });
             write_scalar(&mut inner, self, &wanted.term);
-            inner.push(&format!(") AS o{position}"));
+            inner.push(if text { " AS TEXT))" } else { ")" });
+            inner.push(&format!(" AS o{position}"));
             let comma = if position == 0 { "" } else { ", " };
             let _ = write!(order, "{comma}o{position}{}", if wanted.descending { " DESC" } else { "" });
         }
