@@ -1,13 +1,26 @@
-"""Repositories to ask questions of: a real survey's data IDs, and a small survey with everything that can overlap."""
+"""Repositories to ask questions of: a real survey's data IDs, and a small survey with everything that can overlap.
+
+As a script under the peer's interpreter it lets the peer make the small survey: `python repositories.py ROOT CONFIG`,
+where CONFIG is JSON.
+"""
 
 from __future__ import annotations
 
+import importlib
+import json
 import random
+import sys
 
 import astropy.time
 import lsst.sphgeom
 
-from armillary.butler import Butler, CollectionType, DatasetType, Timespan
+package = importlib.import_module("lsst.daf.butler" if __name__ == "__main__" else "armillary.butler")
+Butler, CollectionType, DatasetType, Timespan = (
+    package.Butler,
+    package.CollectionType,
+    package.DatasetType,
+    package.Timespan,
+)
 
 
 def time_at(hours: float) -> astropy.time.Time:
@@ -73,9 +86,9 @@ def make_from_export(root: str, export: str) -> str:
     return root
 
 
-def make_survey(root: str, seed: int = 7) -> str:
+def make_survey(root: str, seed: int = 7, config: dict | None = None) -> str:
     """Two cameras, two sky maps, overlapping runs, tags, chains of chains and validity ranges."""
-    Butler.makeRepo(root)
+    Butler.makeRepo(root, config=config and package.Config(config))
     with Butler.from_config(root, writeable=True) as butler:
         fill_dimensions(butler, random.Random(seed))
         fill_datasets(butler, random.Random(seed + 1))
@@ -155,7 +168,7 @@ def fill_visit(butler, here: dict, number: int, chance: random.Random, filters: 
         "physical_filter": f"{here['instrument']}-{band.upper()}",
         "day_obs": day,
         "timespan": timespan,
-        "target_name": f"field {number % 3}",
+        "target_name": f"{'field' if number % 2 else 'Field'} {number % 3}",  # collations differ in which comes first
         "science_program": None if number % 4 == 0 else "P1",
         "observation_reason": "science" if number % 2 else "test",
         "exposure_time": 15.0 + number,
@@ -263,3 +276,7 @@ def fill_datasets(butler: Butler, chance: random.Random) -> None:
     ):
         collections.register(name, CollectionType.CHAINED, doc=f"{name} in order")
         collections.redefine_chain(name, children)
+
+
+if __name__ == "__main__":
+    make_survey(sys.argv[1], config=json.loads(sys.argv[2]))
