@@ -871,6 +871,17 @@ class Simple:
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
+def read_yaml(text: str, /, *, source: str, constructors: dict[str, Callable[[Any], Any]]) -> Any:
+    """Plain values of one YAML document, by the rules of YAML 1.1.
+
+    `constructors` makes the values of tags, by their full names, out of plain values; `!uuid`, `!!binary` and the tags
+    of plain values are known. Raises `ValidationError`, naming `source` and the line, for other tags, text that is not
+    YAML, several documents, nesting deeper than 200 levels, and aliases that stand for more than 2,000,000 values.
+
+    >>> read_yaml("a: [1, yes]", source="text", constructors={})
+    {'a': [1, True]}
+    """
+
 def set_storage_class_resolver(resolver: Callable[[str], _StorageClass]) -> None:
     """Set what finds a storage class by name. `armillary.storage` calls this when imported."""
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import datetime
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 import yaml
 
 from armillary import _core
+from armillary.errors import ValidationError
 
 __all__ = ["EXPORT_VERSION", "dump", "load"]
 
 EXPORT_VERSION = "1.0.2"
 
-# The C parser when it is there: exports are large.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -64,10 +63,6 @@ class Region(bytes):
     type_name: str
 
 
-class ExportLoader(_Loader):  # type: ignore[misc, valid-type]
-    """Reads the tags of exports; makes plain values only."""
-
-
 class ExportDumper(_Dumper):  # type: ignore[misc, valid-type]
     """Writes the tags of exports."""
 
@@ -76,15 +71,19 @@ class ExportDumper(_Dumper):  # type: ignore[misc, valid-type]
         return True
 
 
-def _read_timespan(loader: Any, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
+def _read_timespan(content: Any) -> _core.Timespan:
+    if isinstance(content, str):
         return _core.Timespan.makeEmpty()
-    content = loader.construct_mapping(node, deep=True)
     return timespan_of(content.get("begin"), content.get("end"))
 
 
-def _read_region(loader: Any, node: yaml.Node) -> bytes:
-    return bytes.fromhex(loader.construct_mapping(node)["encoded"])
+def _read_region(content: Mapping[str, str]) -> bytes:
+    return bytes.fromhex(content["encoded"])
+
+
+def _read_time(text: str) -> Any:
+    """Make a date of what looks like one; text stays text."""
+    return yaml.load(text, Loader=yaml.SafeLoader)
 
 
 def as_nanoseconds(time: Any) -> int | None:
@@ -105,12 +104,14 @@ def timespan_of(begin: Any, end: Any) -> _core.Timespan:
     )
 
 
-ExportLoader.add_constructor("!butler_time/tai/iso", lambda _, node: Tai(tai_nanoseconds(node.value)))
-ExportLoader.add_constructor("!uuid", lambda _, node: uuid.UUID(node.value))
-for _name in ("lsst.daf.butler.Timespan", "!lsst.daf.butler.Timespan"):
-    ExportLoader.add_constructor(_name, _read_timespan)
-for _name in _REGIONS:
-    ExportLoader.add_constructor(f"lsst.sphgeom.{_name}", _read_region)
+# Nothing else is made of what an export says.
+_CONSTRUCTORS: dict[str, Callable[[Any], Any]] = {
+    "tag:yaml.org,2002:timestamp": _read_time,
+    "!butler_time/tai/iso": lambda text: Tai(tai_nanoseconds(text)),
+    "lsst.daf.butler.Timespan": _read_timespan,
+    "!lsst.daf.butler.Timespan": _read_timespan,
+    **{f"lsst.sphgeom.{name}": _read_region for name in _REGIONS},
+}
 
 ExportDumper.add_representer(Tai, lambda dumper, time: dumper.represent_scalar("!butler_time/tai/iso", tai_text(time)))
 ExportDumper.add_representer(uuid.UUID, lambda dumper, value: dumper.represent_scalar("!uuid", str(value)))
@@ -142,9 +143,21 @@ def timespan_bounds(timespan: _core.Timespan) -> tuple[Tai | None, Tai | None]:
 ExportDumper.add_representer(_core.Timespan, _write_timespan)
 
 
-def load(stream: IO[str]) -> Any:
-    """Read an export."""
-    return yaml.load(stream, Loader=ExportLoader)
+def load(stream: IO[Any]) -> Any:
+    """Read an export.
+
+    Raises
+    ------
+    ValidationError
+        If it is not YAML, or has a tag that exports do not have; names the line.
+    """
+    text: str | bytes = stream.read()
+    source = str(getattr(stream, "name", "export"))
+    try:
+        text = text if isinstance(text, str) else text.decode()
+    except UnicodeDecodeError as error:
+        raise ValidationError(f"`{source}` is not an export: it is not text in UTF-8 ({error})") from error
+    return _core.read_yaml(text, source=source, constructors=_CONSTRUCTORS)
 
 
 def dump(head: Mapping[str, Any], items: Iterable[Mapping[str, Any]], stream: IO[str]) -> None:

@@ -37,7 +37,7 @@ def import_file(
         path = os.fspath(filename) if filename is not None else "export.yaml"
         if directory is not None and not os.path.isabs(path) and not os.path.exists(path):
             path = os.path.join(os.fspath(directory), path)
-        with open(path, encoding="utf-8") as stream:
+        with open(path, "rb") as stream:
             content = read_export(stream)
     items = content["data"]
     version = (
@@ -55,7 +55,7 @@ def import_file(
         reader.load_associations(items)
 
 
-def read_export(stream: IO[str]) -> dict[str, Any]:
+def read_export(stream: IO[Any]) -> dict[str, Any]:
     """Read an export and check that it is one we know.
 
     Raises
@@ -80,6 +80,7 @@ class _Import:
         self._butler = butler
         self._version = universe_version
         self._refs: dict[uuid.UUID, _core.DatasetRef] = {}
+        self._certified: dict[tuple[str, str], dict[Any, set[uuid.UUID]]] = {}
 
     def define(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Register dataset types, runs, collections and chains."""
@@ -127,29 +128,24 @@ class _Import:
     def load_datasets(self, items: Iterable[Mapping[str, Any]]) -> list[tuple[str, Any, list[_core.DatasetRef]]]:
         """Register datasets; give path, formatter and references of each file."""
         files: list[tuple[str, Any, list[_core.DatasetRef]]] = []
+        standardize, universe = _core.DataCoordinate.standardize, self._butler.dimensions
         for item in items:
             if item["type"] != "dataset":
                 continue
-            dataset_type = self._butler.get_dataset_type(item["dataset_type"])
+            dataset_type, run = self._butler.get_dataset_type(item["dataset_type"]), item["run"]
+            dimensions = dataset_type.dimensions
             for record in item["records"]:
+                ids = list(map(_as_uuid, _as_list(record["dataset_id"])))
                 refs = [
                     _core.DatasetRef(
-                        dataset_type,
-                        _core.DataCoordinate.standardize(
-                            data_id, dimensions=dataset_type.dimensions, universe=self._butler.dimensions
-                        ),
-                        item["run"],
-                        id=_as_uuid(dataset_id),
+                        dataset_type, standardize(data_id, dimensions=dimensions, universe=universe), run, id=dataset_id
                     )
-                    for dataset_id, data_id in zip(
-                        _as_list(record["dataset_id"]), _as_list(record["data_id"]), strict=True
-                    )
+                    for dataset_id, data_id in zip(ids, _as_list(record["data_id"]), strict=True)
                 ]
+                self._refs.update(zip(ids, refs, strict=True))
                 files.append((record["path"], record.get("formatter"), refs))
-        every = [ref for _, _, refs in files for ref in refs]
-        self._refs.update({ref.id: ref for ref in every})
-        if every:
-            self._butler._core_registry.import_datasets(every)
+        if self._refs:
+            self._butler._core_registry.import_datasets(list(self._refs.values()))
         return files
 
     def load_files(
@@ -183,27 +179,49 @@ class _Import:
             if item["type"] != "associations":
                 continue
             if item["collection_type"] == CollectionType.TAGGED.name:
-                registry.associate(item["collection"], self._find(item["dataset_ids"]))
+                registry.associate(item["collection"], [self._refs[one] for one in self._ids(item["dataset_ids"])])
                 continue
             for valid in item["validity_ranges"]:
                 span = valid["timespan"] if "timespan" in valid else timespan_of(valid.get("begin"), valid.get("end"))
-                self._certify(item["collection"], self._find(valid["dataset_ids"]), span)
+                self._certify(item["collection"], self._ids(valid["dataset_ids"]), span)
 
-    def _certify(self, collection: str, refs: list[_core.DatasetRef], span: Any) -> None:
+    def _certify(self, collection: str, ids: list[uuid.UUID], span: Any) -> None:
         """Certify what is not certified already for just this time."""
-        registry = self._butler.registry
-        known = {
-            association.ref.id
-            for dataset_type in {ref.datasetType.name for ref in refs}
-            for association in registry.queryDatasetAssociations(dataset_type, [collection])
-            if association.timespan == span
-        }
-        new = [ref for ref in refs if ref.id not in known]
-        if new:
-            registry.certify(collection, new, span)
+        by_type: dict[str, dict[uuid.UUID, _core.DatasetRef]] = {}
+        for dataset_id in ids:
+            ref = self._refs[dataset_id]
+            by_type.setdefault(ref.datasetType.name, {})[dataset_id] = ref
+        for name, refs in by_type.items():
+            certified = self._certified_by_now(collection, name).setdefault(span, set())
+            new = [ref for dataset_id, ref in refs.items() if dataset_id not in certified]
+            certified.update(refs)
+            if new:
+                self._butler._core_registry.certify(collection, new, span)
 
-    def _find(self, ids: Iterable[Any]) -> list[_core.DatasetRef]:
-        return [self._refs[_as_uuid(dataset_id)] for dataset_id in ids]
+    def _certified_by_now(self, collection: str, dataset_type: str) -> dict[Any, set[uuid.UUID]]:
+        """Ids of certified datasets, by timespan: those before this import, and what is added to them."""
+        known = self._certified.get((collection, dataset_type))
+        if known is None:
+            known = self._certified[collection, dataset_type] = {}
+            for ref, _, span in self._butler._core_registry.dataset_associations(dataset_type, [collection]):
+                known.setdefault(span, set()).add(ref.id)
+        return known
+
+    def _ids(self, given: Iterable[Any]) -> list[uuid.UUID]:
+        """Give ids of datasets that are in this export.
+
+        Raises
+        ------
+        ValidationError
+            If one is not.
+        """
+        ids = list(map(_as_uuid, given))
+        for dataset_id in ids:
+            if dataset_id not in self._refs:
+                raise ValidationError(
+                    f"the export puts dataset `{dataset_id}` into a collection and does not describe it"
+                )
+        return ids
 
 
 # What these do to a file that an export names leaves it alone.

@@ -37,6 +37,8 @@ mod timespan;
 mod universe;
 mod values;
 mod views;
+mod yaml_reader;
+mod yaml_scalars;
 
 use pyo3::prelude::*;
 
@@ -69,5 +71,6 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     simple::register(module)?;
     registry::register(module)?;
     query::register(module)?;
+    yaml_reader::register(module)?;
     Ok(())
 }

@@ -210,12 +210,33 @@ pub(crate) fn plain_to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<B
     })
 }
 
-/// An id as a `uuid.UUID`.
+/// What makes a `uuid.UUID`: the class, what sets its attributes, and the value of one of them.
+struct UuidParts {
+    class: Py<PyAny>,
+    make: Py<PyAny>,
+    set: Py<PyAny>,
+    unknown_safety: Py<PyAny>,
+}
+
+/// An id as a `uuid.UUID`. Its initializer takes most forms of an id, and twice the time of this.
 pub(crate) fn uuid_to_python<'py>(py: Python<'py>, id: &[u8; 16]) -> PyResult<Bound<'py, PyAny>> {
-    use pyo3::{sync::PyOnceLock, types::PyType};
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let class = CLASS.import(py, "uuid", "UUID")?;
-    class.call1((py.None(), PyBytes::new(py, id)))
+    use pyo3::{intern, sync::PyOnceLock};
+    static PARTS: PyOnceLock<UuidParts> = PyOnceLock::new();
+    let parts = PARTS.get_or_try_init(py, || {
+        let module = py.import("uuid")?;
+        let object = py.import("builtins")?.getattr("object")?;
+        Ok::<_, PyErr>(UuidParts {
+            class: module.getattr("UUID")?.unbind(),
+            make: object.getattr("__new__")?.unbind(),
+            set: object.getattr("__setattr__")?.unbind(), // that of the class refuses: ids do not change
+            unknown_safety: module.getattr("SafeUUID")?.getattr("unknown")?.unbind(),
+        })
+    })?;
+    let made = parts.make.bind(py).call1((&parts.class,))?;
+    let set = parts.set.bind(py);
+    set.call1((&made, intern!(py, "int"), u128::from_be_bytes(*id)))?;
+    set.call1((&made, intern!(py, "is_safe"), &parts.unknown_safety))?;
+    Ok(made)
 }
 
 /// An id from a `uuid.UUID`, its text, or its bytes.
