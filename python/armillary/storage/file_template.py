@@ -23,6 +23,7 @@ _SPECIAL = {"run", "component", "id"}
 _DATASET_FIELDS = {"datasetType", "component", "run", "id"}
 # Characters that file systems or shells do not take in names.
 _REPLACED = str.maketrans(dict.fromkeys(' <>:"\\|?*', "_"))
+_ORDINARY = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")  # none of the rules says anything about such a value
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # A reader that takes paths for URIs would decode `%41`, and one that takes them for a shell's would expand `$HOME`.
 _PERCENT = re.compile(r"%(?=[0-9A-Fa-f]{2})")
@@ -40,6 +41,7 @@ class _Field:
     conversion: str | None
     optional: bool
     keep_slash: bool
+    is_plain: bool  # shown without format or conversion
 
 
 def _parse(template: str) -> tuple[tuple[_Field, ...], str]:
@@ -73,6 +75,7 @@ def _parse(template: str) -> tuple[tuple[_Field, ...], str]:
                 conversion,
                 optional,
                 keep_slash,
+                conversion is None and spec.strip("?/") == "",
             )
         )
     return tuple(fields), tail
@@ -92,6 +95,7 @@ class FileTemplate:
             raise FileTemplateValidationError(f"a file template is a text, not `{template}`")
         self.template = template
         self._fields, self._tail = _parse(template)
+        self._steps: dict[tuple[str, ...], list[tuple[_Field, str | None]]] = {}
         named = {name for field in self._fields for name, _ in field.names}
         if not named & {"run", "id"}:
             raise FileTemplateValidationError(f"the file template `{template}` must have `{{run}}` or `{{id}}`")
@@ -160,17 +164,36 @@ class FileTemplate:
         Raises `UnsafePathError` for a run or value that no file can be named after.
         """
         values = _values(ref, component)
+        names = tuple(values)
+        steps = self._steps.get(names)
+        if steps is None:
+            steps = self._steps[names] = self._plan(names)
         pieces: list[str] = []
-        for field in self._fields:
-            text = self._fill(field, values, ref)
-            if text is None:
-                if "/" in field.literal:
-                    pieces.append(field.literal)
+        for field, name in steps:
+            if name is not None:
+                pieces += field.literal, _shown(field, values[name])
                 continue
-            pieces.append(field.literal)
-            pieces.append(text)
+            text = self._fill(field, values, ref)
+            if text is not None:
+                pieces += field.literal, text
+            elif "/" in field.literal:
+                pieces.append(field.literal)
         pieces.append(self._tail)
         return _tidy("".join(pieces), ref)
+
+    def _plan(self, names: tuple[str, ...]) -> list[tuple[_Field, str | None]]:
+        """The fields that matter to data with values of these names, each with the name that fills it in.
+
+        None stands for what is to be found out for each dataset. Templates have many fields, and most have no value.
+        """
+        steps: list[tuple[_Field, str | None]] = []
+        for field in self._fields:
+            found = next(((name, sub) for name, sub in field.names if sub is not None or name in names), None)
+            if found is not None and found[1] is None:
+                steps.append((field, found[0]))
+            elif found is not None or not field.optional or "/" in field.literal:
+                steps.append((field, None))
+        return steps
 
     def _fill(self, field: _Field, values: Mapping[str, Any], ref: Any) -> str | None:
         for name, sub in field.names:
@@ -192,6 +215,11 @@ class FileTemplate:
 
 
 def _shown(field: _Field, value: Any) -> str:
+    if field.is_plain:
+        if type(value) is int:
+            return str(value)
+        if type(value) is str and _ORDINARY.fullmatch(value):
+            return value
     if field.conversion == "r":
         value = repr(value)
     elif field.conversion is not None:

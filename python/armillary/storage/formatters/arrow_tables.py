@@ -104,25 +104,26 @@ def numpy_to_arrow(np_array: np.ndarray[Any, Any]) -> pa.Table:
 
 def astropy_to_arrow(astropy_table: Any) -> pa.Table:
     """An astropy table to Arrow, with units, descriptions and meta data; quantities and times become plain columns."""
-    from astropy.table import Column, meta, serialize
+    from astropy.table import Column, serialize
+
+    from armillary.storage.formatters.table_header import header_text
 
     table = astropy_table
     if any(not isinstance(column, Column) for column in table.itercols()):
         table = serialize.represent_mixins_as_columns(table)
     plain = numpy_dict_to_arrow({name: _astropy_values(table[name]) for name in table.colnames})
     fields = []
-    for field in plain.schema:
-        info = table[field.name].info
+    for field, column in zip(plain.schema, table.itercols(), strict=True):
         notes = {}
-        if info.description:
-            notes["description"] = info.description
-        if info.unit is not None:
-            notes["unit"] = str(info.unit)
+        if column.description:
+            notes["description"] = column.description
+        if column.unit is not None:
+            notes["unit"] = str(column.unit)
         fields.append(field.with_metadata(notes))
     metadata = dict(plain.schema.metadata)
     metadata[ROW_COUNT_KEY.encode()] = str(len(table)).encode()
-    metadata[TABLE_META_KEY.encode()] = "\n".join(meta.get_yaml_from_table(table)).encode()
-    return plain.cast(pa.schema(fields, metadata=metadata))
+    metadata[TABLE_META_KEY.encode()] = header_text(table).encode()
+    return pa.Table.from_arrays(plain.columns, schema=pa.schema(fields, metadata=metadata))
 
 
 def _astropy_values(column: Any) -> np.ndarray[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, BinaryIO
@@ -63,6 +62,7 @@ __all__ = [
 
 TARGET_ROW_GROUP_BYTES = 1_000_000_000
 MAX_PROVENANCE_INPUTS = 2_000
+SMALL_FILE = 1 << 20  # bytes: threads take longer to begin than such a file to be read
 
 # Converters that repositories name with an underscore.
 _numpy_dict_to_numpy = numpy_dict_to_numpy
@@ -163,16 +163,17 @@ class ParquetFormatter(FormatterV2):
         found = to_arrow(in_memory_dataset)
         if found is None:
             raise ValueError(f"a `{type(in_memory_dataset).__name__}` cannot be stored as a table")
-        sink = io.BytesIO()
+        sink = pa.BufferOutputStream()
         self._write(found, sink)
-        return sink.getvalue()
+        return bytes(sink.getvalue().to_pybytes())
 
     def write_path(self, in_memory_dataset: Any, path: str) -> None:
         """Write one table to a local path."""
         found = to_arrow(in_memory_dataset)
         if found is None:
             raise ValueError(f"a `{type(in_memory_dataset).__name__}` cannot be stored as a table")
-        self._write(found, path)
+        with pa.OSFile(path, "wb") as sink:
+            self._write(found, sink)
 
     @staticmethod
     def _write(found: pa.Table | pa.Schema, sink: Any) -> None:
@@ -185,7 +186,10 @@ class ParquetFormatter(FormatterV2):
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read the columns asked for, or one component: `columns`, `rowcount` or `schema`."""
-        return self._read(path, component)
+        if not 0 <= expected_size <= SMALL_FILE:
+            return self._read(path, component)
+        with open(path, "rb") as stream:
+            return self._read(pa.BufferReader(stream.read()), component, threads=False)
 
     def read_from_stream(self, stream: BinaryIO, component: str | None = None, expected_size: int = -1) -> Any:
         """Read a part of a file elsewhere: only the columns needed are transferred."""
@@ -193,7 +197,7 @@ class ParquetFormatter(FormatterV2):
             return NotImplemented
         return self._read(stream, component)
 
-    def _read(self, source: str | BinaryIO, component: str | None) -> Any:
+    def _read(self, source: str | BinaryIO | pa.BufferReader, component: str | None, *, threads: bool = True) -> Any:
         wanted = self.file_descriptor.readStorageClass
         with pq.ParquetFile(source) as file:
             schema = file.schema_arrow
@@ -210,7 +214,7 @@ class ParquetFormatter(FormatterV2):
             names = None
             if parameters.get("columns") is not None:
                 names = select_columns(parameters["columns"], schema)
-            table = file.read(columns=names, use_pandas_metadata=names is not None)
+            table = file.read(columns=names, use_pandas_metadata=names is not None, use_threads=threads)
             if names is not None:
                 table = _in_order(table, names)
         return wanted.coerce_type(_without_table_meta(table, parameters.get("strip_astropy_meta_yaml", True)))
