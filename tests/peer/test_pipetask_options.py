@@ -21,10 +21,6 @@ print(json.dumps({
 }))
 """
 
-# What may be missing here, and why; what is made is taken out of the list.
-RUNNING = {"--debug", "--graph-fixup"}  # options of executors
-MAY_BE_MISSING = {"run": RUNNING, "run-qbb": RUNNING}
-
 
 @pytest.fixture(scope="module")
 def theirs(run_peer):
@@ -44,7 +40,7 @@ def test_every_subcommand_has_the_options_of_the_peers(theirs):
         known = {spelling for parameter in command.params for spelling in [*parameter.opts, *parameter.secondary_opts]}
         wanted = {spelling for one in parameters if not one["argument"] for spelling in one["opts"]}
         lacking = {spelling for spelling in wanted - known if "-section-" not in spelling}
-        if lacking - MAY_BE_MISSING.get(name, set()):
+        if lacking:
             missing[name] = lacking
     assert missing == {}
 

@@ -27,7 +27,7 @@ class Bench:
         self.quantum = self.graph.build_execution_quanta()[self.quantum_id]
 
     def execute(self, **options):
-        return SingleQuantumExecutor(**options).execute(self.node, self.quantum, self.quantum_id, self.butler)
+        return SingleQuantumExecutor(**options).run_quantum(self.node, self.quantum, self.quantum_id, self.butler)
 
     def read(self, name):
         (ref,) = self.quantum.outputs[name]

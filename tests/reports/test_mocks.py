@@ -136,7 +136,7 @@ def test_a_pipeline_of_test_tasks_is_built_and_run_in_a_few_lines():
         executor, butler = repo.make_single_quantum_executor(graph)
         quanta = graph.build_execution_quanta()
         for quantum_id, label in graph.quanta():
-            outcome = executor.execute(graph.pipeline_graph.tasks[label], quanta[quantum_id], quantum_id)
+            outcome = executor.run_quantum(graph.pipeline_graph.tasks[label], quanta[quantum_id], quantum_id)
             failed = label == "last" and quanta[quantum_id].dataId["detector"] == 1
             assert outcome.state.is_failure is failed
         made = butler.get("dataset_auto2", instrument="Cam", detector=2)

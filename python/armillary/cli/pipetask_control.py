@@ -67,6 +67,12 @@ def control_options() -> Callable[[Function], Function]:
             type=click.Choice(["spawn", "fork", "forkserver"]),
             help="Kept for compatibility; worker processes are started once.",
         ),
+        click.option(
+            "--graph-fixup",
+            metavar="NAME",
+            help="Class, or function that makes it, that says which quanta must wait for which beyond their inputs.",
+        ),
+        click.option("--debug", is_flag=True, help="Import the module `debug`, which sets up what tasks show."),
         click.option("--summary", metavar="FILE", help="Write a JSON report."),
         click.option("--progress/--no-progress", default=None, help="Show a progress bar; by default on a terminal."),
     )
@@ -74,6 +80,7 @@ def control_options() -> Callable[[Function], Function]:
 
 def control_of(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options as keywords of `RunControl`."""
+    from armillary.pipeline.execution.execution_graph_fixup import fixup_named
     from armillary.pipeline.execution.run_control import RetryPolicy
     from armillary.pipeline.quantum_context import ExecutionResources
 
@@ -95,6 +102,8 @@ def control_of(options: dict[str, Any]) -> dict[str, Any]:
         "profile": options["profile"],
         "implicit_threading": options["enable_implicit_threading"],
         "progress": options["progress"],
+        "graph_fixup": None if options["graph_fixup"] is None else fixup_named(options["graph_fixup"]),
+        "debug": options["debug"],
     }
 
 

@@ -23,8 +23,16 @@ if TYPE_CHECKING:
         QuantizedConnection,
         iterConnections,
     )
+    from armillary.pipeline.execution.execution_graph_fixup import ExecutionGraphFixup
     from armillary.pipeline.execution.mp_graph_executor import MPGraphExecutor
-    from armillary.pipeline.execution.simple_pipeline_executor import SeparablePipelineExecutor, SimplePipelineExecutor
+    from armillary.pipeline.execution.quantum_graph_executor import (
+        QuantumExecutionResult,
+        QuantumExecutor,
+        QuantumGraphExecutor,
+    )
+    from armillary.pipeline.execution.quantum_reports import ExecutionStatus, QuantumReport
+    from armillary.pipeline.execution.separable_pipeline_executor import SeparablePipelineExecutor
+    from armillary.pipeline.execution.simple_pipeline_executor import SimplePipelineExecutor
     from armillary.pipeline.execution.single_quantum_executor import SingleQuantumExecutor
     from armillary.pipeline.in_memory_dataset_handle import InMemoryDatasetHandle
     from armillary.pipeline.metadata import (
@@ -73,7 +81,9 @@ _HOME = {
     "DatasetTypeName": "armillary.pipeline.older_quantum_graph",
     "DeferredDatasetRef": "armillary.pipeline.connections",
     "ExceptionInfo": "armillary.pipeline.status",
+    "ExecutionGraphFixup": "armillary.pipeline.execution.execution_graph_fixup",
     "ExecutionResources": "armillary.pipeline.quantum_context",
+    "ExecutionStatus": "armillary.pipeline.execution.quantum_reports",
     "GetDictMetadata": "armillary.pipeline.metadata",
     "GetSetDictMetadata": "armillary.pipeline.metadata",
     "InMemoryDatasetHandle": "armillary.pipeline.in_memory_dataset_handle",
@@ -83,6 +93,8 @@ _HOME = {
     "InvalidQuantumError": "armillary.pipeline.status",
     "LabelSpecifier": "armillary.pipeline.pipeline",
     "MPGraphExecutor": "armillary.pipeline.execution.mp_graph_executor",
+    "MPGraphExecutorError": "armillary.errors",
+    "MPTimeoutError": "armillary.errors",
     "NestedMetadataDict": "armillary.pipeline.metadata",
     "NoWorkFound": "armillary.pipeline.status",
     "NodeId": "armillary.pipeline.older_quantum_graph",
@@ -98,12 +110,16 @@ _HOME = {
     "QuantizedConnection": "armillary.pipeline.connections",
     "QuantumAttemptStatus": "armillary.pipeline.status",
     "QuantumContext": "armillary.pipeline.quantum_context",
+    "QuantumExecutionResult": "armillary.pipeline.execution.quantum_graph_executor",
+    "QuantumExecutor": "armillary.pipeline.execution.quantum_graph_executor",
     "QuantumGraph": "armillary.pipeline.older_quantum_graph",
+    "QuantumGraphExecutor": "armillary.pipeline.execution.quantum_graph_executor",
     "QuantumNode": "armillary.pipeline.older_quantum_graph",
+    "QuantumReport": "armillary.pipeline.execution.quantum_reports",
     "QuantumSuccessCaveats": "armillary.pipeline.status",
     "RepeatableQuantumError": "armillary.pipeline.status",
     "ScalarError": "armillary.errors",
-    "SeparablePipelineExecutor": "armillary.pipeline.execution.simple_pipeline_executor",
+    "SeparablePipelineExecutor": "armillary.pipeline.execution.separable_pipeline_executor",
     "SetDictMetadata": "armillary.pipeline.metadata",
     "SimplePipelineExecutor": "armillary.pipeline.execution.simple_pipeline_executor",
     "SingleQuantumExecutor": "armillary.pipeline.execution.single_quantum_executor",
@@ -128,7 +144,9 @@ __all__ = [
     "DatasetTypeName",
     "DeferredDatasetRef",
     "ExceptionInfo",
+    "ExecutionGraphFixup",
     "ExecutionResources",
+    "ExecutionStatus",
     "GetDictMetadata",
     "GetSetDictMetadata",
     "InMemoryDatasetHandle",
@@ -138,6 +156,8 @@ __all__ = [
     "InvalidQuantumError",
     "LabelSpecifier",
     "MPGraphExecutor",
+    "MPGraphExecutorError",
+    "MPTimeoutError",
     "NestedMetadataDict",
     "NoWorkFound",
     "NodeId",
@@ -153,8 +173,12 @@ __all__ = [
     "QuantizedConnection",
     "QuantumAttemptStatus",
     "QuantumContext",
+    "QuantumExecutionResult",
+    "QuantumExecutor",
     "QuantumGraph",
+    "QuantumGraphExecutor",
     "QuantumNode",
+    "QuantumReport",
     "QuantumSuccessCaveats",
     "RepeatableQuantumError",
     "ScalarError",

@@ -10,6 +10,7 @@ from typing import Any
 
 from armillary import _core
 from armillary.errors import OutputExistsError
+from armillary.pipeline.execution.execution_graph_fixup import added_edges
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState, kinds_of
 from armillary.pipeline.execution.progress import ProgressBar
 from armillary.pipeline.execution.report import RunReport
@@ -50,6 +51,8 @@ class Run:
         Called with ids of inputs of which the graph does not say where they are; returns their file records.
     earlier_attempts
         What removed logs of earlier attempts told, by quantum id.
+    one
+        Runs a quantum in this process, in place of what the options say.
     """
 
     graph: Any
@@ -62,6 +65,7 @@ class Run:
     ended: Callable[[QuantumOutcome, Sequence[Any]], None] | None = None
     find_records: Callable[[Sequence[uuid.UUID]], Mapping[uuid.UUID, list[Any]]] | None = None
     earlier_attempts: Mapping[uuid.UUID, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    one: Callable[[Prepared], QuantumOutcome] | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -245,11 +249,10 @@ def _had_too_little_memory(outcome: QuantumOutcome) -> bool:
 def _edges(run: Run) -> list[tuple[int, int]]:
     """Return which of the quanta to run must come before which, by their positions."""
     index_of = {quantum_id: index for index, (quantum_id, _) in enumerate(run.quanta)}
-    return [
-        (index_of[first], index_of[second])
-        for first, second in run.graph.edges()
-        if first in index_of and second in index_of
-    ]
+    edges = list(run.graph.edges())
+    if run.control.graph_fixup is not None:
+        edges.extend(added_edges(run.graph, run.control.graph_fixup))
+    return [(index_of[first], index_of[second]) for first, second in edges if first in index_of and second in index_of]
 
 
 class _ProducedIds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError
 from armillary.pipeline.init_outputs import check_registrations, compare_config, merge_packages
 from armillary.pipeline.packages import Packages
 from armillary.pipeline.pipeline_nodes import TaskImportMode
+from armillary.pipeline.task_definition import TaskFactory
 
 if TYPE_CHECKING:
     from armillary.butler import Butler, DatasetRef, LimitedButler
@@ -50,6 +52,7 @@ def initialise_run(
     extend_run: bool = False,
     skip_init_writes: bool = False,
     no_versions: bool = False,
+    task_factory: TaskFactory | None = None,
 ) -> None:
     """Write what a run needs besides the outputs of its quanta.
 
@@ -67,6 +70,8 @@ def initialise_run(
         Whether to write nothing, because it has been done.
     no_versions
         Whether to leave the software versions out.
+    task_factory
+        Makes the tasks, whose init-outputs are written.
 
     Raises
     ------
@@ -78,10 +83,12 @@ def initialise_run(
     check_dataset_types(graph, butler, register=register_dataset_types)
     if skip_init_writes:
         return
-    write_init_datasets(graph, butler, may_exist=extend_run, versions=not no_versions)
+    write_init_datasets(graph, butler, may_exist=extend_run, versions=not no_versions, task_factory=task_factory)
 
 
-def write_init_datasets(graph: Any, butler: LimitedButler, *, may_exist: bool, versions: bool) -> None:
+def write_init_datasets(
+    graph: Any, butler: LimitedButler, *, may_exist: bool, versions: bool, task_factory: TaskFactory | None = None
+) -> None:
     """Make all tasks and write their init-outputs and configs, and the software versions.
 
     Everything is made and compared first, then written together.
@@ -94,11 +101,10 @@ def write_init_datasets(graph: Any, butler: LimitedButler, *, may_exist: bool, v
     for label in labels:
         node = pipeline.tasks[label]
         inputs = graph.get_init_inputs(label)
-        values = {}
-        for name, read in node.init.inputs.items():
-            known = made.get(read.parent_dataset_type_name)
-            values[name] = butler.get(inputs[name]) if known is None else known
-        task = node.task_class(config=node.config, initInputs=values, name=label)
+        parents = {name: edge.parent_dataset_type_name for name, edge in node.init.inputs.items()}
+        known = {inputs[name].id: made[parent] for name, parent in parents.items() if parent in made}
+        reader = _KnownFirst(butler, known)
+        task = (task_factory or TaskFactory()).makeTask(node, reader, inputs.values())
         outputs: dict[str, DatasetRef] = dict(graph.get_init_outputs(label))
         writes.add_config(node, outputs.pop("_config"), may_exist)
         for name, ref in outputs.items():
@@ -138,6 +144,21 @@ def check_configs_of_done_tasks(pipeline: PipelineGraph, labels: Iterable[str], 
             continue
         if ref is not None:
             compare_config(name, node.config, butler.get(ref), run)
+
+
+class _KnownFirst:
+    """Gives datasets that were made a moment ago and are not written yet; all others come from the butler."""
+
+    def __init__(self, butler: LimitedButler, known: dict[uuid.UUID, Any]) -> None:
+        self._butler = butler
+        self._known = known
+
+    def get(self, ref: DatasetRef) -> Any:
+        """Return a dataset."""
+        return self._known[ref.id] if ref.id in self._known else self._butler.get(ref)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._butler, name)
 
 
 class _Writes:

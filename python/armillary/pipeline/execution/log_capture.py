@@ -34,7 +34,9 @@ class _Capture(logging.Handler):
 
 
 @contextlib.contextmanager
-def capture_logs(label: str, data_id: Any, run: str | None) -> Iterator[ButlerLogRecords]:
+def capture_logs(
+    label: str, data_id: Any, run: str | None, records: ButlerLogRecords | None = None
+) -> Iterator[ButlerLogRecords]:
     """Collect what is logged in the block.
 
     Parameters
@@ -43,6 +45,8 @@ def capture_logs(label: str, data_id: Any, run: str | None) -> Iterator[ButlerLo
         Label of the task and data ID of the quantum, noted in every record.
     run
         RUN collection that is written to.
+    records
+        What they are added to; new by default.
 
     Examples
     --------
@@ -53,7 +57,8 @@ def capture_logs(label: str, data_id: Any, run: str | None) -> Iterator[ButlerLo
     """
     from armillary.storage.log_records import ButlerLogRecords
 
-    records = ButlerLogRecords([])
+    if records is None:
+        records = ButlerLogRecords([])
     labels = {"LABEL": f"{label}:{data_id}", **({"RUN": run} if run is not None else {})}
     handler = _Capture(records, labels)
     handler.setLevel(logging.NOTSET)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from armillary.pipeline.execution.execution_graph_fixup import ExecutionGraphFixup
     from armillary.pipeline.execution.outcome import QuantumOutcome
     from armillary.pipeline.quantum_context import ExecutionResources
 
@@ -109,6 +110,12 @@ class RunControl:
         Module whose `post_mortem` is called after a failure, such as `pdb`.
     profile
         File for the statistics of Python's profiler.
+    task_factory
+        Makes the tasks; None for what makes them from their classes. Other processes get a pickled copy.
+    graph_fixup
+        Adds edges to the graph of quanta; see `ExecutionGraphFixup`.
+    debug
+        Whether each process imports the module `debug`.
     implicit_threading
         Whether numerical libraries may start as many threads as they like; else each process of the pool gets as many
         as its quantum has cores.
@@ -132,6 +139,9 @@ class RunControl:
     debugger: str | None = None
     profile: str | None = None
     implicit_threading: bool = False
+    task_factory: Any = None
+    graph_fixup: ExecutionGraphFixup | None = None
+    debug: bool = False
 
     def __post_init__(self) -> None:
         if self.processes < 1:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from armillary.pipeline.execution.driver import Driver, Run
+from armillary.pipeline.execution.driver import Driver, Prepared, Run
+from armillary.pipeline.execution.outcome import QuantumOutcome
 from armillary.pipeline.execution.profiling import merge_profiles, profiled
 from armillary.pipeline.execution.progress import ProgressBar
 from armillary.pipeline.execution.report import RunReport
 from armillary.pipeline.execution.worker_context import ExecutorOptions, WorkerContext
 
-__all__ = ["RunInterrupted", "run_quanta"]
+__all__ = ["RunInterrupted", "iterate_quanta", "run_quanta"]
 
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C has ended: 128 and the number of the signal."""
@@ -53,7 +54,14 @@ def run_quanta(run: Run) -> RunReport:
     started = time.perf_counter()
     with ProgressBar(len(run.quanta), run.control.progress) as bar, _profile_folder(run.control.profile) as folder:
         driver = Driver(run, bar)
-        options = dataclasses.replace(run.options, profile_folder=folder, enforce_memory=run.control.enforce_memory)
+        control = run.control
+        options = dataclasses.replace(
+            run.options,
+            profile_folder=folder,
+            enforce_memory=control.enforce_memory,
+            task_factory=control.task_factory,
+            debug=control.debug,
+        )
         interrupted = False
         try:
             _choose(run)(driver, options)
@@ -69,7 +77,7 @@ def run_quanta(run: Run) -> RunReport:
 
 
 def _choose(run: Run) -> Callable[[Driver, ExecutorOptions], None]:
-    if run.control.in_this_process:
+    if run.one is not None or run.control.in_this_process:
         return _run_here
     if run.control.on_this_machine:
         from armillary.pipeline.execution.pool_context import run_in_pool
@@ -81,14 +89,35 @@ def _choose(run: Run) -> Callable[[Driver, ExecutorOptions], None]:
 
 
 def _run_here(driver: Driver, options: ExecutorOptions) -> None:
-    context = WorkerContext(driver.run.graph, driver.run.datastore, options)
+    for _ in _outcomes_here(driver, options):
+        pass
+
+
+def _outcomes_here(driver: Driver, options: ExecutorOptions) -> Iterator[QuantumOutcome]:
+    """Run the quanta one after the other; give how each ended when that has been noted."""
     debugger = driver.run.control.debugger
+    one = driver.run.one
+    if one is None:
+        context = WorkerContext(driver.run.graph, driver.run.datastore, options)
+
+        def one(prepared: Prepared) -> QuantumOutcome:
+            return context.run(prepared.job, prepared.quantum)
+
     while (prepared := driver.take()) is not None:
         with profiled(options.profile_folder):
-            outcome = context.run(prepared.job, prepared.quantum)
+            outcome = one(prepared)
         if debugger is not None and outcome.error is not None:
             _debugger(debugger)(outcome.error.__traceback__)
         driver.end(prepared, outcome)
+        yield outcome
+
+
+def iterate_quanta(run: Run) -> Iterator[QuantumOutcome]:
+    """Run quanta in this process as the iterator is asked for the next; failures are told, none is raised."""
+    control = run.control
+    options = dataclasses.replace(run.options, task_factory=control.task_factory, debug=control.debug)
+    with ProgressBar(len(run.quanta), control.progress) as bar:
+        yield from _outcomes_here(Driver(run, bar), options)
 
 
 def _debugger(name: str) -> Any:

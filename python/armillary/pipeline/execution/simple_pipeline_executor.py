@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from armillary.errors import MPGraphExecutorError
 from armillary.pipeline.execution.initialise import initialise_run
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.execution.report import RunReport
-from armillary.pipeline.execution.with_registry import run_graph
+from armillary.pipeline.execution.with_registry import iterate_graph, run_graph
 from armillary.pipeline.quantum_context import ExecutionResources
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from armillary.pipeline.pipeline_graph import PipelineGraph
     from armillary.pipeline.pipeline_task import PipelineTask
 
-__all__ = ["SeparablePipelineExecutor", "SimplePipelineExecutor"]
+__all__ = ["SimplePipelineExecutor", "raise_failures"]
 
 
 def raise_failures(report: RunReport) -> None:
@@ -31,10 +31,11 @@ def raise_failures(report: RunReport) -> None:
     """
     for outcome in report.outcomes:
         if outcome.state.is_failure:
-            _raise(outcome)
+            raise_failure(outcome)
 
 
-def _raise(outcome: QuantumOutcome) -> None:
+def raise_failure(outcome: QuantumOutcome) -> NoReturn:
+    """Raise the exception of a quantum that failed."""
     if outcome.error is not None:
         raise outcome.error
     said = "" if outcome.exception is None else f": {outcome.exception.type_name}: {outcome.exception.message}"
@@ -193,146 +194,84 @@ class SimplePipelineExecutor:
         Exception
             What a task raised; the quanta before it are registered.
         """
-        return list(self.as_generator(register_dataset_types, save_versions))
-
-    def as_generator(self, register_dataset_types: bool = False, save_versions: bool = True) -> Iterator[Any]:
-        """Run all quanta, giving each when the whole run has ended well; see `run`."""
-        initialise_run(
-            self._graph,
-            self.butler,
-            register_dataset_types=register_dataset_types,
-            extend_run=True,
-            no_versions=not save_versions,
-        )
-        report = run_graph(
-            self._graph,
-            self.butler,
-            fail_fast=True,
-            raise_on_partial_outputs=self.raise_on_partial_outputs,
-            progress=False,
-            resources=self.resources,
-        )
+        self._initialise(register_dataset_types, save_versions)
+        report = run_graph(self._graph, self.butler, progress=False, **self._control)
         raise_failures(report)
         ended = [outcome.quantum_id for outcome in report.outcomes if outcome.state is not QuantumState.SKIPPED]
         quanta = self._graph.build_execution_quanta(ended)
-        yield from (quanta[quantum_id] for quantum_id in ended)
+        return [quanta[quantum_id] for quantum_id in ended]
 
+    def as_generator(self, register_dataset_types: bool = False, save_versions: bool = True) -> Iterator[Any]:
+        """Run the quanta one by one, each when the iterator is asked for it; see `run`.
 
-class SeparablePipelineExecutor:
-    """Builds, initialises and runs in steps that may happen in different programs.
+        What belongs to the whole run is written at once, what a quantum wrote is registered when it is given.
+        """
+        self._initialise(register_dataset_types, save_versions)
+        return self._run_one_by_one()
 
-    Parameters
-    ----------
-    butler
-        The repository, opened with collections to read and a run to write to.
-    clobber_output
-        Whether to remove outputs of unfinished quanta.
-    skip_existing_in
-        Collections in which a quantum's metadata mean that it is done.
-    resources
-        What a quantum may use.
-    raise_on_partial_outputs
-        Whether partial outputs are a failure.
+    def _run_one_by_one(self) -> Iterator[Any]:
+        outcomes = iterate_graph(self._graph, self.butler, progress=False, **self._control)
+        for outcome in outcomes:
+            if outcome.state.is_failure:
+                outcomes.close()
+                raise_failure(outcome)
+            yield self._graph.build_execution_quanta([outcome.quantum_id])[outcome.quantum_id]
 
-    Examples
-    --------
-    ::
+    @property
+    def _control(self) -> dict[str, Any]:
+        return {
+            "fail_fast": True,
+            "raise_on_partial_outputs": self.raise_on_partial_outputs,
+            "resources": self.resources,
+        }
 
-        executor = SeparablePipelineExecutor(butler)
-        pipeline = executor.make_pipeline("survey.yaml")
-        graph = executor.build_quantum_graph(pipeline, where="visit = 3")
-        executor.pre_execute_qgraph(graph, register_dataset_types=True)
-        executor.run_pipeline(graph, num_proc=4)
-    """
-
-    def __init__(
-        self,
-        butler: Butler,
-        clobber_output: bool = False,
-        skip_existing_in: Iterable[str] | None = None,
-        retained_dataset_types: Iterable[str] | None = None,
-        task_factory: Any = None,
-        resources: ExecutionResources | None = None,
-        raise_on_partial_outputs: bool = True,
-    ) -> None:
-        if butler.run is None:
-            raise ValueError("the butler has no run to write to; open it with `run=`")
-        self._butler = butler
-        self._clobber_output = clobber_output
-        self._skip_existing_in = list(skip_existing_in or ())
-        self._retained = list(retained_dataset_types or ())
-        self._resources = resources
-        self._raise_on_partial_outputs = raise_on_partial_outputs
-
-    def make_pipeline(self, pipeline_uri: Any) -> Pipeline:
-        """Read a pipeline file."""
-        from armillary.pipeline.pipeline import Pipeline
-
-        return Pipeline.from_uri(pipeline_uri)
-
-    def make_quantum_graph_builder(
-        self, pipeline: Pipeline, where: str = "", *, builder_class: Any = None, **options: Any
-    ) -> Any:
-        """Return the builder of the pipeline's quantum graph."""
-        if builder_class is None:
-            from armillary.pipeline.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
-
-            builder_class = AllDimensionsQuantumGraphBuilder
-        return builder_class(
-            pipeline.to_graph(),
-            self._butler,
-            where=where,
-            input_collections=list(self._butler.collections.defaults),
-            output_run=self._butler.run,
-            skip_existing_in=self._skip_existing_in,
-            retained_dataset_types=self._retained,
-            clobber=self._clobber_output,
-            **options,
-        )
-
-    def build_quantum_graph(
-        self, pipeline: Pipeline, where: str = "", *, attach_datastore_records: bool = False, **options: Any
-    ) -> Any:
-        """Build the pipeline's quantum graph."""
-        builder = self.make_quantum_graph_builder(pipeline, where, **options)
-        return builder.finish(attach_datastore_records=attach_datastore_records).assemble()
-
-    make_quantum_graph = build_quantum_graph
-
-    def pre_execute_qgraph(
-        self,
-        graph: Any,
-        register_dataset_types: bool = False,
-        save_init_outputs: bool = True,
-        save_versions: bool = True,
-    ) -> None:
-        """Register dataset types and write init-outputs, configs and software versions."""
+    def _initialise(self, register_dataset_types: bool, save_versions: bool) -> None:
         initialise_run(
-            graph,
-            self._butler,
+            self._graph,
+            self.butler,
             register_dataset_types=register_dataset_types,
             extend_run=True,
-            skip_init_writes=not save_init_outputs,
             no_versions=not save_versions,
         )
 
-    def run_pipeline(self, graph: Any, fail_fast: bool = False, graph_executor: Any = None, num_proc: int = 1) -> None:
-        """Run the quanta of a graph.
+    def use_local_butler(
+        self, root: str, register_dataset_types: bool = True, transfer_dimensions: bool = True
+    ) -> Butler:
+        """Copy all inputs to a repository of one's own, and read from and write to that from here on.
 
-        Raises
-        ------
-        Exception
-            What a task raised; with several processes an `MPGraphExecutorError` that tells it.
+        The collections of the inputs are not copied. A TAGGED collection, `<output>/inputs`, gathers the inputs; it
+        stands after the run in the output chain. Calibrations of which several have one data ID, because each is
+        valid at other times, are copied but not tagged.
+
+        Parameters
+        ----------
+        root
+            The repository; made if it is not there.
+        register_dataset_types
+            Whether to register dataset types there.
+        transfer_dimensions
+            Whether to copy dimension records.
+
+        Returns
+        -------
+        butler
+            The repository, opened for writing.
+
+        Examples
+        --------
+        ::
+
+            executor = SimplePipelineExecutor.from_pipeline_filename("p.yaml", where="visit = 3", butler=butler)
+            local = executor.use_local_butler("/tmp/visit3")
+            executor.run(register_dataset_types=True)
         """
-        report = run_graph(
-            graph,
-            self._butler,
-            processes=num_proc,
-            fail_fast=fail_fast,
-            raise_on_partial_outputs=self._raise_on_partial_outputs,
-            skip_existing=bool(self._skip_existing_in),
-            clobber_outputs=self._clobber_output,
-            progress=False,
-            resources=self._resources,
+        from armillary.pipeline.execution.local_copy import local_copy
+
+        self.butler = local_copy(
+            self._graph,
+            self.butler,
+            root,
+            register_dataset_types=register_dataset_types,
+            transfer_dimensions=transfer_dimensions,
         )
-        raise_failures(report)
+        return self.butler

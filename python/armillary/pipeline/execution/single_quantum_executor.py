@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import importlib
 import logging
 import os
 import time
@@ -17,6 +18,8 @@ from armillary.errors import OutputExistsError, RegistryError, tells_all
 from armillary.pipeline.connections import AdjustQuantumHelper, references_of
 from armillary.pipeline.execution.log_capture import attempts_of, capture_logs
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState, kinds_of
+from armillary.pipeline.execution.quantum_graph_executor import QuantumExecutionResult, QuantumExecutor
+from armillary.pipeline.execution.quantum_reports import QuantumReport
 from armillary.pipeline.metadata import TaskMetadata
 from armillary.pipeline.quantum_context import ExecutionResources, QuantumContext
 from armillary.pipeline.status import (
@@ -32,7 +35,7 @@ from armillary.pipeline.task_definition import TaskFactory
 from armillary.pipeline.timer import log_resources
 
 if TYPE_CHECKING:
-    from armillary.butler import LimitedButler
+    from armillary.butler import LimitedButler, Quantum
     from armillary.pipeline.pipeline_nodes import TaskNode
     from armillary.pipeline.pipeline_task import PipelineTask
     from armillary.storage.log_records import ButlerLogRecords
@@ -48,7 +51,8 @@ _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS
 class _Attempt:
     """What is gathered while a quantum runs."""
 
-    def __init__(self, quantum_id: uuid.UUID, label: str) -> None:
+    def __init__(self, quantum_id: uuid.UUID, label: str, quantum: Any) -> None:
+        self.adjusted = quantum
         self.outcome = QuantumOutcome(quantum_id, label, QuantumState.FINISHED)
         self.quantum_metadata = TaskMetadata()
         self.task: PipelineTask | None = None
@@ -57,9 +61,11 @@ class _Attempt:
         self.earlier: list[dict[str, Any]] = []
         self.afresh = False
         self.resources: ExecutionResources | None = None
+        self.adjusted_no_work = False
+        self.metadata: TaskMetadata | None = None
 
 
-class SingleQuantumExecutor:
+class SingleQuantumExecutor(QuantumExecutor):
     """Runs quanta, one at a time.
 
     Parameters
@@ -72,6 +78,8 @@ class SingleQuantumExecutor:
         Makes the butler for a quantum, in place of `butler`.
     skip_existing
         Leave out quanta whose metadata is there, or whose outputs all are.
+    skip_existing_in
+        Collections; with the run that is written to among them, this stands for `skip_existing`.
     clobber_outputs
         Remove outputs of an earlier, unfinished attempt. Its log alone never needs this.
     assume_no_existing_outputs
@@ -82,11 +90,13 @@ class SingleQuantumExecutor:
         What a quantum may use.
     job_metadata
         Facts about the process, noted in the metadata of every quantum.
+    enable_lsst_debug
+        Import the module `debug`, in which people set up what tasks show of their work; without one, that is logged.
 
     Examples
     --------
-    `SingleQuantumExecutor().execute(task_node, quantum, quantum_id, butler)` returns a `QuantumOutcome`; an error of
-    the task is told there, never raised.
+    `SingleQuantumExecutor(butler=butler).execute(task_node, quantum)` raises what the task raises. `run_quantum` takes
+    the same, and tells an error in the `QuantumOutcome` that it returns.
     """
 
     def __init__(
@@ -101,17 +111,22 @@ class SingleQuantumExecutor:
         raise_on_partial_outputs: bool = True,
         resources: ExecutionResources | None = None,
         job_metadata: Mapping[str, int | str | float] | None = None,
+        skip_existing_in: Iterable[str] | str | None = None,
+        enable_lsst_debug: bool = False,
     ) -> None:
         self.butler = butler
         self._butler_factory = limited_butler_factory
         self._task_factory = TaskFactory() if task_factory is None else task_factory
-        self._skip_existing = skip_existing
+        self._skip_existing = skip_existing or _is_among(getattr(butler, "run", None), skip_existing_in)
         self._clobber_outputs = clobber_outputs
         self._assume_no_existing_outputs = assume_no_existing_outputs
         self._raise_on_partial_outputs = raise_on_partial_outputs
         self._resources = resources
         self._job_metadata = dict(job_metadata or {})
         self._earlier_quanta: list[str] = []
+        self._debug = enable_lsst_debug
+        if enable_lsst_debug:
+            _import_debug()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -121,9 +136,45 @@ class SingleQuantumExecutor:
             "clobber_outputs": self._clobber_outputs,
             "raise_on_partial_outputs": self._raise_on_partial_outputs,
             "resources": self._resources,
+            "task_factory": self._task_factory,
+            "debug": self._debug,
         }
 
     def execute(
+        self,
+        task_node: TaskNode,
+        /,
+        quantum: Quantum,
+        quantum_id: uuid.UUID | None = None,
+        *,
+        log_records: ButlerLogRecords | None = None,
+    ) -> QuantumExecutionResult:
+        """Run a quantum; raise what its task raises.
+
+        Parameters
+        ----------
+        task_node, quantum, quantum_id
+            The task, the quantum and its identifier.
+        log_records
+            Gets what is logged, in addition to what it holds; all of it is written.
+
+        Raises
+        ------
+        Exception
+            Whatever the task, or reading and writing for it, raises. The log has been written.
+        """
+        attempt = self._run_attempt(task_node, quantum, quantum_id, None, log_records=log_records)
+        if attempt.error is not None:
+            raise attempt.error
+        return QuantumExecutionResult(
+            attempt.adjusted,
+            QuantumReport(quantum.dataId, task_node.label, quantumId=attempt.outcome.quantum_id),
+            task_metadata=attempt.metadata,
+            skipped_existing=attempt.outcome.state is QuantumState.SKIPPED,
+            adjusted_no_work=attempt.adjusted_no_work,
+        )
+
+    def run_quantum(
         self,
         task_node: TaskNode,
         quantum: Any,
@@ -134,7 +185,7 @@ class SingleQuantumExecutor:
         afresh: bool = False,
         memory: int | None = None,
     ) -> QuantumOutcome:
-        """Run a quantum.
+        """Run a quantum; an error is told in what is returned.
 
         Parameters
         ----------
@@ -153,18 +204,34 @@ class SingleQuantumExecutor:
         memory
             Bytes that this quantum may use, in place of what `resources` says.
         """
+        return self._run_attempt(
+            task_node, quantum, quantum_id, butler, earlier_attempts=earlier_attempts, afresh=afresh, memory=memory
+        ).outcome
+
+    def _run_attempt(
+        self,
+        task_node: TaskNode,
+        quantum: Any,
+        quantum_id: uuid.UUID | None,
+        butler: LimitedButler | None,
+        *,
+        earlier_attempts: Iterable[dict[str, Any]] = (),
+        afresh: bool = False,
+        memory: int | None = None,
+        log_records: ButlerLogRecords | None = None,
+    ) -> _Attempt:
         quantum_id = quantum_id or quantum.quantum_id or uuid.uuid4()
         if butler is None:
             butler = self.butler if self._butler_factory is None else self._butler_factory(quantum)
         if butler is None:
             raise ValueError("nothing reads and writes the datasets: give a butler to the executor or to `execute`")
-        attempt = _Attempt(quantum_id, task_node.label)
+        attempt = _Attempt(quantum_id, task_node.label, quantum)
         attempt.earlier.extend(earlier_attempts)
         attempt.afresh = afresh
         attempt.resources = self._resources if memory is None else _with_memory(self._resources, memory)
         log_resources(attempt.quantum_metadata, "prep")
         run = next((ref.run for refs in quantum.outputs.values() for ref in refs), None)
-        with capture_logs(task_node.label, quantum.dataId, run) as records:
+        with capture_logs(task_node.label, quantum.dataId, run, log_records) as records:
             try:
                 if not self._already_done(task_node, quantum, butler, attempt):
                     self._attempt(task_node, quantum, butler, attempt)
@@ -178,7 +245,7 @@ class SingleQuantumExecutor:
         outputs = [ref.id for refs in quantum.outputs.values() for ref in refs]
         attempt.outcome.written = {key: written[key][1] for key in outputs if key in written}
         self._earlier_quanta.append(str(quantum_id))
-        return attempt.outcome
+        return attempt
 
     # What is there already ------------------------------------------------------------------------------------------
 
@@ -216,11 +283,12 @@ class SingleQuantumExecutor:
         label = task_node.label
         _LOG.info("Preparing execution of quantum for label=%s dataId=%s.", label, quantum.dataId)
         try:
-            quantum = _available(task_node, quantum, butler)
+            attempt.adjusted = quantum = _available(task_node, quantum, butler)
         except NoWorkFound as nothing:
             _LOG.info("No work for label=%s dataId=%s: %s", label, quantum.dataId, nothing)
             attempt.outcome.caveats = QuantumSuccessCaveats.from_adjust_quantum_no_work()
             attempt.outcome.state = QuantumState.NO_WORK
+            attempt.adjusted_no_work = True
             return
         except Exception as error:
             self._failed(attempt, quantum, error)
@@ -298,6 +366,7 @@ class SingleQuantumExecutor:
         if attempt.error is None:
             attempt.quantum_metadata["caveats"] = attempt.outcome.caveats.value
         full["quantum"] = attempt.quantum_metadata
+        attempt.metadata = full
         if self._job_metadata:
             full["job"] = self._job_metadata
         failed = attempt.error is not None
@@ -316,6 +385,19 @@ class SingleQuantumExecutor:
             (ref,) = references_of(quantum.outputs, task_node.metadata_output.dataset_type_name)
             butler.put(full, ref)
         _sync(butler)
+
+
+def _is_among(run: str | None, collections: Iterable[str] | str | None) -> bool:
+    return run is not None and run in ([collections] if isinstance(collections, str) else list(collections or ()))
+
+
+def _import_debug() -> None:
+    try:
+        importlib.import_module("debug")
+    except ModuleNotFoundError as error:
+        if error.name != "debug":
+            raise
+        _LOG.warning("no module is called `debug`, so that tasks show nothing more than usual")
 
 
 def _sync(butler: LimitedButler) -> None:

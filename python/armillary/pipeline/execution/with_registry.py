@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from armillary.pipeline.automatic_connection_constants import LOG_OUTPUT_STORAGE_CLASS
 from armillary.pipeline.execution.driver import Run
 from armillary.pipeline.execution.existing import existing_outputs, skipped_outcomes
 from armillary.pipeline.execution.log_capture import attempts_of
+from armillary.pipeline.execution.outcome import QuantumOutcome
 from armillary.pipeline.execution.recorder import OutputRecorder
 from armillary.pipeline.execution.report import RunReport
 from armillary.pipeline.execution.run_control import RunControl
-from armillary.pipeline.execution.runner import RunInterrupted, run_quanta
+from armillary.pipeline.execution.runner import RunInterrupted, iterate_quanta, run_quanta
 from armillary.pipeline.execution.without_registry import datastore_recipe
 from armillary.pipeline.execution.worker_context import ExecutorOptions
 
 if TYPE_CHECKING:
     from armillary.butler import Butler
 
-__all__ = ["run_graph"]
+__all__ = ["iterate_graph", "run_graph"]
 
 
 def run_graph(
@@ -56,7 +58,33 @@ def run_graph(
     RunInterrupted
         Ctrl-C was pressed; what was finished is registered.
     """
-    how = RunControl(**control)
+    with _prepared(graph, butler, skip_existing, clobber_outputs, RunControl(**control)) as (run, _, done):
+        try:
+            report = run_quanta(run)
+        except RunInterrupted as interrupted:
+            _add_skipped(interrupted.report, graph, done)
+            raise
+    return _add_skipped(report, graph, done)
+
+
+def iterate_graph(
+    graph: Any, butler: Butler, *, skip_existing: bool = False, clobber_outputs: bool = False, **control: Any
+) -> Generator[QuantumOutcome]:
+    """Run the quanta of a graph in this process as the iterator is asked for the next; see `run_graph`.
+
+    What a quantum wrote is registered when its outcome is given.
+    """
+    with _prepared(graph, butler, skip_existing, clobber_outputs, RunControl(**control)) as (run, recorder, _):
+        for outcome in iterate_quanta(run):
+            recorder.flush()
+            yield outcome
+
+
+@contextmanager
+def _prepared(
+    graph: Any, butler: Butler, skip_existing: bool, clobber_outputs: bool, how: RunControl
+) -> Iterator[tuple[Run, OutputRecorder, set[uuid.UUID]]]:
+    """Look for earlier outputs; give the run, the writer of its outputs, and ids of quanta that had been finished."""
     done, leftovers = existing_outputs(butler, graph, skip_existing=skip_existing, clobber=clobber_outputs)
     earlier = _remove(butler, leftovers)
     registered: Any = butler
@@ -69,32 +97,28 @@ def run_graph(
             found.setdefault(record.dataset_id, []).append(record)
         return found
 
+    options = ExecutorOptions(
+        assume_no_existing_outputs=True,  # they were looked for in the registry, all at once
+        raise_on_partial_outputs=how.raise_on_partial_outputs,
+        resources=how.resources,
+        sync="later" if how.on_this_machine else "quantum",
+    )
+    run = Run(
+        graph,
+        [(quantum_id, label) for quantum_id, label in graph.quanta() if quantum_id not in done],
+        registered._datastore.file_datastore,
+        datastore_recipe(registered._config.configFile),
+        options,
+        how,
+        recorder.begin,
+        recorder.add,
+        find_records,
+        earlier,
+    )
     try:
-        report = run_quanta(
-            Run(
-                graph,
-                [(quantum_id, label) for quantum_id, label in graph.quanta() if quantum_id not in done],
-                registered._datastore.file_datastore,
-                datastore_recipe(registered._config.configFile),
-                ExecutorOptions(
-                    assume_no_existing_outputs=True,  # they were looked for in the registry, all at once
-                    raise_on_partial_outputs=how.raise_on_partial_outputs,
-                    resources=how.resources,
-                    sync="later" if how.on_this_machine else "quantum",
-                ),
-                how,
-                recorder.begin,
-                recorder.add,
-                find_records,
-                earlier,
-            )
-        )
-    except RunInterrupted as interrupted:
-        _add_skipped(interrupted.report, graph, done)
-        raise
+        yield run, recorder, done
     finally:
         recorder.close()
-    return _add_skipped(report, graph, done)
 
 
 def _add_skipped(report: RunReport, graph: Any, done: set[uuid.UUID]) -> RunReport:

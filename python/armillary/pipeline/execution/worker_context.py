@@ -28,6 +28,8 @@ class ExecutorOptions:
     enforce_memory: bool = False
     sync: Literal["quantum", "later"] = "quantum"
     profile_folder: str | None = None
+    task_factory: Any = None
+    debug: bool = False
 
 
 class Job(NamedTuple):
@@ -80,6 +82,8 @@ class WorkerContext:
             raise_on_partial_outputs=options.raise_on_partial_outputs,
             resources=options.resources,
             job_metadata=options.job_metadata,
+            task_factory=options.task_factory,
+            enable_lsst_debug=options.debug,
         )
 
     def task(self, label: str) -> TaskNode:
@@ -103,7 +107,7 @@ class WorkerContext:
             predicted_outputs=[ref.id for refs in quantum.outputs.values() for ref in refs],
             sync=self._sync,
         )
-        return self._executor.execute(
+        return self._executor.run_quantum(
             self.task(job.label),
             quantum,
             job.quantum_id,
