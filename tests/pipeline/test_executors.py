@@ -5,6 +5,11 @@ import contextlib
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -12,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from armillary.errors import ConfigurationError
-from armillary.pipeline.execution.executors import executor_factory
+from armillary.pipeline.execution import executor_run
+from armillary.pipeline.execution.executors import executor_factory, stays_here
+from armillary.pipeline.execution.lifeline import DriverGone, Lifeline, hold
 from armillary.pipeline.execution.run_control import RetryPolicy
-from pipeline.test_resume import N_DETECTORS, RUN, Butler, built, check_whole, run  # noqa: F401
+from pipeline.test_resume import N_DETECTORS, RUN, Butler, built, check_whole, is_alive, run  # noqa: F401
 
 EXECUTORS = ["local", "threads", "processes", "parsl", "dask"]
 
@@ -127,3 +134,107 @@ def test_summary_tells_states_apart(built, tmp_path):  # noqa: F811
     told = json.loads((tmp_path / "s.json").read_text())
     assert told["status"] == "failure"
     assert sorted({one["status"] for one in told["quantaReports"]}) == ["failure", "skipped", "success"]
+
+
+DRIVER = """
+    from pipeline.test_resume import run
+    run({root!r}, {path!r}, processes=2, executor={name!r})
+"""
+
+
+def marked(mark):
+    """Processes of a test, by the mark in their environment: command lines by process id."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (folder / "environ").read_bytes() and is_alive(int(folder.name)):
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+def wait_for(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["parsl", "dask", "processes"])
+def test_killed_driver_leaves_no_process_and_no_folder(built, name, tmp_path):  # noqa: F811
+    root, path = built(mode="slow")
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    environment = {
+        **os.environ,
+        "ARMILLARY_TEST_RUN": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        "TMPDIR": str(notes),
+    }
+    program = textwrap.dedent(DRIVER.format(root=str(root), path=str(path), name=ask(name)))
+    driver = subprocess.Popen([sys.executable, "-W", "ignore", "-c", program], env=environment)
+    try:
+        assert wait_for(lambda: list(Path(root).rglob("batch-*.jsonl")), 30), "nothing was begun"
+        assert any("execution.worker" in command for command in marked(str(tmp_path)).values())
+    finally:
+        driver.kill()
+        driver.wait()
+    ours = lambda: [one for one in marked(str(tmp_path)).values() if "execution.worker" in one]  # noqa: E731
+    assert wait_for(lambda: not ours(), 5), ours()
+    assert wait_for(lambda: not marked(str(tmp_path)), 40), marked(str(tmp_path))
+    assert not list(notes.glob("armillary-parsl-*"))
+    report = run(root, path, processes=2, skip_existing=True)
+    assert report.exit_code == 0
+    check_whole(root)
+
+
+def test_lifeline_hangs_up_on_strangers_and_listens_here_alone():
+    with Lifeline(here=True) as lifeline:
+        with socket.create_connection(("127.0.0.1", lifeline.address.port)) as stranger:
+            stranger.sendall(b"x" * len(lifeline.address.token))
+            assert stranger.recv(1) == b""
+        assert hold(lifeline.address, on_loss=lambda: None)
+        own = [one[4][0] for one in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
+        for address in own:
+            if not address.startswith("127."):
+                with pytest.raises(OSError):
+                    socket.create_connection((address, lifeline.address.port), 1)
+    with pytest.raises(DriverGone):
+        hold(lifeline.address, on_loss=lambda: None)
+
+
+def test_only_engines_of_this_machine_stay_here(tmp_path):
+    assert [stays_here(name) for name in ("threads", "processes", "parsl", "dask")] == [True] * 4
+    assert not any(stays_here(name) for name in ("parsl:site.py", "dask:tcp://10.0.0.1:8786", "own:make", object()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_parsl_leaves_no_folder(built, tmp_path, monkeypatch):  # noqa: F811
+    (tmp_path / "notes").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "notes"))
+    root, path = built()
+    assert run(root, path, processes=1, executor=ask("parsl")).exit_code == 0
+    assert not list((tmp_path / "notes").glob("armillary-parsl-*"))
+
+
+class Forgetful(concurrent.futures.ThreadPoolExecutor):
+    """Does what it is asked to and forgets to say so, once in a while."""
+
+    n_submitted = 0
+
+    def submit(self, function, /, *args, **kwargs):
+        done = super().submit(function, *args, **kwargs)
+        self.n_submitted += 1
+        return concurrent.futures.Future() if self.n_submitted % 3 == 2 else done
+
+
+def test_batches_that_an_engine_forgets_are_taken_in(built, monkeypatch, caplog):  # noqa: F811
+    monkeypatch.setattr(executor_run, "LOOK_EVERY", 0.2)
+    root, path = built()
+    with Forgetful(2) as executor:
+        report = run(root, path, processes=2, executor=executor)
+        assert executor.n_submitted > 2
+    assert report.counts == {"measure": {"finished": N_DETECTORS}, "sum": {"finished": 1}}
+    assert "did not say that it has ended" in caplog.text
+    assert all(outcome.attempts == 1 for outcome in report.outcomes)
+    check_whole(root)

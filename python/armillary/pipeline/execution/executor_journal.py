@@ -15,7 +15,7 @@ from typing import Any
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.status import ExceptionInfo, QuantumSuccessCaveats
 
-__all__ = ["BatchJournal", "BatchRefused", "seal"]
+__all__ = ["BatchJournal", "BatchRefused", "n_ended", "seal"]
 
 
 _SEALED = ".sealed"
@@ -109,6 +109,18 @@ def seal(folder: str, number: int) -> tuple[uuid.UUID | None, dict[uuid.UUID, Qu
     os.close(os.open(path + _SEALED, os.O_CREAT | os.O_WRONLY, 0o600))
     with contextlib.suppress(FileExistsError):  # then it was begun
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    return _read(path)
+
+
+def n_ended(folder: str, number: int) -> int:
+    """Tell how many quanta of a batch have ended; 0 when it was not begun."""
+    try:
+        return len(_read(_path(folder, number))[1])
+    except FileNotFoundError:
+        return 0
+
+
+def _read(path: str) -> tuple[uuid.UUID | None, dict[uuid.UUID, QuantumOutcome]]:
     running: uuid.UUID | None = None
     ended: dict[uuid.UUID, QuantumOutcome] = {}
     with open(path, encoding="utf-8") as stream:

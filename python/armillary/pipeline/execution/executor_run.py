@@ -10,6 +10,7 @@ import queue
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextlib import contextmanager
@@ -17,9 +18,9 @@ from typing import Any
 
 from armillary.errors import MPGraphExecutorError
 from armillary.pipeline.execution.driver import Driver, Prepared
-from armillary.pipeline.execution.executor_journal import seal
+from armillary.pipeline.execution.executor_journal import n_ended, seal
 from armillary.pipeline.execution.executor_worker import BatchPlan, run_batch
-from armillary.pipeline.execution.executors import executor_factory
+from armillary.pipeline.execution.executors import executor_factory, stays_here
 from armillary.pipeline.execution.lifeline import Lifeline
 from armillary.pipeline.execution.outcome import QuantumState
 from armillary.pipeline.execution.pool_context import graph_file, outcome_of, refuse_script_tasks
@@ -36,6 +37,9 @@ BATCH_SECONDS = 0.2
 MOST_IN_BATCH = 64
 MOST_LOST = 3
 """How often a quantum may be given back without having been started."""
+
+LOOK_EVERY = 5.0
+"""Seconds between looks for batches that have ended and of which the engine says nothing: Dask has lost results."""
 
 _FOLDER_PREFIX = ".armillary-run-"
 
@@ -66,7 +70,7 @@ def run_in_executor(driver: Driver, options: ExecutorOptions) -> None:
     with (
         _run_folder(run.datastore.root) as folder,
         graph_file(run.graph, folder) as path,
-        Lifeline() as lifeline,
+        Lifeline(here=stays_here(control.executor)) as lifeline,
         contextlib.ExitStack() as stack,
     ):
         plan = BatchPlan(
@@ -117,6 +121,7 @@ def _in_folder(path: str, folder: str) -> str:
 class _Batch:
     number: int
     quanta: list[Prepared]
+    has_ended: bool = False
 
 
 class _Batches:
@@ -139,6 +144,7 @@ class _Batches:
         self._n_ended = 0
         self._seconds: dict[str, float] = {}
         self._n_broken = 0
+        self._looked = time.monotonic()
 
     def run(self) -> None:
         """Run everything."""
@@ -150,8 +156,14 @@ class _Batches:
                     future.cancel()
             if not self._under_way:
                 return
-            future = self._done.get()
-            batch = self._under_way.pop(future)
+            self._look_for_forgotten()
+            try:
+                future = self._done.get(timeout=LOOK_EVERY)
+            except queue.Empty:
+                continue
+            batch = self._under_way.pop(future, None)
+            if batch is None:  # it was taken for forgotten
+                continue
             try:
                 results = future.result()
             except CancelledError:
@@ -160,6 +172,20 @@ class _Batches:
                 self._lost(batch, error)
             else:
                 self._take_in(batch, results)
+
+    def _look_for_forgotten(self) -> None:
+        """Take in batches that had ended when we looked last, by what they noted down themselves."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY:
+            return
+        self._looked = now
+        for future, batch in list(self._under_way.items()):
+            if future.done():
+                continue
+            if batch.has_ended:
+                del self._under_way[future]
+                self._lost(batch, RuntimeError("the engine did not say that it has ended"))
+            batch.has_ended = n_ended(self._plan.folder, batch.number) == len(batch.quanta)
 
     def _take(self) -> _Batch | None:
         most = max(1, min(MOST_IN_BATCH, self._driver.n_ready // (2 * self._slots)))

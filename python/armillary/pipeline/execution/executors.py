@@ -10,6 +10,8 @@ import os
 import runpy
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from armillary._words import did_you_mean
 from armillary.errors import ConfigurationError
 
-__all__ = ["ENTRY_POINT_GROUP", "executor_factory"]
+__all__ = ["ENTRY_POINT_GROUP", "executor_factory", "stays_here"]
 
 ENTRY_POINT_GROUP = "armillary.executors"
 """Entry points of other packages: each names a function like those here."""
@@ -66,6 +68,16 @@ def executor_factory(wanted: Any, processes: int) -> Callable[[], Any]:
     return lambda: _managed(function())
 
 
+def stays_here(wanted: Any) -> bool:
+    """Whether an executor, as `executor_factory` takes it, has all its processes on this machine for certain.
+
+    >>> stays_here("dask"), stays_here("parsl:site.py")
+    (True, False)
+    """
+    own = (concurrent.futures.ThreadPoolExecutor, concurrent.futures.ProcessPoolExecutor)
+    return isinstance(wanted, own) or (isinstance(wanted, str) and wanted in _BUILT_IN)
+
+
 def _named(module: str, function: str) -> Any:
     try:
         return getattr(importlib.import_module(module), function)
@@ -99,8 +111,23 @@ def _processes(argument: str, processes: int) -> Iterator[concurrent.futures.Exe
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")  # nothing of this process, its connections least of all
-    with _managed(concurrent.futures.ProcessPoolExecutor(processes, context)) as executor:
+    with _managed(concurrent.futures.ProcessPoolExecutor(processes, context, _end_with_parent)) as executor:
         yield executor
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it dies: the pool's own processes would wait for work for good."""
+    import multiprocessing
+    import multiprocessing.connection
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "it was started by a pool"
+
+    def wait() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _missing(name: str) -> ConfigurationError:
@@ -113,17 +140,26 @@ def _missing(name: str) -> ConfigurationError:
 @contextmanager
 def _parsl(argument: str, processes: int) -> Iterator[concurrent.futures.Executor]:
     try:
-        import parsl.concurrent
+        import parsl.concurrent  # noqa: F401 - whether it is there
     except ImportError as error:
         raise _missing("parsl") from error
-    config = _site(argument) if argument else _own_machine(processes)
+    with tempfile.TemporaryDirectory(prefix="armillary-parsl-", ignore_cleanup_errors=True) as notes:
+        config = _site(argument) if argument else _own_machine(processes, notes)
+        with _parsl_of(config, notes) as executor:
+            yield executor
+
+
+@contextmanager
+def _parsl_of(config: Any, notes: str) -> Iterator[concurrent.futures.Executor]:
+    import parsl.concurrent
+
     config.retries = 0  # a quantum is tried again by us alone
     folder = os.path.dirname(os.path.abspath(sys.executable))
     if folder not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = folder + os.pathsep + os.environ.get("PATH", "")  # Parsl starts `interchange.py` by name
     executor = parsl.concurrent.ParslPoolExecutor(config=config)
     try:
-        with _ended_with_driver(config):
+        with _ended_with_driver(config, notes):
             yield executor
     finally:
         executor.shutdown(wait=False)
@@ -141,10 +177,8 @@ def _site(path: str) -> Any:
     return config
 
 
-def _own_machine(processes: int) -> Any:
-    """Return a configuration for workers on this machine."""
-    import tempfile
-
+def _own_machine(processes: int, folder: str) -> Any:
+    """Return a configuration for workers on this machine, whose logs go to a folder."""
     import parsl
     from parsl.executors import HighThroughputExecutor
     from parsl.providers import LocalProvider
@@ -159,7 +193,6 @@ def _own_machine(processes: int) -> Any:
         encrypted=False,  # nothing leaves the machine
         provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
     )
-    folder = tempfile.mkdtemp(prefix="armillary-parsl-")
     return parsl.Config(
         executors=[executor],
         run_dir=folder,
@@ -172,22 +205,29 @@ def _own_machine(processes: int) -> Any:
 
 
 _WATCH = """
-import os, signal, sys
+import os, shutil, signal, sys, time
 if not sys.stdin.read():
-    for process in sys.argv[1:]:
+    for process in sys.argv[2:]:
         try:
             os.kill(int(process), signal.SIGKILL)
         except ProcessLookupError:
             pass
+    time.sleep(15)  # until the others, which hear nothing more, have given up
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 
 
 @contextmanager
-def _ended_with_driver(config: Any) -> Iterator[None]:
-    """End Parsl's interchange when this process dies: it would live on for good, and its workers with it."""
+def _ended_with_driver(config: Any, notes: str) -> Iterator[None]:
+    """End Parsl's interchange when this process dies: it would live on for good, and its workers with it.
+
+    The folder `notes` is removed then.
+    """
     processes = [getattr(executor, "interchange_proc", None) for executor in config.executors]
     numbers = [str(process.pid) for process in processes if process is not None]
-    watch = subprocess.Popen([sys.executable, "-c", _WATCH, *numbers], stdin=subprocess.PIPE, start_new_session=True)
+    watch = subprocess.Popen(
+        [sys.executable, "-c", _WATCH, notes, *numbers], stdin=subprocess.PIPE, start_new_session=True
+    )
     try:
         yield
     finally:

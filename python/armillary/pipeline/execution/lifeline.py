@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 __all__ = ["DriverGone", "Lifeline", "LifelineAddress", "hold"]
 
+_LOOPBACK = "127.0.0.1"
 _PATIENCE = 5.0
 """Seconds that connecting may take: another node of the cluster answers sooner or never."""
 
@@ -34,17 +35,22 @@ class LifelineAddress(NamedTuple):
 
 
 class Lifeline:
-    """The driver's end: it says its token to whoever connects, and then nothing.
+    """The driver's end: it repeats its token to whoever says it, hangs up on all others, and takes and gives no more.
+
+    Parameters
+    ----------
+    here
+        Whether only processes of this machine connect; else it listens on all its interfaces.
 
     Examples
     --------
-    >>> with Lifeline() as lifeline:
+    >>> with Lifeline(here=True) as lifeline:
     ...     hold(lifeline.address, on_loss=lambda: None)
     True
     """
 
-    def __init__(self) -> None:
-        self._server = socket.create_server(("", 0))
+    def __init__(self, *, here: bool) -> None:
+        self._server = socket.create_server((_LOOPBACK if here else "", 0))
         self._held: list[socket.socket] = []
         self._closed = False
         port = self._server.getsockname()[1]
@@ -55,8 +61,19 @@ class Lifeline:
         while not self._closed:
             with contextlib.suppress(OSError):
                 channel, _ = self._server.accept()
+                threading.Thread(target=self._greet, args=(channel,), daemon=True).start()
+
+    def _greet(self, channel: socket.socket) -> None:
+        token = self.address.token.encode("ascii")
+        try:
+            channel.settimeout(_PATIENCE)
+            if secrets.compare_digest(channel.recv(len(token), socket.MSG_WAITALL), token) and not self._closed:
                 self._held.append(channel)
-                channel.sendall(self.address.token.encode("ascii"))
+                channel.sendall(token)
+                return
+        except OSError:
+            pass
+        channel.close()
 
     def __enter__(self) -> Lifeline:
         return self
@@ -85,7 +102,8 @@ def hold(address: LifelineAddress, on_loss: Callable[[], None]) -> bool:
     """
     here = address.host == socket.gethostname()
     try:
-        channel = socket.create_connection(("127.0.0.1" if here else address.host, address.port), _PATIENCE)
+        channel = socket.create_connection((_LOOPBACK if here else address.host, address.port), _PATIENCE)
+        channel.sendall(address.token.encode("ascii"))
         told = channel.recv(len(address.token), socket.MSG_WAITALL).decode("ascii", "replace")
     except OSError as error:
         if here:
