@@ -260,3 +260,18 @@ def test_odd_names_are_only_names(filled, text):
     registry.associate(text, refs)
     assert registry.find_dataset("bias", detector(1), [text]) == refs[0]
     assert registry.collection(text)[2] == "said"
+
+
+def test_a_calibration_is_valid_at_no_time_of_an_empty_span(filled):
+    registry = filled.registry
+    refs = registry.insert_datasets("bias", "run/a", [detector(1)])
+    registry.register_collection("calib", 4)
+    for _ in range(2):  # nothing overlaps a time that is none
+        registry.certify("calib", refs, span(7, 3))
+    assert [valid.isEmpty() for _, _, valid in registry.dataset_associations("bias", ["calib"])] == [True]
+    for collections in (["run/a"], ["calib"], ["calib", "run/a"]):
+        assert registry.find_dataset("bias", detector(1), collections, timespan=span(7, 3)) is None
+    assert registry.find_dataset("bias", detector(1), ["run/a"], timespan=span(3, 7)) == refs[0]
+    data_id = detector(1) | {"exposure": 11}
+    raws = registry.insert_datasets("raw", "run/a", [data_id])
+    assert registry.find_dataset("raw", data_id, ["run/a"], timespan=span(7, 3)) == raws[0]

@@ -10,7 +10,11 @@ use crate::{
     store::{Connection, DatabaseError, Row},
 };
 use armillary_dimensions::{DataCoordinate, Key, Timespan};
-use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 /// A dataset that was found, with what the datastore knows of its files if that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +90,9 @@ impl Registry {
             Validity::Ever => None,
             Validity::During(timespan) => Some(timespan),
         };
-        if calibrations.is_empty() && others.is_empty() {
+        // A calibration in a run is valid at all times, and a span that is empty has none.
+        let never = record.calibs_table.is_some() && timespan.is_some_and(Timespan::is_empty);
+        if never || (calibrations.is_empty() && others.is_empty()) {
             return Ok(None);
         }
         let table = records_table.filter(|table| self.has_table(table).unwrap_or(false));
@@ -208,7 +214,12 @@ impl Registry {
             let before = found.len();
             self.store().read(|connection| {
                 found.truncate(before);
+                let mut never_valid = HashSet::new();
                 self.members(connection, &catalog, record, id, calibration, |dataset, timespan| {
+                    // Times of validity are kept apart, but those that are empty meet nothing and may be there twice.
+                    if timespan.is_some_and(Timespan::is_empty) && !never_valid.insert(dataset.id) {
+                        return;
+                    }
                     found.push(Association { dataset, collection: collection.name.clone(), timespan });
                 })
             })?;
