@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 from astropy import units as u
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
@@ -23,6 +24,7 @@ from armillary.storage.datastore_config import Formatters, formatter_class, make
 from armillary.storage.formatter import Formatter, FormatterV2
 from armillary.storage.formatters import parquet
 from armillary.storage.formatters.pickle import restricted_loads
+from armillary.storage.formatters.yaml import YamlFormatter
 from armillary.storage.location import FileDescriptor, Location
 from armillary.storage.log_records import ButlerLogRecord, ButlerLogRecordHandler, ButlerLogRecords, ButlerMDC
 from armillary.storage.metrics import Measurement, MetricMeasurementBundle
@@ -603,3 +605,24 @@ def test_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{a: !!set {x}, b: 2020-01-01}",
+        "{a: 2020-01-01 01:02:03.5, b: 1:30, c: 0x1F, d: .nan}",
+        "{a: &a [1], b: *a}",
+        "{}",
+    ],
+)
+def test_yaml_is_read_as_its_library_reads_it(text):
+    descriptor = FileDescriptor(Location("/", "a.yaml"), find_storage_class("StructuredDataDict"))
+    assert repr(YamlFormatter(descriptor, ref=None).from_bytes(text.encode())) == repr(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("text", [b"a: [", b"\xff: 1", b"{a: !!python/name:os.system }"])
+def test_what_yaml_is_not_is_said_by_its_library(text):
+    descriptor = FileDescriptor(Location("/", "a.yaml"), find_storage_class("StructuredDataDict"))
+    with pytest.raises(yaml.YAMLError):
+        YamlFormatter(descriptor, ref=None).from_bytes(text)

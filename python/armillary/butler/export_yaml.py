@@ -11,6 +11,7 @@ from typing import IO, Any
 import yaml
 
 from armillary import _core
+from armillary._yaml import TIMESTAMP_TAG, read_time
 from armillary.errors import ValidationError
 
 __all__ = ["EXPORT_VERSION", "dump", "load"]
@@ -81,11 +82,6 @@ def _read_region(content: Mapping[str, str]) -> bytes:
     return bytes.fromhex(content["encoded"])
 
 
-def _read_time(text: str) -> Any:
-    """Make a date of what looks like one; text stays text."""
-    return yaml.load(text, Loader=yaml.SafeLoader)
-
-
 def as_nanoseconds(time: Any) -> int | None:
     """Give a bound of a timespan in nanoseconds TAI; bare YAML times are UTC."""
     if time is None or isinstance(time, int):
@@ -106,7 +102,7 @@ def timespan_of(begin: Any, end: Any) -> _core.Timespan:
 
 # Nothing else is made of what an export says.
 _CONSTRUCTORS: dict[str, Callable[[Any], Any]] = {
-    "tag:yaml.org,2002:timestamp": _read_time,
+    TIMESTAMP_TAG: read_time,
     "!butler_time/tai/iso": lambda text: Tai(tai_nanoseconds(text)),
     "lsst.daf.butler.Timespan": _read_timespan,
     "!lsst.daf.butler.Timespan": _read_timespan,

@@ -136,11 +136,16 @@ def prepare_ingest(
         raise ValueError(f"`{transfer}` is not a transfer mode; use None or one of {', '.join(TRANSFER_MODES)}")
     sources = [(_source(datastore, one.path), one) for one in files]
     below = datastore.remote_root.path_below if datastore.is_remote else _Inside(datastore.root).path_below
-    inside = [None if "://" in source and not datastore.is_remote else below(source) for source, _ in sources]
+    inside: list[str | None] = [
+        # A file that stays where it is is known by URI, wherever that is.
+        None if transfer == "direct" or ("://" in source and not datastore.is_remote) else below(source)
+        for source, _ in sources
+    ]
     if transfer == "auto":
         transfer = _automatic(inside, copy=datastore.is_remote or any("://" in source for source, _ in sources))
+    readers = _Readers(datastore)
     items = [
-        _prepare(datastore, source, one, within, transfer, record_validation_info)
+        _prepare(datastore, source, one, within, transfer, record_validation_info, readers)
         for (source, one), within in zip(sources, inside, strict=True)
     ]
     taken: dict[str, str] = {}
@@ -230,6 +235,7 @@ def _prepare(
     within: str | None,
     transfer: str | None,
     with_size: bool,
+    readers: _Readers,
 ) -> PreparedFile:
     ref = one.refs[0]
     if not one.refs:
@@ -239,7 +245,7 @@ def _prepare(
             raise DatasetTypeNotSupportedError(
                 f"datastore `{datastore.name}` is configured not to take dataset type `{other.datasetType.name}`"
             )
-    formatter = _formatter_name(datastore, one, source)
+    formatter = readers.name_for(one, source)
     if transfer == "direct" or (transfer == "split" and within is None):
         stored = source if "://" in source else "file://" + quote(source)
         return PreparedFile(source, stored, None, formatter, one.refs, with_size)
@@ -259,18 +265,36 @@ def _prepare(
     return PreparedFile(source, stored, transfer, formatter, one.refs, with_size)
 
 
-def _formatter_name(datastore: FileDatastore, one: FileDataset, source: str) -> str:
-    """The name records hold of what reads a file. Raises `ValueError` if it does not read files of such a name."""
-    given = datastore.formatterFactory.find(one.refs[0]).name if one.formatter is None else one.formatter
-    try:
-        cls = formatter_class(given if not isinstance(given, FormatterName) else str(given))
-    except (ImportError, UntrustedContentError):
-        if isinstance(given, FormatterName):
-            return to_peer_name(given)
-        raise
-    check = cls.validate_extension if issubclass(cls, FormatterV2) else cls.validateExtension
-    check(Location(None, source))
-    return cls.name()
+_CHECKS_EXTENSION = getattr(FormatterV2.validate_extension, "__func__", None)
+
+
+class _Readers:
+    """Names of the formatters of files. Files of one sort are many, and asked about once."""
+
+    def __init__(self, datastore: FileDatastore) -> None:
+        self._datastore = datastore
+        self._known: dict[tuple[Any, str], str] = {}
+
+    def name_for(self, one: FileDataset, source: str) -> str:
+        """The name records hold of what reads a file. Raises `ValueError` if it does not read files of such a name."""
+        given = self._datastore.formatterFactory.find(one.refs[0]).name if one.formatter is None else one.formatter
+        key = (given, path_extension(source)) if isinstance(given, str | type) else None
+        known = None if key is None else self._known.get(key)
+        return self._ask(given, source, key) if known is None else known
+
+    def _ask(self, given: Any, source: str, key: tuple[Any, str] | None) -> str:
+        try:
+            cls = formatter_class(given if not isinstance(given, FormatterName) else str(given))
+        except (ImportError, UntrustedContentError):
+            if isinstance(given, FormatterName):
+                return to_peer_name(given)
+            raise
+        check = cls.validate_extension if issubclass(cls, FormatterV2) else cls.validateExtension
+        check(Location(None, source))
+        name = cls.name()
+        if key is not None and getattr(check, "__func__", None) is _CHECKS_EXTENSION:
+            self._known[key] = name  # what other classes check may be more than the extension
+        return name
 
 
 def _with_id(stored: str, ref: Any) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 
 import yaml
 
+from armillary import _core
+from armillary._yaml import TIMESTAMP_TAG, read_time
+from armillary.errors import ValidationError
 from armillary.storage.formatter import BytesFormatter
 from armillary.storage.formatters._plain import from_plain, to_plain
 
@@ -14,6 +17,7 @@ __all__ = ["YamlFormatter"]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Dumper: Any = getattr(yaml, "CDumper", yaml.Dumper)
+_CONSTRUCTORS: dict[str, Any] = {TIMESTAMP_TAG: read_time}
 
 
 class YamlFormatter(BytesFormatter):
@@ -35,5 +39,8 @@ class YamlFormatter(BytesFormatter):
 
     def from_bytes(self, content: bytes) -> Any:
         """Read plain values and give them to the Python type. Raises `yaml.YAMLError` if the file is not YAML."""
-        value = yaml.load(content, Loader=_Loader)
+        try:  # ten times as fast; it knows no sets and pairs
+            value = _core.read_yaml(content.decode(), source="", constructors=_CONSTRUCTORS)
+        except (ValidationError, UnicodeDecodeError):
+            value = yaml.load(content, Loader=_Loader)
         return from_plain(value, self.file_descriptor.storageClass.pytype)
