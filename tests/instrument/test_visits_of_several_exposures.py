@@ -78,7 +78,12 @@ def test_exposures_of_a_group_are_a_visit(repo, capfd):
     assert str(records[1].timespan).startswith("[2025-01-01T23:00:37, 2025-01-01T23:01:52")
     for ra in (10.05, 9.97, 10.148):  # between, on the first, and on the last detector of the second exposure
         assert records[1].region.contains(UnitVector3d(LonLat.fromDegrees(ra, 0.0)))
-    assert main(["update-dimension-regions", repo, "Snapper"]) == 0
+    narrower = ["update-dimension-regions", repo, "Snapper", "--where", "exposure = 2"]
+    assert main(narrower) == 0  # a visit keeps the regions of all its exposures
+    assert visits(repo)[1:] == (definition, system)
+    again = visits(repo)[0]
+    assert again[1].exposure_time == 30.0
+    assert again[1].region == records[1].region
 
 
 def test_exposures_of_a_counter_are_a_visit(repo):
@@ -88,7 +93,7 @@ def test_exposures_of_a_counter_are_a_visit(repo):
 
 
 def test_regions_are_computed_anew_for_visits_that_exist(repo, capfd):
-    assert main(["define-visits", repo, "Snapper", "--where", "exposure < 3"]) == 0
+    assert main(["define-visits", repo, "Snapper", "--grouping", "one-to-one", "--where", "exposure < 3"]) == 0
     before = visits(repo)
     assert main(["update-dimension-regions", repo, "Snapper"]) == 0
     assert capfd.readouterr().out.splitlines()[-1] == "2 visits updated"

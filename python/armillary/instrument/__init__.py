@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _HOMES = {
+    "CameraGeometry": "camera_geometry",
     "DescribedInstrument": "described",
     "Instrument": "instrument",
     "InstrumentDescription": "described",
@@ -18,6 +19,8 @@ _HOMES = {
     "define_visits": "visit_definition",
     "guess_descriptions": "guessing",
     "ingest_raws": "raw_ingest",
+    "update_exposures": "raw_ingest",
+    "update_regions": "visit_definition",
     "write_curated_calibrations": "curated_calibrations",
 }
 

@@ -16,6 +16,7 @@ from typing import Any
 from armillary import _yaml
 from armillary._words import did_you_mean
 from armillary.errors import ConfigurationError
+from armillary.instrument.camera_geometry import CameraGeometry
 from armillary.instrument.instrument import Instrument
 from armillary.instrument.observation_info import (
     ObservationInfo,
@@ -38,10 +39,13 @@ KEYWORDS = (
     "observation_type",
     "object",
     "counter",
+    "counter_start",
+    "counter_end",
     "detector",
     "group",
     "ra",
     "dec",
+    "sky_angle",
 )
 """What `header` may name the keyword of."""
 
@@ -77,6 +81,9 @@ class InstrumentDescription:
         What values of the header's observation type mean, in lower case; others mean themselves.
     target_types
         What frames of the sky are instead, if the target's name begins or ends with a word (in lower case).
+    geometry
+        Where the detectors lie in the focal plane, as `CameraGeometry.from_mapping` takes it; None if each frame's own
+        world coordinates tell that.
     """
 
     name: str
@@ -89,6 +96,7 @@ class InstrumentDescription:
     header: dict[str, Any] = field(default_factory=dict)
     observation_types: dict[str, str] = field(default_factory=dict)
     target_types: dict[str, str] = field(default_factory=dict)
+    geometry: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not _SAFE_NAME.fullmatch(str(self.name)):
@@ -104,6 +112,10 @@ class InstrumentDescription:
         if self.translator == "header" and not self.match:
             raise ConfigurationError("`match` must say which keyword and value mark the camera's headers")
         self.detectors = {int(number): str(name) for number, name in self.detectors.items()}
+        if self.geometry is not None:
+            placed = CameraGeometry.from_mapping(self.geometry, "`geometry`").detectors
+            if strange := sorted(placed.keys() - self.detectors.keys()):
+                raise ConfigurationError(f"`geometry` has a detector `{strange[0]}`, which is none of `detectors`")
 
     @classmethod
     def read(cls, path: Any) -> InstrumentDescription:
@@ -122,7 +134,10 @@ class InstrumentDescription:
 
     def to_yaml(self) -> str:
         """Give the text of a file that holds this."""
-        return _yaml.dump({name: getattr(self, name) for name in self.__dataclass_fields__})
+        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.geometry is None:
+            del held["geometry"]
+        return _yaml.dump(held)
 
 
 class HeaderTranslator:
@@ -151,7 +166,7 @@ class HeaderTranslator:
         day = int((begin.to_datetime() - datetime.timedelta(seconds=made.day_offset)).strftime("%Y%m%d"))
         physical_filter = str(self._get(header, "physical_filter") or NO_FILTER)
         number = self._exposure_id(header, day, begin, physical_filter)
-        counter = self._get(header, "counter")
+        counter = _whole(self._get(header, "counter"))
         target = self._get(header, "object")
         kind = self._observation_type(header, seconds)
         ra, dec = (angle(self._get(header, axis)) for axis in ("ra", "dec"))
@@ -169,12 +184,15 @@ class HeaderTranslator:
             dark_time=seconds,
             observing_day=day,
             observing_day_offset=made.day_offset,
-            observation_counter=int(counter) if str(counter).strip().isdecimal() else number % 100_000,
+            observation_counter=number % 100_000 if counter is None else counter,
+            group_counter_start=_whole(self._get(header, "counter_start")),
+            group_counter_end=_whole(self._get(header, "counter_end")),
             exposure_group=str(self._get(header, "group") or number),
             object=None if target is None else str(target),
             observation_reason=kind,
             tracking_ra=ra * 15 if ra is not None and isinstance(text, str) and ":" in text else ra,
             tracking_dec=dec,
+            boresight_rotation_angle=angle(self._get(header, "sky_angle")),
             can_see_sky=kind == "science",
         )
 
@@ -213,6 +231,11 @@ class HeaderTranslator:
         if kind == "science":
             kind = next((k for word, k in self._description.target_types.items() if marks_target(word, target)), kind)
         return "bias" if kind == "dark" and seconds == 0 else kind
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, or None for anything else."""
+    return int(value) if str(value).strip().isdecimal() else None
 
 
 def marks_target(word: str, target: str) -> bool:
@@ -301,6 +324,8 @@ class KnownTranslator:
             zenith_angle=None if altaz is None else float(altaz.zen.deg),
             has_simulated_content=bool(info.has_simulated_content),
             can_see_sky=info.can_see_sky,
+            group_counter_start=info.group_counter_start,
+            group_counter_end=info.group_counter_end,
         )
 
 
@@ -369,6 +394,11 @@ class DescribedInstrument(Instrument):
         if not path.is_file():
             raise LookupError(f"there is no description `{path}` of `{name}`; `butler register-instrument` writes one")
         return cls(InstrumentDescription.read(path), collection_prefix)
+
+    @property
+    def camera_geometry(self) -> CameraGeometry | None:  # type: ignore[override]  # each of these is another camera
+        """Where the description puts the detectors in the focal plane."""
+        return None if self.description.geometry is None else CameraGeometry.from_mapping(self.description.geometry)
 
     @property
     def translator(self) -> Translator:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from typing import Self
 
+    from armillary.instrument.camera_geometry import CameraGeometry
     from armillary.instrument.observation_info import Translator
 
 TIMESTAMP_FORMAT = "%Y%m%dT%H%M%S%z"
@@ -36,6 +37,9 @@ class Instrument(metaclass=ABCMeta):
 
     raw_definition: ClassVar[tuple[str, tuple[str, ...], str] | None] = None
     """Name, dimensions and storage class of the raw dataset type; None for the usual `raw`."""
+
+    camera_geometry: CameraGeometry | None = None
+    """Where the detectors lie in the focal plane; None if the headers of raw frames tell what each sees."""
 
     def __init__(self, collection_prefix: str | None = None):
         self.collection_prefix = self.getName() if collection_prefix is None else collection_prefix

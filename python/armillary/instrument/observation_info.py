@@ -20,7 +20,8 @@ class ObservationInfo:
 
     Angles are in degrees, times in seconds or as `astropy.time.Time`; None is unknown. `observing_day` is the night as
     the number YYYYMMDD, which begins `observing_day_offset` seconds after that date's midnight (TAI). Frames of one
-    `exposure_group` belong together.
+    `exposure_group` belong together; so do those whose counters run from `group_counter_start` to `group_counter_end`,
+    which are the frame's own counter unless given.
     """
 
     instrument: str
@@ -47,6 +48,8 @@ class ObservationInfo:
     observing_day_offset: int = 0
     has_simulated_content: bool = False
     can_see_sky: bool | None = None
+    group_counter_start: int | None = None
+    group_counter_end: int | None = None
 
 
 class Translator(Protocol):

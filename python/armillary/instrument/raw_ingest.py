@@ -68,6 +68,54 @@ def ingest_raws(
 
 
 @dataclass
+class UpdateExposuresReport:
+    """Exposures whose records were `updated`, were right already (`unchanged`), or `failed`, with the reason."""
+
+    updated: list[int] = field(default_factory=list)
+    unchanged: list[int] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+def update_exposures(
+    butler: Any,
+    instrument: Instrument,
+    *,
+    where: str,
+    collections: Sequence[str] | str | None = None,
+    track: Callable[[Sequence[Any], str], Iterable[Any]] = untracked,
+) -> UpdateExposuresReport:
+    """Read the headers of raw frames again and change the exposure records that do not say what they say.
+
+    For headers that are understood better than when the frames were ingested. `where` chooses the exposures; their
+    frames are in `collections` (the camera's raw run). Visits are left as they are: `define_visits` with
+    `update_records` makes them anew. An exposure whose header cannot be read, or now gives another number, is
+    reported and stays as it is; the others change in one transaction.
+    """
+    name, registry = instrument.getName(), butler.registry
+    dataset_type = (instrument.raw_definition or DEFAULT_RAW)[0]
+    searched = collections or instrument.makeDefaultRawIngestRunName()
+    frames: dict[int, Any] = {}
+    for ref in registry.queryDatasets(dataset_type, collections=searched, instrument=name, where=where, findFirst=True):
+        frames.setdefault(ref.dataId["exposure"], ref)
+    report = UpdateExposuresReport()
+    with butler.transaction():
+        for number in track(sorted(frames), "reading headers"):
+            try:
+                info = instrument.translator.translate(butler.get(frames[number].makeComponentRef("header")))
+                if info.exposure_id != number:
+                    raise ValueError(f"its header is now understood as that of exposure {info.exposure_id}")
+            except (ValueError, OSError) as error:
+                report.failed[number] = str(error)
+                continue
+            done = [
+                registry.syncDimensionData(element, record, update=element == "exposure")
+                for element, record in exposure_records(info)
+            ]
+            (report.updated if done[-1] else report.unchanged).append(number)
+    return report
+
+
+@dataclass
 class _Ingest:
     """The frames of one camera on their way into one run."""
 
@@ -170,6 +218,7 @@ def exposure_records(info: ObservationInfo) -> list[tuple[str, dict[str, Any]]]:
     from armillary.butler import Timespan
 
     begin, end = info.datetime_begin, info.datetime_end
+    own = info.observation_counter
     exposure = {
         "instrument": info.instrument,
         "id": info.exposure_id,
@@ -182,9 +231,9 @@ def exposure_records(info: ObservationInfo) -> list[tuple[str, dict[str, Any]]]:
         "dark_time": info.dark_time,
         "observation_type": info.observation_type,
         "observation_reason": info.observation_reason,
-        "seq_num": info.observation_counter,
-        "seq_start": info.observation_counter,
-        "seq_end": info.observation_counter,
+        "seq_num": own,
+        "seq_start": own if info.group_counter_start is None else info.group_counter_start,
+        "seq_end": own if info.group_counter_end is None else info.group_counter_end,
         "target_name": info.object,
         "science_program": info.science_program,
         "tracking_ra": info.tracking_ra,

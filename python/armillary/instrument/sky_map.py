@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import acos, ceil, cos, pi, radians, sin, tan
 from typing import TYPE_CHECKING, Any
 
+from armillary.instrument.rubin_hash import PatchCells, rubin_hash
 from armillary.instrument.sky_cells import Cell, dodecahedron_cells, equatorial_cells, healpix_cells, ring_cells
 from armillary.instrument.wcs import pixel_polygon, tangent_wcs
 
@@ -52,8 +54,9 @@ class Patch:
 class Tract:
     """A flat projection around `ra`, `dec` (degrees), `width` by `height` pixels of `pixel_scale` arcseconds.
 
-    Patches of `patch_size` pixels tile it, each widened by `patch_border` pixels where the tract goes on. `reference`
-    is the pixel (from zero) at `ra`, `dec`; the tract's middle by default. `projection` is a FITS code.
+    Patches of `patch_size` pixels tile it, each widened by `patch_border` pixels where the tract goes on, and beyond
+    the tract's edge if `overhang`. `reference` is the pixel (from zero) at `ra`, `dec`; the tract's middle by default.
+    `projection` is a FITS code.
 
     >>> tract = Tract(tract=0, ra=10.0, dec=0.0, width=250, height=100, pixel_scale=1.0, patch_size=100, patch_border=5)
     >>> tract.patches_x, tract.patches_y, tract.patch(1).shape
@@ -70,6 +73,7 @@ class Tract:
     patch_border: int = 0
     projection: str = "TAN"
     reference: tuple[float, float] | None = None
+    overhang: bool = False
 
     @property
     def patches_x(self) -> int:
@@ -94,15 +98,11 @@ class Tract:
             )
         cell_y, cell_x = divmod(patch, self.patches_x)
         size, border = self.patch_size, self.patch_border
-        return Patch(
-            patch,
-            cell_x,
-            cell_y,
-            max(cell_x * size - border, 0),
-            max(cell_y * size - border, 0),
-            min((cell_x + 1) * size + border, self.width),
-            min((cell_y + 1) * size + border, self.height),
-        )
+        x_min, y_min = cell_x * size - border, cell_y * size - border
+        x_max, y_max = x_min + size + 2 * border, y_min + size + 2 * border
+        if not self.overhang:
+            x_min, y_min, x_max, y_max = max(x_min, 0), max(y_min, 0), min(x_max, self.width), min(y_max, self.height)
+        return Patch(patch, cell_x, cell_y, x_min, y_min, x_max, y_max)
 
     @cached_property
     def wcs(self) -> Any:
@@ -133,13 +133,16 @@ class Tract:
 class SkyMap:
     """Tracts of one sky map, by their number.
 
+    `identity` is the hash by which the Rubin stack knows the same map, where it has one.
+
     >>> sky_map = SkyMap.discrete([(10.0, 20.0)], radius=0.1, pixel_scale=0.5, patch_size=1000)
     >>> len(sky_map), sky_map[0].width, sky_map == SkyMap.from_dict(sky_map.to_dict())
     (1, 1440, True)
     """
 
-    def __init__(self, kind: str, tracts: Iterable[Tract]):
+    def __init__(self, kind: str, tracts: Iterable[Tract], identity: bytes | None = None):
         self.kind = kind
+        self.identity = identity
         self._tracts = {tract.tract: tract for tract in tracts}
         if not self._tracts:
             raise ValueError("a sky map needs at least one tract")
@@ -211,20 +214,57 @@ class SkyMap:
         overlap: float = DEFAULT_OVERLAP,
         ra_start: float = 0.0,
         projection: str = "TAN",
+        cells: PatchCells | None = None,
     ) -> SkyMap:
         """Cover the whole sky with a tract on each pole and `rings` rings between them, from south to north.
 
-        Neighbouring tracts share at least `overlap` degrees; each is made of whole patches. Numbers, places and patches
-        are those of the Rubin stack's `rings` maps: `rings_v1` of HSC has 120 rings, pixels of 0.168 arcseconds,
-        and borders of 100 pixels.
+        Neighbouring tracts share at least `overlap` degrees; each is made of whole patches, and patches of whole
+        `cells` if these are given. Numbers, places, patches and hash are those of the Rubin stack's `rings` maps:
+        `rings_v1` of HSC has 120 rings, pixels of 0.168 arcseconds, and borders of 100 pixels. Where those would leave
+        holes in the sky, as some of very few rings do, tracts are larger and the hash is another.
 
         >>> len(SkyMap.rings(3, pixel_scale=60.0, patch_size=1000))
         27
         """
         if rings < 2:
             raise ValueError(f"a rings map needs at least 2 rings, not `{rings}`: a tangent plane holds no hemisphere")
-        pixels = _Pixels(pixel_scale, patch_size, patch_border, overlap, projection)
-        return cls("rings", pixels.tracts(ring_cells(rings, ra_start)))
+        pixels = _Pixels.of(pixel_scale, patch_size, patch_border, overlap, projection, cells)
+        side = pixels.side_around(90.0 / (rings + 1))
+        tracts = pixels.tracts(ring_cells(rings, ra_start), least=side)
+        known = all((tract.width, tract.height) == (side, side) for tract in tracts)
+        own = struct.pack("<id", rings, ra_start)
+        return cls("rings", tracts, pixels.identity("RingsSkyMap", own) if known else None)
+
+    @classmethod
+    def circles(
+        cls,
+        circles: Sequence[tuple[float, float, float]],
+        *,
+        pixel_scale: float = DEFAULT_PIXEL_SCALE,
+        patch_size: int = DEFAULT_PATCH_SIZE,
+        patch_border: int = 0,
+        overlap: float = 0.0,
+        projection: str = "TAN",
+        cells: PatchCells | None = None,
+    ) -> SkyMap:
+        """Make a tract of whole patches around each circle (`ra`, `dec`, radius in degrees), `overlap` degrees wider.
+
+        These are the Rubin stack's `discrete` maps, with their hash.
+
+        >>> SkyMap.circles([(10.0, 20.0, 0.1)], pixel_scale=0.5, patch_size=1000)[0].width
+        2000
+        """
+        pixels = _Pixels.of(pixel_scale, patch_size, patch_border, overlap, projection, cells)
+        for circle in circles:
+            if not 0 <= circle[2] <= 60:
+                raise ValueError(f"a tract's radius must lie between 0 and 60 degrees, not `{circle[2]}`")
+        places = [Cell(float(ra) % 360.0, float(dec), ((ra, dec),)) for ra, dec, _ in circles]
+        tracts = [
+            pixels.tract(number, place, least=pixels.side_around(circle[2]))
+            for number, (place, circle) in enumerate(zip(places, circles, strict=True))
+        ]
+        own = b"".join(struct.pack("<d", circle[axis]) for axis in range(3) for circle in circles)
+        return cls("discrete", tracts, pixels.identity("DiscreteSkyMap", own))
 
     @classmethod
     def dodecahedron(
@@ -242,7 +282,7 @@ class SkyMap:
         >>> len(SkyMap.dodecahedron(pixel_scale=60.0))
         12
         """
-        pixels = _Pixels(pixel_scale, patch_size, patch_border, overlap, projection)
+        pixels = _Pixels.of(pixel_scale, patch_size, patch_border, overlap, projection)
         return cls("dodeca", pixels.tracts(dodecahedron_cells(with_tracts_on_poles)))
 
     @classmethod
@@ -264,7 +304,7 @@ class SkyMap:
         """
         if not 0 <= log2_nside <= MAX_LOG2_NSIDE:
             raise ValueError(f"`log2_nside` must lie between 0 and {MAX_LOG2_NSIDE}, not `{log2_nside}`")
-        pixels = _Pixels(pixel_scale, patch_size, patch_border, overlap, projection)
+        pixels = _Pixels.of(pixel_scale, patch_size, patch_border, overlap, projection)
         return cls("healpix", pixels.tracts(healpix_cells(log2_nside, nest)))
 
     @classmethod
@@ -289,20 +329,26 @@ class SkyMap:
             raise ValueError(
                 f"an equatorial map needs at least 3 tracts between two declinations, not `{number}` and `{dec_range}`"
             )
-        pixels = _Pixels(pixel_scale, patch_size, patch_border, overlap, projection)
+        pixels = _Pixels.of(pixel_scale, patch_size, patch_border, overlap, projection)
         return cls("equat", pixels.tracts(equatorial_cells(number, dec_range, ra_start)))
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> SkyMap:
         """Make the map that `to_dict` described; `ValueError` if this is no such description."""
         try:
-            return cls(str(description["kind"]), map(_tract, description["tracts"]))
-        except (KeyError, TypeError) as error:
+            identity = description.get("identity")
+            return cls(
+                str(description["kind"]),
+                map(_tract, description["tracts"]),
+                None if identity is None else bytes.fromhex(identity),
+            )
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"this is no description of a sky map: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the map in plain numbers, texts, lists and dictionaries."""
-        return {"kind": self.kind, "tracts": [_plain(tract) for tract in self]}
+        described = {"kind": self.kind, "tracts": [_plain(tract) for tract in self]}
+        return described if self.identity is None else described | {"identity": self.identity.hex()}
 
     def __getitem__(self, tract: int) -> Tract:
         try:
@@ -325,7 +371,9 @@ class SkyMap:
 
     @property
     def sha1(self) -> bytes:
-        """20 bytes that differ between maps with different tracts."""
+        """20 bytes that differ between maps with different tracts: the `identity` if there is one."""
+        if self.identity is not None:
+            return self.identity
         return hashlib.sha1(json.dumps(self.to_dict(), sort_keys=True).encode(), usedforsecurity=False).digest()
 
     def register(self, name: str, butler: Any) -> bool:
@@ -412,19 +460,55 @@ class _Pixels:
     patch_border: int
     overlap: float
     projection: str
+    cells: PatchCells | None
 
-    def tracts(self, cells: Iterable[Cell]) -> list[Tract]:
-        _check_pixels(self.pixel_scale, self.patch_size, self.patch_border)
-        if self.projection not in PROJECTIONS:
-            raise ValueError(f"`{self.projection}` is no projection of sky maps; they are {', '.join(PROJECTIONS)}")
-        return [self._tract(number, cell) for number, cell in enumerate(cells)]
+    @classmethod
+    def of(
+        cls,
+        pixel_scale: float,
+        patch_size: int,
+        patch_border: int,
+        overlap: float,
+        projection: str,
+        cells: PatchCells | None = None,
+    ) -> _Pixels:
+        if cells is not None:
+            patch_size, patch_border = cells.patch_size, cells.patch_border
+        _check_pixels(pixel_scale, patch_size, patch_border)
+        if projection not in PROJECTIONS:
+            raise ValueError(f"`{projection}` is no projection of sky maps; they are {', '.join(PROJECTIONS)}")
+        return cls(pixel_scale, patch_size, patch_border, overlap, projection, cells)
 
-    def _tract(self, number: int, cell: Cell) -> Tract:
-        """A tract of whole patches, with the cell's middle on the pixel before its own middle."""
+    def identity(self, kind: str, own: bytes) -> bytes | None:
+        """The hash of the Rubin stack for a map of a kind with `own` values; None where its tracts may differ."""
+        if self.projection == "CEA":
+            return None
+        return rubin_hash(
+            kind,
+            self.cells or (self.patch_size, self.patch_border),
+            self.overlap,
+            self.pixel_scale,
+            self.projection,
+            own,
+        )
+
+    def tracts(self, cells: Iterable[Cell], least: int = 0) -> list[Tract]:
+        return [self.tract(number, cell, least) for number, cell in enumerate(cells)]
+
+    def side_around(self, radius: float) -> int:
+        """Pixels along a side of whole patches that holds a circle (degrees) and the overlap around it."""
+        reach = radians(radius + self.overlap)
+        plane = 2 * tan(reach / 2) if self.projection == "STG" else tan(reach)
+        half = plane * 180 / pi * 3600 / self.pixel_scale
+        pixels = 2 * ceil(half - 0.5) + 1  # the middle one, and those that the circle touches on both sides
+        return ceil(pixels / self.patch_size) * self.patch_size
+
+    def tract(self, number: int, cell: Cell, least: int = 0) -> Tract:
+        """A tract of whole patches, `least` pixels a side, with the cell's middle on the pixel before its own."""
         reach = [max(abs(place[axis]) for place in map(self._projected(cell), cell.corners)) for axis in (0, 1)]
         step = self.patch_size
         width, height = (
-            ceil((2 * half + self.overlap) * 3600 / self.pixel_scale / step - 1e-9) * step for half in reach
+            max(ceil((2 * half + self.overlap) * 3600 / self.pixel_scale / step - 1e-9) * step, least) for half in reach
         )
         return Tract(
             number,
@@ -436,7 +520,8 @@ class _Pixels:
             step,
             self.patch_border,
             projection=self.projection,
-            reference=(float(width // 2 - 1), float(height // 2 - 1)),
+            reference=(float((width - 1) // 2), float((height - 1) // 2)),
+            overhang=self.cells is not None,
         )
 
     def _projected(self, cell: Cell) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from lsst.pex.config import Config, ConfigChoiceField, Field, ListField
+from lsst.pex.config import Config, ConfigChoiceField, ConfigField, Field, ListField
 
-from armillary.instrument.sky_map import DEFAULT_OVERLAP, SkyMap
+from armillary.instrument.rubin_hash import PatchCells
+from armillary.instrument.sky_map import SkyMap
 
-__all__ = ["RegisterSkyMapConfig"]
+__all__ = ["MakeDiscreteSkyMapConfig", "RegisterSkyMapConfig"]
 
 
 class LegacyTractBuilderConfig(Config):  # type: ignore[misc]  # lsst.pex.config has no types
@@ -17,9 +19,9 @@ class LegacyTractBuilderConfig(Config):  # type: ignore[misc]  # lsst.pex.config
     patchInnerDimensions = ListField[int](doc="Pixels along x and y of a patch.", default=[4000, 4000], length=2)
     patchBorder = Field[int](doc="Pixels that a patch shares with its neighbours.", default=100)
 
-    def patch(self) -> tuple[int, int]:
-        """Size and border of a patch in pixels."""
-        return _square(self.patchInnerDimensions), self.patchBorder
+    def cells(self) -> PatchCells | None:
+        """None: there are no cells."""
+        return None
 
 
 class CellTractBuilderConfig(Config):  # type: ignore[misc]
@@ -30,10 +32,10 @@ class CellTractBuilderConfig(Config):  # type: ignore[misc]
     numCellsPerPatchInner = Field[int](doc="Cells along a side of a patch.", default=20)
     numCellsInPatchBorder = Field[int](doc="Cells that a patch shares with its neighbours.", default=1)
 
-    def patch(self) -> tuple[int, int]:
-        """Size and border of a patch in pixels."""
-        cell = _square(self.cellInnerDimensions)
-        return cell * self.numCellsPerPatchInner, cell * self.numCellsInPatchBorder
+    def cells(self) -> PatchCells:
+        """The cells of a patch."""
+        size = _square(self.cellInnerDimensions)
+        return PatchCells(size, self.cellBorder, self.numCellsPerPatchInner, self.numCellsInPatchBorder)
 
 
 def _square(dimensions: Any) -> int:
@@ -53,25 +55,29 @@ class SkyMapConfig(Config):  # type: ignore[misc]
     )
     patchInnerDimensions = ListField[int](doc="Pixels along x and y of a patch.", optional=True, length=2)
     patchBorder = Field[int](doc="Pixels that a patch shares with its neighbours.", optional=True)
-    tractOverlap = Field[float](doc="Least overlap of neighbouring tracts (degrees).", default=DEFAULT_OVERLAP)
+    tractOverlap = Field[float](doc="Least overlap of neighbouring tracts (degrees).", default=1.0)
     pixelScale = Field[float](doc="Arcseconds per pixel.", default=0.333)
-    projection = Field[str](doc="FITS code of the projection.", default="TAN")
+    projection = Field[str](doc="FITS code of the projection.", default="STG")
     rotation = Field[float](doc="Degrees that tracts are turned by; only 0 here.", default=0.0)
 
     def pixels(self) -> dict[str, Any]:
         """Arguments about pixels and patches."""
         if self.rotation:
             raise ValueError(f"tracts have north up here; a rotation of `{self.rotation}` degrees is not to be had")
-        size, border = self.tractBuilder.active.patch()
-        if self.patchInnerDimensions:
-            size = _square(self.patchInnerDimensions)
-        if self.patchBorder is not None:
-            border = self.patchBorder
+        cut = self.tractBuilder["legacy"]
+        size = _square(self.patchInnerDimensions or cut.patchInnerDimensions)
+        border = cut.patchBorder if self.patchBorder is None else self.patchBorder
+        if (cells := self.tractBuilder.active.cells()) is not None:
+            size, border = cells.patch_size, cells.patch_border
         return {"pixel_scale": self.pixelScale, "patch_size": size, "patch_border": border}
 
     def whole(self) -> dict[str, Any]:
-        """The arguments of maps whose tracts share a border."""
+        """The arguments of maps of whole patches."""
         return self.pixels() | {"overlap": self.tractOverlap, "projection": self.projection}
+
+    def with_cells(self) -> dict[str, Any]:
+        """The arguments of maps whose patches may have cells."""
+        return self.whole() | {"cells": self.tractBuilder.active.cells()}
 
 
 class RingsConfig(SkyMapConfig):
@@ -82,17 +88,13 @@ class RingsConfig(SkyMapConfig):
 
     def make(self) -> SkyMap:
         """Make the map."""
-        return SkyMap.rings(self.numRings, ra_start=self.raStart, **self.whole())
+        return SkyMap.rings(self.numRings, ra_start=self.raStart, **self.with_cells())
 
 
 class DodecahedronConfig(SkyMapConfig):
     """The faces of a dodecahedron."""
 
     withTractsOnPoles = Field[bool](doc="Whether faces lie on the poles.", default=False)
-
-    def setDefaults(self) -> None:
-        """Project stereographically."""
-        self.projection = "STG"
 
     def make(self) -> SkyMap:
         """Make the map."""
@@ -136,13 +138,38 @@ class DiscreteConfig(SkyMapConfig):
         """Make the map; `ValueError` unless the three lists are equally long."""
         if not len(self.raList) == len(self.decList) == len(self.radiusList):
             raise ValueError("`raList`, `decList` and `radiusList` must be equally long")
+        return SkyMap.circles(list(zip(self.raList, self.decList, self.radiusList, strict=True)), **self.with_cells())
+
+
+class MakeDiscreteSkyMapConfig(Config):  # type: ignore[misc]
+    """A discrete map of one tract around exposures."""
+
+    skyMap = ConfigField(doc="The map, but for its tracts.", dtype=DiscreteConfig)
+    borderSize = Field[float](doc="Degrees by which the tract is wider than what the exposures cover.", default=0.0)
+    doAppend = Field[bool](doc="Whether the tract is added to those of another map.", default=False)
+
+    def make(self, regions: Sequence[Any], before: SkyMap | None = None) -> SkyMap:
+        """Make the map of a tract that holds regions, behind the tracts of the map `before`.
+
+        Raises `ValueError` if there are no regions.
+        """
         from dataclasses import replace
 
-        tracts = [
-            replace(SkyMap.discrete([(ra, dec)], radius=radius, **self.pixels())[0], tract=number)
-            for number, (ra, dec, radius) in enumerate(zip(self.raList, self.decList, self.radiusList, strict=True))
-        ]
-        return SkyMap("discrete", tracts)
+        from lsst.sphgeom import ConvexPolygon, LonLat
+
+        if not regions:
+            raise ValueError("there are no exposures whose region is known; `butler define-visits` computes regions")
+        vertices = [vertex for region in regions for vertex in region.getVertices()]
+        circle = ConvexPolygon(vertices).getBoundingCircle()
+        middle = LonLat(circle.getCenter())
+        radius = circle.getOpeningAngle().asDegrees() + self.borderSize
+        made = SkyMap.circles(
+            [(middle.getLon().asDegrees() % 360.0, middle.getLat().asDegrees(), radius)], **self.skyMap.with_cells()
+        )
+        if before is None:
+            return made
+        tracts = list(before)
+        return SkyMap("discrete", [*tracts, replace(made[0], tract=max(tract.tract for tract in tracts) + 1)])
 
 
 class RegisterSkyMapConfig(Config):  # type: ignore[misc]
@@ -158,5 +185,5 @@ class RegisterSkyMapConfig(Config):  # type: ignore[misc]
             "equat": EquatorialConfig,
             "discrete": DiscreteConfig,
         },
-        default="rings",
+        default="dodeca",
     )

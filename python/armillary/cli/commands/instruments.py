@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -10,19 +10,19 @@ from armillary.cli.command import command
 from armillary.cli.completion import collections as complete_collections
 from armillary.cli.options import repo_argument, split_commas, track_file_attrs_option, transfer_option, where_option
 from armillary.cli.progress import track
-
-if TYPE_CHECKING:
-    from armillary.instrument import SkyMap
+from armillary.cli.settings import config_options, configured, given
 
 __all__ = [
     "define_visits",
     "ingest_raws",
     "init",
     "register_instrument",
-    "register_skymap",
     "update_dimension_regions",
+    "update_exposures_from_raws",
     "write_curated_calibrations",
 ]
+
+RAW_INGEST_TASK = "lsst.obs.base.RawIngestTask"
 
 
 @command(
@@ -91,6 +91,7 @@ def init(repo: str, folders: tuple[str, ...], pattern: str | None, description: 
 @repo_argument
 @click.argument("locations", nargs=-1, required=True)
 @click.option("-f", "--regex", "pattern", metavar="REGEX", help="Names of files to look for in directories.")
+@config_options
 @click.option("--output-run", metavar="RUN", help="RUN to write to; `<instrument>/raw/all` by default.")
 @transfer_option
 @click.option(
@@ -108,14 +109,38 @@ def init(repo: str, folders: tuple[str, ...], pattern: str | None, description: 
 @click.option(
     "--search-indexes/--no-search-indexes", default=False, help="Take headers from `_index.json` of each folder."
 )
+@click.option(
+    "--ingest-task",
+    metavar="CLASS",
+    help="Class of the task, for scripts that name `lsst.obs.base.RawIngestTask`; no other is known.",
+)
 @track_file_attrs_option
 def ingest_raws(
-    repo: str, locations: tuple[str, ...], output_run: str | None, pattern: str | None, **options: Any
+    repo: str,
+    locations: tuple[str, ...],
+    output_run: str | None,
+    pattern: str | None,
+    ingest_task: str | None,
+    config_files: tuple[str, ...],
+    settings: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Take in the raw frames at LOCATIONS, files or directories; a bad file is named and the rest go in."""
     from armillary.butler import Butler
     from armillary.instrument import ingest_raws as ingest
 
+    if ingest_task not in (None, RAW_INGEST_TASK):
+        raise click.BadParameter(
+            f"there is no task `{ingest_task}`; a camera's headers are understood by its class or description",
+            param_hint="--ingest-task",
+        )
+    if config_files or settings:
+        from armillary.instrument.raw_config import RawIngestConfig
+
+        config = configured(RawIngestConfig(), config_files, settings)
+        options["fail_fast"] = options["fail_fast"] or config.failFast
+        if not given("transfer"):
+            options["transfer"] = config.transfer
     if pattern is not None:
         options["pattern"] = pattern
     with Butler(repo, writeable=True) as butler:
@@ -130,48 +155,76 @@ def ingest_raws(
     return 1 if report.failed else 0
 
 
+geometry_option = click.option(
+    "--geometry",
+    "geometry_file",
+    metavar="FILE",
+    help="Corners of detectors in the focal plane (YAML or CSV), for frames without world coordinates.",
+)
+raw_collections_option = click.option(
+    "--collections",
+    multiple=True,
+    metavar="NAMES",
+    help="Where the raw frames are; `<instrument>/raw/all` by default.",
+    shell_complete=complete_collections,
+)
+
+
 @command('butler define-visits REPO Nickel --where "exposure.day_obs = 20190922"')
 @repo_argument
 @click.argument("instrument")
-@click.option(
-    "--collections", multiple=True, metavar="NAMES", help="Where the raw frames are; `<instrument>/raw/all` by default."
-)
+@config_options
+@raw_collections_option
 @where_option
 @click.option("--update-records", is_flag=True, help="Change visits that exist.")
 @click.option("--incremental", is_flag=True, help="Frames may still be coming: make visits that exist anew, too.")
+@click.option("--skip-conflicting", is_flag=True, help="Leave out visits that exist with other content.")
+@click.option("--prefilter/--no-prefilter", default=False, help="Leave exposures out that are in a visit already.")
+@click.option(
+    "--check-detector-regions/--no-check-detector-regions",
+    default=False,
+    help="Add the regions of detectors that visits which exist lack.",
+)
 @click.option(
     "--grouping",
-    type=click.Choice(["one-to-one", "by-group-metadata", "by-counter"]),
-    default="one-to-one",
-    show_default=True,
-    help="Which exposures are one visit: each its own, those of one group, or those of one range of counters.",
+    type=click.Choice(["one-to-one-and-by-counter", "one-to-one", "by-group-metadata", "by-counter"]),
+    help="Which exposures are one visit: each its own and those of one range of counters together (the default), "
+    "only the one or the other, or those of one group.",
 )
-@click.option("--skip-conflicting", is_flag=True, help="Leave out visits that exist with other content.")
+@geometry_option
 def define_visits(
     repo: str,
     instrument: str,
+    config_files: tuple[str, ...],
+    settings: tuple[str, ...],
     collections: tuple[str, ...],
-    where: str,
     update_records: bool,
     incremental: bool,
-    grouping: str,
-    skip_conflicting: bool,
+    grouping: str | None,
+    geometry_file: str | None,
+    **options: Any,
 ) -> int:
     """Define visits for the exposures of the sky of INSTRUMENT (its name or class), with their regions."""
     from armillary.butler import Butler
-    from armillary.instrument import Instrument
+    from armillary.instrument import CameraGeometry, Instrument
     from armillary.instrument import define_visits as define
+    from armillary.instrument.raw_config import DefineVisitsConfig
 
+    geometry = None if geometry_file is None else CameraGeometry.read(geometry_file)
     with Butler(repo, writeable=True) as butler:
         camera = Instrument.from_string(instrument, butler.registry)
+        config = DefineVisitsConfig()
+        camera.applyConfigOverrides("defineVisits", config)
+        made = configured(config, config_files, settings).options()
         report = define(
             butler,
             camera,
             collections=split_commas(collections) or None,
-            where=where,
             update_records=update_records or incremental,
-            grouping=grouping,
-            skip_conflicting=skip_conflicting,
+            grouping=grouping or made["grouping"],
+            padding=made["padding"],
+            geometry=geometry,
+            **options,
         )
     return _tell_visits(report, "defined")
 
@@ -179,26 +232,46 @@ def define_visits(
 @command('butler update-dimension-regions REPO Nickel --where "exposure.day_obs = 20190922"')
 @repo_argument
 @click.argument("instrument")
-@click.option(
-    "--collections",
-    multiple=True,
-    metavar="NAMES",
-    help="Where the raw frames are; `<instrument>/raw/all` by default.",
-    shell_complete=complete_collections,
-)
+@raw_collections_option
 @where_option
-def update_dimension_regions(repo: str, instrument: str, collections: tuple[str, ...], where: str) -> int:
+@geometry_option
+def update_dimension_regions(
+    repo: str, instrument: str, collections: tuple[str, ...], where: str, geometry_file: str | None
+) -> int:
     """Compute the regions of visits of INSTRUMENT that exist anew from their raw frames."""
     from armillary.butler import Butler
-    from armillary.instrument import Instrument
-    from armillary.instrument import define_visits as define
+    from armillary.instrument import CameraGeometry, Instrument, update_regions
+
+    geometry = None if geometry_file is None else CameraGeometry.read(geometry_file)
+    with Butler(repo, writeable=True) as butler:
+        camera = Instrument.from_string(instrument, butler.registry)
+        searched = split_commas(collections) or None
+        report = update_regions(butler, camera, collections=searched, where=where, geometry=geometry)
+    return _tell_visits(report, "updated")
+
+
+@command('butler update-exposures-from-raws REPO Nickel --where "exposure.day_obs = 20190922"')
+@repo_argument
+@click.argument("instrument")
+@raw_collections_option
+@click.option("--where", required=True, metavar="TEXT", help="Expression that chooses exposures; it must be given.")
+def update_exposures_from_raws(repo: str, instrument: str, collections: tuple[str, ...], where: str) -> int:
+    """Read the headers of raw frames of INSTRUMENT again and change exposure records that differ.
+
+    For headers that are understood better than when the frames were ingested. Visits stay as they are; `butler
+    define-visits REPO INSTRUMENT --update-records` makes them anew.
+    """
+    from armillary.butler import Butler
+    from armillary.instrument import Instrument, update_exposures
 
     with Butler(repo, writeable=True) as butler:
         camera = Instrument.from_string(instrument, butler.registry)
         searched = split_commas(collections) or None
-        options: dict[str, Any] = {"update_records": True, "only_known": True}
-        report = define(butler, camera, collections=searched, where=where, **options)
-    return _tell_visits(report, "updated")
+        report = update_exposures(butler, camera, where=where, collections=searched, track=track)
+    for number, reason in report.failed.items():
+        click.echo(f"exposure {number} stays as it is: {reason}", err=True)
+    click.echo(f"{len(report.updated)} exposures updated, {len(report.unchanged)} were right already")
+    return 1 if report.failed else 0
 
 
 def _tell_visits(report: Any, what: str) -> int:
@@ -252,111 +325,3 @@ def write_curated_calibrations(
         target = collection or camera.makeCalibrationCollectionName(*every)
     for name, number in sorted(numbers.items()):
         click.echo(f"{number} `{name}` are certified in `{target}`")
-
-
-KINDS = ("discrete", "rings", "dodeca", "healpix", "equat", "around-visits")
-
-
-@command(
-    "butler register-skymap REPO coadds --kind around-visits --pixel-scale 0.37\n"
-    "butler register-skymap REPO hsc_rings_v1 --kind rings --pixel-scale 0.168 --patch-border 100\n"
-    "butler register-skymap REPO -C makeSkyMap.py -c name=lsst_cells_v1"
-)
-@repo_argument
-@click.argument("name", required=False)
-@click.option("--kind", type=click.Choice(KINDS), default="discrete", show_default=True, help="Where tracts are.")
-@click.option(
-    "--centre",
-    "centres",
-    multiple=True,
-    nargs=2,
-    type=float,
-    metavar="RA DEC",
-    help="Middle of a tract of a discrete map (degrees).",
-)
-@click.option("--radius", type=float, help="How far a tract of a discrete map reaches (degrees).")
-@click.option("--rings", "ring_count", type=int, default=120, show_default=True, help="Rings between the poles.")
-@click.option("--log2-nside", type=int, default=0, show_default=True, help="Depth of a HEALPix map.")
-@click.option("--tracts", "tract_count", type=int, default=4, show_default=True, help="Tracts along the equator.")
-@click.option("--pixel-scale", type=float, help="Arcseconds per pixel.")
-@click.option("--patch-size", type=int, help="Pixels along a side of a patch.")
-@click.option(
-    "--patch-border", type=int, default=0, show_default=True, help="Pixels that a patch shares with its neighbours."
-)
-@click.option("-C", "--config-file", "config_files", multiple=True, metavar="FILE", help="Configuration in Python.")
-@click.option("-c", "--config", "settings", multiple=True, metavar="KEY=VALUE", help="A field of the configuration.")
-def register_skymap(
-    repo: str, name: str | None, config_files: tuple[str, ...], settings: tuple[str, ...], **options: Any
-) -> None:
-    """Make the sky map NAME known, with its tracts and patches.
-
-    It is described by options, or by a configuration as the Rubin stack has it, which gives the name, too.
-    """
-    from armillary.butler import Butler
-
-    with Butler(repo, writeable=True) as butler:
-        if config_files or settings:
-            name, sky_map = _configured_sky_map(name, config_files, settings)
-        elif name is None:
-            raise click.UsageError("give the NAME of the map, or its configuration with `-C` or `-c`")
-        else:
-            sky_map = _described_sky_map(butler, **options)
-        new = sky_map.register(name, butler)
-    click.echo(f"`{name}` has {len(sky_map)} tracts" + ("" if new else "; it was registered already"))
-
-
-def _configured_sky_map(
-    name: str | None, config_files: tuple[str, ...], settings: tuple[str, ...]
-) -> tuple[str, SkyMap]:
-    """The name and the map of a configuration."""
-    import ast
-
-    from armillary.instrument.sky_map_config import RegisterSkyMapConfig
-
-    config = RegisterSkyMapConfig()
-    for file in config_files:
-        config.load(file)
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise click.BadParameter(f"`{setting}` is not KEY=VALUE, such as `name=survey`", param_hint="--config")
-        try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text  # a word without quotes
-        config.update(**{key: value})
-    config.validate()
-    if name is None and config.name is None:
-        raise click.UsageError("the configuration does not name the map: add `-c name=NAME`")
-    return str(name or config.name), config.skyMap.active.make()
-
-
-def _described_sky_map(
-    butler: Any,
-    *,
-    kind: str,
-    centres: tuple[tuple[float, float], ...],
-    radius: float | None,
-    ring_count: int,
-    log2_nside: int,
-    tract_count: int,
-    **pixels: Any,
-) -> SkyMap:
-    """The map that options describe."""
-    from armillary.instrument import SkyMap
-
-    options = {name: value for name, value in pixels.items() if value is not None}
-    if kind == "around-visits":
-        visits = butler.registry.queryDimensionRecords("visit")
-        return SkyMap.around([visit.region for visit in visits if visit.region is not None], **options)
-    if kind == "rings":
-        return SkyMap.rings(ring_count, **options)
-    if kind == "dodeca":
-        return SkyMap.dodecahedron(**options)
-    if kind == "healpix":
-        return SkyMap.healpix(log2_nside, **options)
-    if kind == "equat":
-        return SkyMap.equatorial(tract_count, **options)
-    if not centres or radius is None:
-        raise click.UsageError("a discrete map needs `--centre RA DEC` for each tract, and `--radius`")
-    return SkyMap.discrete(list(centres), radius=radius, **options)
