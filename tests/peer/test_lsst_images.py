@@ -91,11 +91,13 @@ def packages(peer_python):
 
 
 @pytest.fixture
-def run_images(packages, peer_python):
+def run_images(packages, peer_python, tmp_path):
     """Run the script under the peer's interpreter, with armillary or the peer behind the names."""
+    own = tmp_path / "own"  # the package alone: what is installed beside it belongs to another interpreter
+    own.mkdir()
+    (own / "armillary").symlink_to(Path(armillary.__file__).parent)
 
     def run(root, first, action):
-        own = str(Path(armillary.__file__).parents[1])
         environment = {**os.environ, "PYTHONPATH": f"{own}{os.pathsep}{packages}"}
         done = subprocess.run(
             [peer_python, "-c", SCRIPT, root, first, action], capture_output=True, text=True, env=environment
