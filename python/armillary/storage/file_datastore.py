@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
 from armillary._files import (
     abandoned_files,
@@ -28,11 +27,10 @@ from armillary.errors import (
     DatasetTypeNotSupportedError,
     FileTemplateValidationError,
     FormatterNotImplementedError,
-    UnknownComponentError,
-    tells_all,
 )
 from armillary.repository_config import datastore_root
 from armillary.storage.datastore_config import Composites, Constraints, Formatters, make_formatter
+from armillary.storage.file_reading import ZIP_MARK, FileReading
 from armillary.storage.file_record import DEFAULT_RECORDS_TABLE, FileRecord
 from armillary.storage.file_template import FileTemplates, safe_relative_path
 from armillary.storage.formatter import FormatterV2
@@ -53,7 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["DURABILITY_VARIABLE", "FileDatastore", "PreparedWrite"]
 
 DURABILITY_VARIABLE = "ARMILLARY_DURABILITY"
-_ZIP_MARK = "#zip-path="
 
 
 @dataclass(slots=True)
@@ -83,7 +80,7 @@ class PreparedWrite:
         return [part.path for part in self.parts]
 
 
-class FileDatastore:
+class FileDatastore(FileReading):
     """Datasets in files, one or more for each.
 
     Parameters
@@ -440,201 +437,15 @@ class FileDatastore:
         if not self.writeable:
             raise TypeError("Butler is read-only.")
 
-    # Reading
-
-    def get(
-        self,
-        ref: Any,
-        records: Sequence[FileRecord],
-        *,
-        component: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        storage_class: StorageClass | str | None = None,
-    ) -> Any:
-        """Read a dataset, or one component of it.
-
-        Parameters
-        ----------
-        ref
-            The dataset; if its type is a component's, that component is read.
-        records
-            The records of its files.
-        component
-            The component to read instead of the whole.
-        parameters
-            Read parameters of the storage class, such as `bbox` or `columns`.
-        storage_class
-            What to return instead of the dataset type's storage class.
-
-        Raises
-        ------
-        FileNotFoundError
-            There are no records, or the file is gone.
-        FileIntegrityError
-            A file has another size than its record says.
-
-        """
-        dataset_type = ref.datasetType
-        own_component = dataset_type.name.partition(".")[2]
-        component = component or own_component or None
-        if not records:
-            raise FileNotFoundError(f"Could not retrieve dataset {ref}: no file of it is in datastore `{self.name}`")
-        if isinstance(storage_class, str):
-            storage_class = find_storage_class(storage_class)
-        wanted = self._read_class(dataset_type, records, component, own_component, storage_class)
-        if parameters:
-            asked = set(parameters)
-            if component is not None and len(records) == 1:  # the reader of the whole file gets them, too
-                asked -= find_storage_class(records[0].storage_class).knownParameters()
-            wanted.validateParameters(asked)
-        if len(records) == 1 and not records[0].component:
-            return self._read(ref, records[0], component, wanted, parameters)
-        return self._read_parts(ref, records, component, wanted, parameters)
-
-    @staticmethod
-    def _read_class(
-        dataset_type: Any,
-        records: Sequence[FileRecord],
-        component: str | None,
-        own_component: str,
-        override: StorageClass | None,
-    ) -> StorageClass:
-        """The storage class of what is returned."""
-        if override is not None:
-            return override
-        declared = find_storage_class(str(dataset_type.storageClass_name))
-        if component is None or own_component:
-            return declared
-        return declared.component(component)
-
-    def _read_parts(
-        self,
-        ref: Any,
-        records: Sequence[FileRecord],
-        component: str | None,
-        wanted: StorageClass,
-        parameters: Mapping[str, Any] | None,
-    ) -> Any:
-        """Read a dataset whose components are in files of their own."""
-        by_component = {record.component or "": record for record in records}
-        if component is not None and component in by_component:
-            return self._read(ref, by_component[component], None, wanted, parameters)
-        composite = self._composite_class(ref, component, wanted)
-        delegate = composite.delegate()
-        if component is not None:
-            if component not in composite.allComponents():
-                raise UnknownComponentError(f"{ref} has no component `{component}`")
-            source = delegate.selectResponsibleComponent(component, set(by_component))
-            record = by_component[source]
-            return self._read(ref, record, component, wanted, parameters)
-        parts = {}
-        for name, record in by_component.items():
-            part_class = composite.component(name)
-            part_parameters = part_class.filterParameters(parameters)
-            parts[name] = self._read(ref, record, None, part_class, part_parameters)
-        made = delegate.assemble(parts)
-        left = {key: value for key, value in (parameters or {}).items() if not _handled_by_parts(key, composite, parts)}
-        if left:
-            made = delegate.handleParameters(made, left)
-        return wanted.coerce_type(made)
-
-    @staticmethod
-    def _composite_class(ref: Any, component: str | None, wanted: StorageClass) -> StorageClass:
-        dataset_type = ref.datasetType
-        if "." in dataset_type.name and dataset_type.parentStorageClass is not None:
-            parent = dataset_type.parentStorageClass
-            return parent if isinstance(parent, StorageClass) else find_storage_class(str(parent))
-        return find_storage_class(str(dataset_type.storageClass_name))
-
-    def _read(
-        self,
-        ref: Any,
-        record: FileRecord,
-        component: str | None,
-        wanted: StorageClass,
-        parameters: Mapping[str, Any] | None,
-    ) -> Any:
-        """Read one file."""
-        written = wanted if wanted.name == record.storage_class else find_storage_class(record.storage_class)
-        path, _, member = record.path.partition(_ZIP_MARK)
-        descriptor = FileDescriptor(self._location(path), written, wanted, component, parameters)
-        formatter = make_formatter(record.formatter, descriptor, ref)
-        try:
-            if member:
-                found = self._read_member(formatter, record, component)
-            else:
-                cache = self.cache if descriptor.location.is_remote else None
-                found = formatter.read(component, record.file_size, cache)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f"Could not retrieve dataset {ref}: its file `{path}` is not in datastore `{self.name}` ({error})"
-            ) from error
-        except Exception as error:
-            if tells_all(error) and (not isinstance(error, OSError) or error.errno):
-                raise
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"`{self._location(path).path}` cannot be read as `{written.name}`: {type(error).__name__}: {reason} "
-                f"(dataset {ref.datasetType.name}@{ref.dataId})"
-            ) from error
-        if component is None and written is not wanted:
-            found = wanted.coerce_type(found)
-        if parameters:
-            _, left = formatter.segregate_parameters()
-            if left:
-                found = wanted.delegate().handleParameters(found, wanted.filterParameters(left))
-        return wanted.coerce_type(found)
-
-    def _location(self, path: str) -> Location:
-        if "://" not in path:
-            return Location(self.root, safe_relative_path(path))
-        if path.startswith("file://"):
-            return Location(None, unquote(path[len("file://") :]))
-        return Location(None, path)
-
-    @contextmanager
-    def open_file(self, record: FileRecord) -> Iterator[BinaryIO]:
-        """Open a dataset's file for reading, also one inside a zip file."""
-        path, _, member = record.path.partition(_ZIP_MARK)
-        location = self._location(path)
-        with ExitStack() as stack:
-            stream: BinaryIO
-            if location.is_remote:
-                from armillary.storage.remote import remote_files
-
-                files, key = remote_files(location.uri_text)
-                stream = stack.enter_context(files.open(key).buffered())
-            else:
-                stream = stack.enter_context(open(location.path, "rb"))
-            if not member:
-                yield stream
-                return
-            import zipfile
-
-            archive = stack.enter_context(zipfile.ZipFile(stream))
-            names = archive.namelist()
-            yield cast("BinaryIO", stack.enter_context(archive.open(member if member in names else unquote(member))))
-
-    def _read_member(self, formatter: FormatterV2, record: FileRecord, component: str | None) -> Any:
-        """Read a file inside a zip file, by way of a temporary file."""
-        import shutil
-        import tempfile
-
-        with self.open_file(record) as source, tempfile.TemporaryDirectory() as folder:
-            copy = os.path.join(folder, "member" + os.path.splitext(record.path)[1])
-            with open(copy, "wb") as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-            return formatter.read_local(copy, component, record.file_size)
-
     # Files
 
     def local_path(self, record: FileRecord) -> str:
         """Where a file is: its path on this machine, otherwise its URI."""
-        return self._local_path(record.path) or self._location(record.path.partition(_ZIP_MARK)[0]).uri_text
+        return self._local_path(record.path) or self._location(record.path.partition(ZIP_MARK)[0]).uri_text
 
     def _local_path(self, record_path: str) -> str | None:
         """The operating system path of a stored path, without a zip member; None on another machine."""
-        location = self._location(record_path.partition(_ZIP_MARK)[0])
+        location = self._location(record_path.partition(ZIP_MARK)[0])
         return None if location.is_remote else location.path
 
     def exists(self, records: Iterable[FileRecord]) -> bool:
@@ -647,13 +458,13 @@ class FileDatastore:
         if local is None:
             from armillary.storage.remote_writing import remote_size
 
-            return remote_size(self._location(record_path.partition(_ZIP_MARK)[0]).uri_text) is not None
+            return remote_size(self._location(record_path.partition(ZIP_MARK)[0]).uri_text) is not None
         return os.path.exists(local)
 
     def uri(self, record: FileRecord | str) -> ResourcePath:
         """The URI of a file."""
         path = record if isinstance(record, str) else record.path
-        path, mark, member = path.partition(_ZIP_MARK)
+        path, mark, member = path.partition(ZIP_MARK)
         found = self._location(path).uri
         return resource_path(str(found) + mark + member) if mark else found
 
@@ -662,7 +473,7 @@ class FileDatastore:
         self._check_writeable()
         own = [
             safe_relative_path(path)
-            for path in dict.fromkeys(path.partition(_ZIP_MARK)[0] for path in paths)
+            for path in dict.fromkeys(path.partition(ZIP_MARK)[0] for path in paths)
             if "://" not in path
         ]
         if self.is_remote:
@@ -715,10 +526,6 @@ class FileDatastore:
     def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
         """Transfer prepared files and return their records; on failure, what was made is removed."""
         return self.write_many(prepared)
-
-
-def _handled_by_parts(parameter: str, composite: StorageClass, parts: Mapping[str, Any]) -> bool:
-    return any(parameter in composite.component(name).knownParameters() for name in parts)
 
 
 def _durable() -> bool:
