@@ -9,7 +9,7 @@ from armillary.errors import UnresolvedGraphError
 from armillary.pipeline.pipeline_nodes import DatasetTypeNode, TaskNode
 
 if TYPE_CHECKING:
-    from armillary.pipeline.pipeline_graph import PipelineGraph
+    from armillary.pipeline.pipeline_graph_contents import PipelineGraphContents
 
 __all__ = ["DatasetTypeMappingView", "TaskMappingView"]
 
@@ -17,7 +17,7 @@ __all__ = ["DatasetTypeMappingView", "TaskMappingView"]
 class TaskMappingView(Mapping[str, TaskNode]):
     """The tasks of a graph by label, in the order in which they can run once the graph is sorted."""
 
-    def __init__(self, graph: PipelineGraph) -> None:
+    def __init__(self, graph: PipelineGraphContents) -> None:
         self._graph = graph
 
     def __getitem__(self, label: str) -> TaskNode:
@@ -33,7 +33,7 @@ class TaskMappingView(Mapping[str, TaskNode]):
 class DatasetTypeMappingView(Mapping[str, DatasetTypeNode]):
     """The dataset types of a graph by name; reading one before `resolve` raises `UnresolvedGraphError`."""
 
-    def __init__(self, graph: PipelineGraph) -> None:
+    def __init__(self, graph: PipelineGraphContents) -> None:
         self._graph = graph
 
     def __getitem__(self, name: str) -> DatasetTypeNode:
