@@ -222,6 +222,97 @@ def of_version(path, version, target, thin=None):
     return target
 
 
+def respelled(path, target, respell):
+    """Copy a graph file with all its JSON spelled otherwise."""
+    zstandard = pytest.importorskip("zstandard", reason="what packs the members of graph files")
+    packer = zstandard.ZstdCompressor()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
+        words = source.read("compression_dict") if "compression_dict" in source.namelist() else b""
+        unpacker = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(words) if words else None)
+
+        def packed(frame):
+            return packer.compress(respell(json.loads(unpacker.decompress(frame))).encode())
+
+        for name in source.namelist():
+            if name.endswith(".json.zst"):
+                copy.writestr(name, packed(source.read(name)))
+        blocks, moved, members = source.read("quantum_datasets.mb"), {}, b""
+        start = 0
+        while start < len(blocks):
+            end = start + 8 + int.from_bytes(blocks[start : start + 8], "big")
+            block = packed(blocks[start + 8 : end])
+            moved[start] = (len(members), 8 + len(block))
+            members += len(block).to_bytes(8, "big") + block
+            start = end
+        copy.writestr("quantum_datasets.mb", members)
+        table = source.read("quanta.addr")
+        rows = table[:17]
+        for at in range(17, len(table), 40):
+            numbers = moved[int.from_bytes(table[at + 24 : at + 32], "big")]
+            rows += table[at : at + 24] + b"".join(number.to_bytes(8, "big") for number in numbers)
+        copy.writestr("quanta.addr", rows)
+    return target
+
+
+def backwards(value):
+    """Turn the order of keys around, but of those whose order means something."""
+    if isinstance(value, list):
+        return [backwards(each) for each in value]
+    if isinstance(value, dict):
+        return {key: backwards(value[key]) for key in (reversed(value) if "dataset_id" in value else value)}
+    return value
+
+
+SPELLINGS = {
+    "blanks": lambda value: json.dumps(value, indent=1),
+    "escapes": lambda value: json.dumps(value, separators=(",", ":")).replace("run", "\\u0072un"),
+    "other order": lambda value: json.dumps(backwards(value), separators=(",", ":")),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("name", ["ab", "drp_small_records", "drp_dict"])
+def test_however_it_is_spelled_a_graph_is_the_same(name, spelling, graph_path, tmp_path):
+    """The spelling that writers use is read by a quick scanner, any other by a parser of all JSON."""
+    other = respelled(graph_path(name), tmp_path / "respelled.qg", SPELLINGS[spelling])
+    one, two = QuantumGraphReader(graph_path(name)), QuantumGraphReader(other)
+    for first, second in ((one.read_thin(), two.read_thin()), (one.read(), two.read())):
+        assert first.data_ids() == second.data_ids()
+        assert first.edge_indices() == second.edge_indices()
+    whole, same = one.read(), two.read()
+    for quantum_id, _ in whole.quanta():
+        assert whole.datasets(quantum_id) == same.datasets(quantum_id)
+        stored = [
+            {key: [record.path for record in records] for key, records in graph.datastore_records(quantum_id).items()}
+            for graph in (whole, same)
+        ]
+        assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"dataset_type_name":"raw"', '"dataset_type_name":"flat"'),
+        ('"inputs":{', '"inputs":{"nothing":[],'),
+        ('"inputs":{', '"inputs":{,'),
+        ('"outputs":{', '"outputs":[],"outputs":{'),
+        ('],"run":', ',],"run":'),
+        ('"quantum_id":"', '"quantum_id":"0'),
+        ('"datastore_records":{', '"datastore_records":{"x":1'),
+        ('"data_coordinate":["', '"data_coordinate":[1e3,"'),
+        ('"data_coordinate":["', '"data_coordinate":["x","'),
+    ],
+)
+def test_what_the_quick_scanner_does_not_know_is_judged_by_the_parser(before, after, graph_path, tmp_path):
+    def respell(value):
+        text = json.dumps(value, separators=(",", ":"))
+        return text.replace(before, after, 1) if isinstance(value, dict) and "task_label" in value else text
+
+    path = respelled(graph_path("drp_small"), tmp_path / "wrong.qg", respell)
+    with pytest.raises(errors.InvalidQuantumGraphFileError):
+        QuantumGraphReader(path).read()
+
+
 def test_a_later_version_is_refused_by_name(graph_path, tmp_path):
     path = of_version(graph_path("ab"), 7, tmp_path / "later.qg")
     with pytest.raises(errors.InvalidQuantumGraphFileError, match="format version 7, and version 1 is the latest"):

@@ -1,11 +1,12 @@
 //! Data IDs as rows of small integers: each value of a dimension has a code.
 
 use armillary_dimensions::{DataCoordinate, DimensionGroup, ElementIndex, GroupInfo, Key, Universe};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use indexmap::{Equivalent, IndexSet};
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashMap},
-    hash::{Hash, Hasher},
+    collections::HashMap,
+    hash::{BuildHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -13,7 +14,7 @@ use std::{
 pub type Row = u32;
 
 /// The values of a dimension, in the order of their codes.
-type Values = IndexSet<Coded, hashbrown::DefaultHashBuilder>;
+type Values = IndexSet<Coded, DefaultHashBuilder>;
 
 /// A value that is found by text without owning it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,47 +67,54 @@ impl Equivalent<Coded> for KeyRef<'_> {
     }
 }
 
-/// The values of every dimension, each with its code.
+/// The values of every dimension, by its number, each with its code.
 #[derive(Clone, Debug, Default)]
 pub struct Dictionary {
-    values: BTreeMap<ElementIndex, Values>,
+    values: Vec<Values>,
 }
 
 impl Dictionary {
+    fn of(&mut self, dimension: ElementIndex) -> &mut Values {
+        if self.values.len() <= dimension.get() {
+            self.values.resize_with(dimension.get() + 1, Values::default);
+        }
+        &mut self.values[dimension.get()]
+    }
+
     /// The code of a value, which gets one if it has none.
     pub fn code(&mut self, dimension: ElementIndex, key: Key) -> u32 {
-        small(self.values.entry(dimension).or_default().insert_full(Coded(key)).0)
+        small(self.of(dimension).insert_full(Coded(key)).0)
     }
 
     /// The code of a borrowed value, which gets one if it has none.
     pub(crate) fn code_of(&mut self, dimension: ElementIndex, key: KeyRef<'_>) -> u32 {
-        let values = self.values.entry(dimension).or_default();
+        let values = self.of(dimension);
         small(values.get_index_of(&key).unwrap_or_else(|| values.insert_full(Coded(key.into())).0))
     }
 
     /// The code of a value, if it has one.
     #[must_use]
     pub fn find(&self, dimension: ElementIndex, key: &Key) -> Option<u32> {
-        self.values.get(&dimension)?.get_index_of(&KeyRef::from(key)).map(small)
+        self.values.get(dimension.get())?.get_index_of(&KeyRef::from(key)).map(small)
     }
 
     /// The value with this code.
     #[must_use]
     pub fn key(&self, dimension: ElementIndex, code: u32) -> &Key {
-        &self.values[&dimension][code as usize].0
+        &self.values[dimension.get()][code as usize].0
     }
 
     /// All values of a dimension, by code.
     #[must_use]
     pub fn keys(&self, dimension: ElementIndex) -> impl ExactSizeIterator<Item = &Key> {
         static NONE: std::sync::LazyLock<Values> = std::sync::LazyLock::new(Values::default);
-        self.values.get(&dimension).unwrap_or(&NONE).iter().map(|coded| &coded.0)
+        self.values.get(dimension.get()).unwrap_or(&NONE).iter().map(|coded| &coded.0)
     }
 
     /// Number of values of a dimension.
     #[must_use]
     pub fn len(&self, dimension: ElementIndex) -> usize {
-        self.values.get(&dimension).map_or(0, Values::len)
+        self.values.get(dimension.get()).map_or(0, Values::len)
     }
 }
 
@@ -215,7 +223,9 @@ pub struct Tables {
     pub keys: Dictionary,
     all: Vec<DataIds>,
     by_group: HashMap<DimensionGroup, usize>,
-    known: Vec<hashbrown::HashMap<Box<[u32]>, Row>>,
+    /// For each table its rows by the codes of their required values.
+    known: Vec<HashTable<Row>>,
+    hasher: DefaultHashBuilder,
 }
 
 impl Tables {
@@ -223,7 +233,7 @@ impl Tables {
     pub fn table(&mut self, universe: &Universe, group: DimensionGroup) -> usize {
         *self.by_group.entry(group).or_insert_with(|| {
             self.all.push(DataIds::new(universe.info(group)));
-            self.known.push(hashbrown::HashMap::new());
+            self.known.push(HashTable::new());
             self.all.len() - 1
         })
     }
@@ -252,11 +262,13 @@ impl Tables {
     pub fn row(&mut self, table: usize, codes: &[u32]) -> Row {
         let ids = &mut self.all[table];
         let required = &codes[..ids.info.required.len()];
-        if let Some(row) = self.known[table].get(required) {
+        let hash = self.hasher.hash_one(required);
+        if let Some(row) = self.known[table].find(hash, |row| ids.required(*row) == required) {
             return *row;
         }
         let row = ids.push(codes.iter().copied());
-        self.known[table].insert(required.into(), row);
+        let hasher = &self.hasher;
+        self.known[table].insert_unique(hash, row, |row| hasher.hash_one(ids.required(*row)));
         row
     }
 

@@ -154,6 +154,12 @@ impl Datasets {
     pub fn is_empty(&self) -> bool {
         self.id.is_empty()
     }
+
+    /// The number of a run, which is added if it is new.
+    pub(crate) fn run_number(&mut self, run: &str) -> u32 {
+        let known = self.runs.get_index_of(run);
+        small(known.unwrap_or_else(|| self.runs.insert_full(run.into()).0))
+    }
 }
 
 /// One connection of the quanta of a task.
@@ -488,11 +494,20 @@ impl DatasetInterner {
         row: Row,
         run: &str,
     ) -> Result<DatasetIndex, GraphError> {
+        let run = graph.datasets.run_number(run);
+        self.dataset_in(graph, id, type_of, row, run)
+    }
+
+    /// The same for a run told by its number.
+    pub(crate) fn dataset_in(
+        &mut self,
+        graph: &mut QuantumGraph,
+        id: Id,
+        type_of: u32,
+        row: Row,
+        run: u32,
+    ) -> Result<DatasetIndex, GraphError> {
         let datasets = &mut graph.datasets;
-        let run = match datasets.runs.get_index_of(run) {
-            Some(run) => small(run),
-            None => small(datasets.runs.insert_full(run.into()).0),
-        };
         if let Some(known) = self.by_id.get(&id) {
             let at = known.get();
             if (datasets.type_of[at], datasets.row[at], datasets.run[at]) == (type_of, row, run) {

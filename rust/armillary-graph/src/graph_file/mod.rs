@@ -5,12 +5,17 @@
 
 mod addresses;
 mod archive;
+mod assembler;
 mod json_out;
 mod model;
 mod parts;
+mod quick;
 mod reader;
+mod records;
+mod scan;
 mod writer;
 
+pub use assembler::{Documents, assemble};
 pub use parts::{PartsReader, PartsWriter};
-pub use reader::{Documents, GraphReader, ThinGraph, assemble};
+pub use reader::{GraphReader, ThinGraph};
 pub use writer::{WriteOptions, write};
