@@ -93,6 +93,12 @@ def test_a_drift_scan_has_an_exposure_for_each_filter(shared_path, tmp_path, cap
         (day, name) for day in (20031018, 20060919) for name in "giruz"
     ]
     assert {record.exposure_time for record in found} == {53.907456}
+    # A name with a dot is no class.
+    assert camera.name == "2.5m"
+    assert main(["define-visits", repo, camera.name]) == 0
+    assert len(rows(repo, "visit", instrument=camera.name)) == 10
+    assert main(["define-visits", repo, "2.4m"]) == 1
+    assert "no camera is registered under that name either" in capfd.readouterr().err
 
 
 KNOWN = {

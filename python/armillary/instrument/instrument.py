@@ -89,9 +89,9 @@ class Instrument(metaclass=ABCMeta):
     def from_string(cls, name: str, registry: Any = None, collection_prefix: str | None = None) -> Self:
         """Make a camera from the dotted name of its class, or from its registered name if a registry is given.
 
-        Raises `RuntimeError` if there is neither.
+        A registered name may have dots, too. Raises `RuntimeError` if there is neither.
         """
-        if "." not in name and registry is not None:
+        if registry is not None and ("." not in name or _is_registered(name, registry)):
             try:
                 return cls.fromName(name, registry, collection_prefix)
             except Exception as error:
@@ -99,7 +99,8 @@ class Instrument(metaclass=ABCMeta):
         try:
             return cls._make(name, collection_prefix)
         except ImportError as error:
-            raise RuntimeError(f"could not import the instrument `{name}`: {error}") from error
+            registered = "" if registry is None else "; no camera is registered under that name either"
+            raise RuntimeError(f"could not import the instrument `{name}`: {error}{registered}") from error
 
     @classmethod
     def from_data_id(cls, data_id: Any, collection_prefix: str | None = None) -> Self:
@@ -194,6 +195,10 @@ class Instrument(metaclass=ABCMeta):
     def makeUmbrellaCollectionName(self) -> str:
         """The chain of everything that processing usually needs."""
         return self.makeCollectionName("defaults")
+
+
+def _is_registered(name: str, registry: Any) -> bool:
+    return any(record.name == name for record in registry.queryDimensionRecords("instrument"))
 
 
 def _import_class(name: str) -> type[Any]:
