@@ -6,6 +6,7 @@ mod place;
 mod postgres;
 mod postgres_values;
 mod sqlite;
+mod values;
 mod versions;
 
 use crate::{
@@ -27,9 +28,8 @@ use std::{
 pub use place::{Place, PostgresPlace};
 pub(crate) use versions::Versions;
 
-pub(crate) use connection::{
-    Bind, Connection, DatabaseError, DatabaseResult, ErrorKind, Parameter, Row, Statement, ValueRef, params,
-};
+pub(crate) use connection::{Connection, DatabaseError, DatabaseResult, ErrorKind, Row, Statement};
+pub(crate) use values::{Bind, Parameter, ValueRef, params};
 
 /// How often something is tried again when its connection turns out to be gone.
 const RECONNECTIONS: u32 = 8;

@@ -1,9 +1,10 @@
 //! `PostgreSQL` behind a connection: sessions, statements, transactions, errors.
 
 use super::{
-    connection::{DatabaseError, DatabaseResult, ErrorKind, Parameter, ValueRef},
+    connection::{DatabaseError, DatabaseResult, ErrorKind},
     place::PostgresPlace,
     postgres_values::{Encoded, ManyRows, Raw, decode, encode},
+    values::{Parameter, ValueRef},
     wait_before,
 };
 use crate::{

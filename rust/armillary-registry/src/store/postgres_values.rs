@@ -1,6 +1,9 @@
 //! Values as `PostgreSQL` sends and takes them: its binary protocol, one by one and as arrays of many.
 
-use super::connection::{DatabaseError, DatabaseResult, ErrorKind, Parameter, ValueRef};
+use super::{
+    connection::{DatabaseError, DatabaseResult, ErrorKind},
+    values::{Parameter, ValueRef},
+};
 use crate::decode::parse_id;
 use postgres::types::{Format, FromSql, IsNull, Kind, ToSql, Type, private::BytesMut};
 use std::error::Error;

@@ -1,6 +1,9 @@
 //! `SQLite` behind a connection: opening files, errors, values.
 
-use super::connection::{DatabaseError, ErrorKind, Parameter, ValueRef};
+use super::{
+    connection::{DatabaseError, ErrorKind},
+    values::{Parameter, ValueRef},
+};
 use crate::error::RegistryError;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, ffi,
