@@ -113,3 +113,9 @@ def test_a_funnel_of_records_and_of_types(butler):
     assert [count for _, count in records.explain()] == [6, 4, 2, 2]
     several = butler.registry.queryDatasets(["raw", "config"], collections="*")
     assert [text for text, _ in several.explain()][-1] == "datasets"
+
+
+def test_datasets_of_pixels_that_no_condition_meets_are_explained(butler):
+    """Nothing but the datasets says which pixels there are."""
+    with pytest.raises(EmptyQueryResultError, match=r"conditions on htm7 are given, but none has `ref_cat` in"):
+        butler.query_datasets("ref_cat", "refs", where="htm7 IN (77, 77..103)")

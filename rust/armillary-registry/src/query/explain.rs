@@ -1,6 +1,7 @@
 //! Why an answer is empty or large: what every condition and every search leaves.
 
 use super::{
+    error::QueryProblem,
     plan::Plan,
     request::{Clause, DatasetSearch, QueryRequest, ResultKind},
     resolve::outermost_terms,
@@ -131,19 +132,25 @@ impl Registry {
     /// The first search that finds nothing for the data IDs that meet the conditions, and where it would find something.
     fn first_missing(&self, plan: &Plan, parts: &Parts<'_>) -> Result<Option<String>, RegistryError> {
         let mut step = parts.conditioned();
-        let mut count = self.query_count(&step)?;
+        // Pixels may be known from nothing but the datasets; then there is nothing to count before them.
+        let mut count = match self.query_count(&step) {
+            Ok(count) => Some(count),
+            Err(RegistryError::Query(error)) if matches!(*error.problem, QueryProblem::Unsupported { .. }) => None,
+            Err(error) => return Err(error),
+        };
         for search in &parts.searches {
             step.joins.push(search.clone());
             let left = self.query_count(&step)?;
             if left > 0 {
-                count = left;
+                count = Some(left);
                 continue;
             }
             let dimensions = required(plan);
             let data_ids = match (dimensions.is_empty(), count) {
                 (true, _) => "the conditions hold".to_owned(),
-                (false, 1) => format!("one data ID of {} meets the conditions", dimensions.join(", ")),
-                (false, _) => format!("{count} data IDs of {} meet the conditions", dimensions.join(", ")),
+                (false, None) => format!("conditions on {} are given", dimensions.join(", ")),
+                (false, Some(1)) => format!("one data ID of {} meets the conditions", dimensions.join(", ")),
+                (false, Some(count)) => format!("{count} data IDs of {} meet the conditions", dimensions.join(", ")),
             };
             let (name, places) = (&search.dataset_type, places(search));
             step.joins.pop();
