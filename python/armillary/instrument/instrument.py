@@ -99,7 +99,8 @@ class Instrument(metaclass=ABCMeta):
         try:
             return cls._make(name, collection_prefix)
         except ImportError as error:
-            registered = "" if registry is None else "; no camera is registered under that name either"
+            elsewhere = registry is not None and isinstance(error, ModuleNotFoundError)
+            registered = "; no camera is registered under that name either" if elsewhere else ""
             raise RuntimeError(f"could not import the instrument `{name}`: {error}{registered}") from error
 
     @classmethod
