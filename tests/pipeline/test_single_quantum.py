@@ -1,6 +1,7 @@
 """One quantum: what it writes and how its end is told."""
 
 import json
+import uuid
 
 import pytest
 
@@ -91,6 +92,16 @@ def test_log_has_labels_and_messages(bench):
     ]  # fmt: skip
     assert stored["exception"] is None
     assert stored["metadata"] is None
+
+
+def test_log_names_the_latest_quanta_of_the_process(bench):
+    b = bench(mode="fail")
+    executor = SingleQuantumExecutor(clobber_outputs=True)
+    ids = [uuid.UUID(int=number) for number in range(102)]
+    for quantum_id in ids:
+        executor.run_quantum(b.node, b.quantum, quantum_id, b.butler)
+    named = b.read("measure_log").extra["previous_process_quanta"]
+    assert named == [str(quantum_id) for quantum_id in ids[1:101]]
 
 
 def test_failure_writes_its_log_alone(bench):

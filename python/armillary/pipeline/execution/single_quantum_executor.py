@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import errno
 import gc
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["SingleQuantumExecutor"]
 
 _LOG = logging.getLogger(__name__)
+
+_MOST_EARLIER = 100
+"""How many quanta before it in its process a log names; all of them would make logs grow with the square of a run."""
 
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """Errors of the operating system that are nobody's mistake here."""
@@ -123,7 +127,7 @@ class SingleQuantumExecutor(QuantumExecutor):
         self._raise_on_partial_outputs = raise_on_partial_outputs
         self._resources = resources
         self._job_metadata = dict(job_metadata or {})
-        self._earlier_quanta: list[str] = []
+        self._earlier_quanta: collections.deque[str] = collections.deque(maxlen=_MOST_EARLIER)
         self._debug = enable_lsst_debug
         if enable_lsst_debug:
             _import_debug()
