@@ -1301,8 +1301,8 @@ class Registry:
         """Make a repository database. Raises `SchemaAlreadyDefinedError` where tables are already."""
 
     @staticmethod
-    def open(path: str | PathLike[str], *, writeable: bool) -> Registry:
-        """Open a repository database.
+    def open(path: str | PathLike[str], *, writeable: bool, durability: str = "full") -> Registry:
+        """Open a repository database; for `durability` see `armillary.durability`.
 
         Raises
         ------
@@ -1323,7 +1323,12 @@ class Registry:
 
     @staticmethod
     def open_on_server(
-        url: str, *, writeable: bool, password: str | None = None, namespace: str | None = None
+        url: str,
+        *,
+        writeable: bool,
+        password: str | None = None,
+        namespace: str | None = None,
+        durability: str = "full",
     ) -> Registry:
         """Open a repository database in a schema of a PostgreSQL database, by default the first of the search path.
 

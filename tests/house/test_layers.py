@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[2] / "python" / "armillary"
 LAYERS = [
     {"errors", "_words", "_yaml", "_console"},
     {"_core"},
-    {"config", "configs", "database_credentials", "repository_config", "_files"},
+    {"config", "configs", "database_credentials", "durability", "repository_config", "_files"},
     {"storage"},
     {"butler"},
     {"pipeline", "instrument"},

@@ -26,6 +26,7 @@ from armillary.butler.repository import open_database
 from armillary.butler.searching import SearchingMixin
 from armillary.butler.writing import WriteSession
 from armillary.config import ButlerConfig
+from armillary.durability import choose_durability
 from armillary.errors import DimensionNameError, ValidationError
 from armillary.repository_config import database_location, repository_root
 
@@ -52,6 +53,11 @@ class Butler(MovingMixin, SearchingMixin):
         Whether a governor dimension (instrument, skymap) that has one value only in `collections` is used by default.
     without_datastore
         Open the registry only.
+    durability
+        What a power cut may undo: `full` (nothing), `batch` (nothing either, but files of a transaction are synced
+        together at its end, and files that were never registered may be left over) or `none` (what was written last,
+        or the database itself). By default what `ARMILLARY_DURABILITY` says, else `durability` in `butler.yaml`, else
+        `full`.
     **dataId
         Default values of governor dimensions.
 
@@ -82,6 +88,7 @@ class Butler(MovingMixin, SearchingMixin):
         inferDefaults: bool = True,
         without_datastore: bool = False,
         metrics: ButlerMetrics | None = None,
+        durability: str | None = None,
         **dataId: Any,
     ):
         if writeable is None:
@@ -93,7 +100,8 @@ class Butler(MovingMixin, SearchingMixin):
         )
         self._root = repository_root(self._config, self._config.configFile)
         location = database_location(self._config, self._root)
-        self._core_registry = open_database(location, writeable)
+        self._durability = choose_durability(durability, self._config)
+        self._core_registry = open_database(location, writeable, self._durability)
         self._writeable = writeable
         self._without_datastore = without_datastore
         self._datastore_cache: Any = None
@@ -136,6 +144,7 @@ class Butler(MovingMixin, SearchingMixin):
         inferDefaults: bool = True,
         without_datastore: bool = False,
         metrics: ButlerMetrics | None = None,
+        durability: str | None = None,
         **kwargs: Any,
     ) -> Butler:
         """Open a repository; the same as `Butler(...)`."""
@@ -148,6 +157,7 @@ class Butler(MovingMixin, SearchingMixin):
             inferDefaults=inferDefaults,
             without_datastore=without_datastore,
             metrics=metrics,
+            durability=durability,
             **kwargs,
         )
 
@@ -351,7 +361,11 @@ class Butler(MovingMixin, SearchingMixin):
             from armillary.storage.file_record import DEFAULT_RECORDS_TABLE
 
             self._datastore_cache = make_datastore(
-                self._config, self._root, universe=self.dimensions, writeable=self._writeable
+                self._config,
+                self._root,
+                universe=self.dimensions,
+                writeable=self._writeable,
+                durability=self._durability,
             )
             if self._writeable:
                 for store in self._datastore_cache.file_stores:
@@ -489,6 +503,7 @@ class Butler(MovingMixin, SearchingMixin):
     def _write(self, refs: list[DatasetRef], prepared: Any, *, ingest: bool = False) -> None:
         """Write files and their rows, all or none: intent, files, one transaction."""
         session = self._new_session()
+        session.syncs_later = self._session is not None and self._durability == "batch"
         if ingest:
             session.ingest(refs, prepared)
         else:
@@ -519,6 +534,8 @@ class Butler(MovingMixin, SearchingMixin):
         self._core_registry.begin()
         try:
             yield
+            if outer is None:
+                self._session.sync()
         except BaseException:
             self._core_registry.rollback()
             self._session.undo()

@@ -40,14 +40,18 @@ def create_database(location: DatabaseLocation, universe: _core.DimensionUnivers
         raise NotImplementedError("a registry in memory cannot be made; give a file or a server")
 
 
-def open_database(location: DatabaseLocation, writeable: bool) -> _core.Registry:
+def open_database(location: DatabaseLocation, writeable: bool, durability: str = "full") -> _core.Registry:
     """Open the database of a repository."""
     if location.path is not None:
-        return _core.Registry.open(location.path, writeable=writeable)
+        return _core.Registry.open(location.path, writeable=writeable, durability=durability)
     if location.server is not None:
         server = location.server
         return _core.Registry.open_on_server(
-            server.url, writeable=writeable, password=server.password, namespace=location.namespace
+            server.url,
+            writeable=writeable,
+            password=server.password,
+            namespace=location.namespace,
+            durability=durability,
         )
     raise NotImplementedError("a registry in memory cannot be opened; give a file or a server")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from armillary.errors import CommitUnknownError
 
 if TYPE_CHECKING:
-    from armillary._core import DatasetRef, FileRecord, Registry
+    from armillary._core import DatasetRef, Registry
 
 __all__ = ["WriteSession"]
 
@@ -28,12 +28,15 @@ class WriteSession:
         self._undo: list[Callable[[], None]] = []
         self._finish: list[Callable[[], None]] = []
         self._intents: list[int] = []
+        self._unsynced: list[tuple[Any, list[str]]] = []
+        self.syncs_later = False
+        """Whether files are made durable by `sync` only, which is then due before the commit."""
 
     def write(self, refs: list[DatasetRef], prepared: list[Any]) -> None:
         """Write prepared datasets; on any error nothing stays."""
         paths = [path for item in prepared for path in item.paths]
         self._undo.extend([partial(self._datastore.undo, item) for item in prepared])
-        self._do(refs, paths, partial(self._datastore.write_many, prepared))
+        self._do(refs, paths, prepared)
 
     def ingest(self, refs: list[DatasetRef], prepared: Any) -> None:
         """Take prepared files in; on any error nothing stays, and files to be moved are where they were."""
@@ -41,13 +44,16 @@ class WriteSession:
 
         self._undo.extend([partial(self._datastore.undo, item) for item in prepared])
         self._finish.append(partial(finish_ingest, prepared))
-        self._do(refs, prepared.paths, partial(self._datastore.ingest, prepared))
+        self._do(refs, prepared.paths, prepared)
 
-    def _do(self, refs: list[DatasetRef], paths: list[str], write: Callable[[], list[FileRecord]]) -> None:
+    def _do(self, refs: list[DatasetRef], paths: list[str], prepared: Any) -> None:
         intent = self._registry.begin_write(self._datastore.name, paths)
         self._intents.append(intent)
         try:
-            records = write()
+            store = self._datastore.without_sync() if self.syncs_later else self._datastore
+            records = store.write_many(prepared)
+            if self.syncs_later:
+                self._unsynced.append((self._datastore, paths))
             self._registry.finish_write(
                 intent, self._datastore.name, refs, records, register=True, table=self._datastore.records_table
             )
@@ -65,6 +71,16 @@ class WriteSession:
         self._undo.extend(other._undo)
         self._finish.extend(other._finish)
         self._intents.extend(other._intents)
+        self._unsynced.extend(other._unsynced)
+
+    def sync(self) -> None:
+        """Make files durable where that was left for later; each datastore's together."""
+        by_store: dict[int, tuple[Any, list[str]]] = {}
+        for store, paths in self._unsynced:
+            by_store.setdefault(id(store), (store, []))[1].extend(paths)
+        for store, paths in by_store.values():
+            store.sync(paths)
+        self._unsynced.clear()
 
     def fail(self, error: BaseException) -> None:
         """Undo, unless it is not known whether the rows were kept: then the files stay, and recovery decides."""

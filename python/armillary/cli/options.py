@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,12 +12,14 @@ from armillary.cli.completion import collections as complete_collections
 from armillary.cli.completion import dataset_types as complete_dataset_types
 from armillary.cli.completion import dimensions as complete_dimensions
 from armillary.cli.completion import repositories as complete_repositories
+from armillary.durability import DURABILITIES, DURABILITY_VARIABLE
 
 __all__ = [
     "collections_option",
     "combined",
     "confirm_option",
     "dataset_type_option",
+    "durability_option",
     "explain_option",
     "find_first_option",
     "globs",
@@ -109,6 +112,32 @@ transfer_option = click.option(
     help="How files get there.",
 )
 confirm_option = click.option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")
+
+
+def _use_durability(ctx: click.Context, _parameter: click.Parameter, chosen: str | None) -> None:
+    """Set the environment variable while the command runs: processes that it starts see it, too."""
+    if chosen is None:
+        return
+    before = os.environ.get(DURABILITY_VARIABLE)
+    os.environ[DURABILITY_VARIABLE] = chosen
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop(DURABILITY_VARIABLE, None)
+        else:
+            os.environ[DURABILITY_VARIABLE] = before
+
+    ctx.call_on_close(restore)
+
+
+durability_option = click.option(
+    "--durability",
+    type=click.Choice(tuple(DURABILITIES)),
+    expose_value=False,
+    callback=_use_durability,
+    help="What is synced, so that no power cut undoes it: each write (full, the default), the files of a transaction "
+    "together (batch), nothing (none).",
+)
 track_file_attrs_option = click.option(
     "--track-file-attrs/--no-track-file-attrs", default=True, help="Record the sizes of files."
 )

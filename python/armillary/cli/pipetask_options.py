@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from armillary.cli.command import ExampleCommand
-from armillary.cli.options import combined
+from armillary.cli.options import combined, durability_option
 
 __all__ = [
     "OrderedCommand",
@@ -197,4 +197,5 @@ def execution_options() -> Callable[[Function], Function]:
         click.option("--skip-init-writes", is_flag=True, help="Do not write configs, versions and init-outputs."),
         click.option("--init-only", is_flag=True, help="Only write configs, versions and init-outputs."),
         click.option("--no-versions", is_flag=True, help="Do not record package versions."),
+        durability_option,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from armillary.durability import choose_durability
 from armillary.errors import ConfigurationError
 from armillary.storage.chained_datastore import ChainedDatastore
 from armillary.storage.datastore_config import Constraints
@@ -23,16 +24,26 @@ _CHAIN = "armillary.storage.chained_datastore.ChainedDatastore"
 
 
 def make_datastore(
-    config: Mapping[str, Any], butler_root: str | None, *, universe: Any, writeable: bool
+    config: Mapping[str, Any],
+    butler_root: str | None,
+    *,
+    universe: Any,
+    writeable: bool,
+    durability: str | None = None,
 ) -> FileDatastore | ChainedDatastore:
     """Make the datastore of a repository, and learn the storage classes its configuration defines.
 
-    `config` is the repository's whole configuration with all defaults. Raises `ConfigurationError` if it names a kind
+    `config` is the repository's whole configuration with all defaults; for `durability` see
+    `armillary.durability.choose_durability`. Raises `ConfigurationError` if it names a kind
     of datastore that cannot be used.
     """
     storage_class_factory().addFromConfig({"storageClasses": config.get("storageClasses") or {}})
     section = config["datastore"]
     children = _members(section, butler_root, universe, writeable)
+    chosen = choose_durability(durability, config)
+    for child, _ in children:
+        if isinstance(child, FileDatastore):
+            child.set_durability(chosen)
     if len(children) == 1 and isinstance(children[0][0], FileDatastore) and children[0][1] is None:
         return children[0][0]
     return ChainedDatastore([child for child, _ in children], [constraints for _, constraints in children])

@@ -22,8 +22,8 @@ from armillary._files import (
     unlink_for_good,
     write_temporary,
 )
+from armillary.durability import choose_durability
 from armillary.errors import (
-    ConfigurationError,
     DatasetTypeNotSupportedError,
     FileTemplateValidationError,
     FormatterNotImplementedError,
@@ -48,9 +48,7 @@ if TYPE_CHECKING:
     from armillary.storage.remote_writing import RemoteRoot
     from armillary.storage.zip_files import ZipIndex
 
-__all__ = ["DURABILITY_VARIABLE", "FileDatastore", "PreparedWrite"]
-
-DURABILITY_VARIABLE = "ARMILLARY_DURABILITY"
+__all__ = ["FileDatastore", "PreparedWrite"]
 
 
 @dataclass(slots=True)
@@ -112,7 +110,7 @@ class FileDatastore(FileReading):
         self.formatterFactory = Formatters(own.get("formatters") or {}, universe)
         self.constraints = Constraints(own.get("constraints"), universe)
         self.composites = Composites(own.get("composites"), universe)
-        self.durable = _durable()
+        self.set_durability(choose_durability())
         self._needs_records: dict[Any, bool] = {}
         self.is_remote = is_remote(self.root)
         self._cache_config = own.get("cached"), universe
@@ -412,6 +410,11 @@ class FileDatastore(FileReading):
         formatter.write_path(part.value, temporary)
         return finish_temporary(temporary, durable=self.durable)
 
+    def set_durability(self, durability: str) -> None:
+        """Choose what a power cut may undo; see `armillary.durability`."""
+        self.durability = durability
+        self.durable = durability != "none"
+
     def without_sync(self) -> FileDatastore:
         """Return a datastore for the same files that leaves it to `sync` to make them stay."""
         other = copy.copy(self)
@@ -526,10 +529,3 @@ class FileDatastore(FileReading):
     def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
         """Transfer prepared files and return their records; on failure, what was made is removed."""
         return self.write_many(prepared)
-
-
-def _durable() -> bool:
-    chosen = os.environ.get(DURABILITY_VARIABLE, "full")
-    if chosen not in ("full", "none"):
-        raise ConfigurationError(f"{DURABILITY_VARIABLE} is `{chosen}`; use `full` or `none`")
-    return chosen == "full"

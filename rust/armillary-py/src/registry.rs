@@ -11,7 +11,7 @@ use crate::{
     timespan::PyTimespan,
     universe::{PyDimensionUniverse, wrap_universe},
 };
-use armillary_registry::{ChainEdit, Place, PostgresPlace, Registry, RegistryError};
+use armillary_registry::{ChainEdit, Durability, Place, PostgresPlace, Registry, RegistryError};
 use pyo3::{prelude::*, types::PyDict};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -40,9 +40,12 @@ impl PyRegistry {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (path, *, writeable))]
-    fn open(py: Python<'_>, path: PathBuf, writeable: bool) -> PyResult<Self> {
-        let registry = enter(py, || Registry::open(&path, writeable))?;
+    #[pyo3(signature = (path, *, writeable, durability = "full"))]
+    fn open(py: Python<'_>, path: PathBuf, writeable: bool, durability: &str) -> PyResult<Self> {
+        let registry = enter(py, || {
+            let durability: Durability = durability.parse()?;
+            Registry::open_with(&Place::File(path), writeable, durability)
+        })?;
         Ok(Self { registry: Arc::new(registry), dataset_types: Mutex::default() })
     }
 
@@ -60,15 +63,19 @@ impl PyRegistry {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (url, *, writeable, password = None, namespace = None))]
+    #[pyo3(signature = (url, *, writeable, password = None, namespace = None, durability = "full"))]
     fn open_on_server(
         py: Python<'_>,
         url: &str,
         writeable: bool,
         password: Option<&str>,
         namespace: Option<&str>,
+        durability: &str,
     ) -> PyResult<Self> {
-        let registry = enter(py, || Registry::open_at(&server(url, password, namespace)?, writeable))?;
+        let registry = enter(py, || {
+            let durability: Durability = durability.parse()?;
+            Registry::open_with(&server(url, password, namespace)?, writeable, durability)
+        })?;
         Ok(Self { registry: Arc::new(registry), dataset_types: Mutex::default() })
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     attributes::{self, Attributes},
     catalog::Catalog,
+    durability::Durability,
     error::RegistryError,
     expand::KeptRecords,
     intents::Intents,
@@ -68,13 +69,18 @@ impl Registry {
         Self::open_at(&Place::File(path.to_owned()), writeable)
     }
 
-    /// Opens a repository database at a place.
+    /// Opens a repository database at a place, every write of which is durable.
     pub fn open_at(place: &Place, writeable: bool) -> Result<Self, RegistryError> {
-        let store = Store::open(place, writeable)?;
+        Self::open_with(place, writeable, Durability::Full)
+    }
+
+    /// Opens a repository database at a place; says what a power cut may undo.
+    pub fn open_with(place: &Place, writeable: bool, durability: Durability) -> Result<Self, RegistryError> {
+        let store = Store::open(place, writeable, durability)?;
         let Attributes { universe, ingest_date_is_text } = attributes::read(&store)?;
         store.watch(kept_tables(&universe));
         let registry = Self {
-            intents: Intents::new(store.place()),
+            intents: Intents::new(store.place(), durability),
             store,
             universe,
             ingest_date_is_text,

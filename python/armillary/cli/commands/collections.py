@@ -8,7 +8,7 @@ import click
 
 from armillary.cli.command import command
 from armillary.cli.completion import collections as complete_collections
-from armillary.cli.options import confirm_option, globs, repo_argument, split_commas
+from armillary.cli.options import confirm_option, durability_option, globs, repo_argument, split_commas
 from armillary.cli.output import Table, format_option, write_tables
 
 __all__ = ["collection_chain", "remove_collections", "remove_runs", "undo"]
@@ -108,6 +108,7 @@ def remove_collections(repo: str, patterns: tuple[str, ...], confirm: bool, remo
 @globs("patterns", "RUN", required=True)
 @confirm_option
 @click.option("--force", is_flag=True, help="Take them out of the chains that hold them first.")
+@durability_option
 def remove_runs(repo: str, patterns: tuple[str, ...], confirm: bool, force: bool) -> None:
     """Remove RUN collections that match names or globs, with all their datasets and files."""
     from armillary.butler import Butler, CollectionType

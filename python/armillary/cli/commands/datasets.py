@@ -12,6 +12,7 @@ from armillary.cli.completion import collections as complete_collections
 from armillary.cli.completion import dataset_types as complete_dataset_types
 from armillary.cli.options import (
     confirm_option,
+    durability_option,
     globs,
     repo_argument,
     selection_options,
@@ -98,6 +99,7 @@ def select(
 @repo_argument
 @click.argument("collection", shell_complete=complete_collections)
 @selection_options(order_by=False)
+@durability_option
 def associate(
     repo: str,
     collection: str,
@@ -128,6 +130,7 @@ def associate(
 @click.option("--begin-date", metavar="TIME", help="ISO time (TAI) from which they are valid; since ever by default.")
 @click.option("--end-date", metavar="TIME", help="ISO time (TAI) until which they are valid; for ever by default.")
 @click.option("--search-all-inputs", is_flag=True, help="Search a whole chain, not only its first child.")
+@durability_option
 def certify_calibrations(
     repo: str,
     input_collection: str,
@@ -205,6 +208,7 @@ def parse_time(text: str | None, option: str) -> Any:
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @confirm_option
 @click.option("--quiet", is_flag=True, help="Say nothing and do not ask.")
+@durability_option
 def prune_datasets(
     repo: str,
     collections_searched: tuple[str, ...],

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from armillary.cli.command import command
-from armillary.cli.options import split_commas
+from armillary.cli.options import durability_option, split_commas
 from armillary.cli.output import print_table
 
 __all__ = [
@@ -47,6 +47,7 @@ _kept: dict[str, Any] = {"help": "Kept for compatibility; has no effect."}
 @click.option("--update-output-chain", is_flag=True, help="Put the run into the graph's output chain.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @_dataset_type
+@durability_option
 def transfer_from_graph(
     graph: str,
     dest: str,

@@ -8,7 +8,14 @@ import click
 
 from armillary.cli.command import command
 from armillary.cli.completion import collections as complete_collections
-from armillary.cli.options import repo_argument, split_commas, track_file_attrs_option, transfer_option, where_option
+from armillary.cli.options import (
+    durability_option,
+    repo_argument,
+    split_commas,
+    track_file_attrs_option,
+    transfer_option,
+    where_option,
+)
 from armillary.cli.progress import track
 from armillary.cli.settings import config_options, configured, given
 
@@ -115,6 +122,7 @@ def init(repo: str, folders: tuple[str, ...], pattern: str | None, description: 
     help="Class of the task, for scripts that name `lsst.obs.base.RawIngestTask`; no other is known.",
 )
 @track_file_attrs_option
+@durability_option
 def ingest_raws(
     repo: str,
     locations: tuple[str, ...],
@@ -192,6 +200,7 @@ raw_collections_option = click.option(
     "only the one or the other, or those of one group.",
 )
 @geometry_option
+@durability_option
 def define_visits(
     repo: str,
     instrument: str,
@@ -304,6 +313,7 @@ def _tell_visits(report: Any, what: str) -> int:
 )
 @click.option("--label", "more_labels", multiple=True, metavar="LABEL", help="More parts of the collections' names.")
 @click.option("--prefix", metavar="NAME", help="What collections' names begin with, if not the camera's name.")
+@durability_option
 def write_curated_calibrations(
     repo: str,
     instrument: str,

@@ -15,6 +15,7 @@ from armillary.cli.completion import dataset_types as complete_dataset_types
 from armillary.cli.completion import repositories as complete_repositories
 from armillary.cli.options import (
     dataset_type_option,
+    durability_option,
     globs,
     repo_argument,
     selection_options,
@@ -36,6 +37,7 @@ dry_run_option = click.option("--dry-run/--no-dry-run", default=False, help="Onl
 @click.option("--export-file", metavar="FILE", help="The export to read, if not `export.yaml` in DIRECTORY.")
 @click.option("-s", "--skip-dimensions", multiple=True, metavar="NAMES", help="Dimensions whose records are left out.")
 @track_file_attrs_option
+@durability_option
 def import_(
     repo: str,
     directory: str,
@@ -107,6 +109,7 @@ def export_calibs(
 @click.option("--prefix", metavar="DIRECTORY", help="Where relative paths in the table begin.")
 @track_file_attrs_option
 @transfer_option
+@durability_option
 def ingest_files(repo: str, dataset_type: str, run: str, table_file: str, transfer: str, **options: Any) -> None:
     """Take in the files that a table lists: paths in its first column, values of dimensions in the others.
 
@@ -156,6 +159,7 @@ def _below(prefix: str, path: str) -> str:
 @transfer_option
 @transfer_dimensions_option
 @dry_run_option
+@durability_option
 def ingest_zip(repo: str, zip_file: str, transfer: str, transfer_dimensions: bool, dry_run: bool) -> None:
     """Take in a zip file that `retrieve-artifacts --zip` made."""
     from armillary.butler import Butler
@@ -175,6 +179,7 @@ def ingest_zip(repo: str, zip_file: str, transfer: str, transfer_dimensions: boo
 @click.option("--register-dataset-types", is_flag=True, help="Make dataset types known that DEST lacks.")
 @transfer_dimensions_option
 @dry_run_option
+@durability_option
 def transfer_datasets(
     source: str,
     dest: str,

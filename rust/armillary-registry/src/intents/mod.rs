@@ -9,6 +9,7 @@ mod table;
 
 use crate::{
     datastore::unnamed,
+    durability::Durability,
     error::RegistryError,
     registry::Registry,
     schema::intent_table,
@@ -50,6 +51,7 @@ pub struct AnnouncedFile {
 pub(crate) struct Intents {
     folder: PathBuf,
     process: u32,
+    durability: Durability,
     state: Mutex<State>,
 }
 
@@ -79,12 +81,12 @@ struct Recovery {
 }
 
 impl Intents {
-    pub(crate) fn new(place: &Place) -> Self {
+    pub(crate) fn new(place: &Place, durability: Durability) -> Self {
         let folder = match place {
             Place::File(path) => journal::folder(path),
             Place::Server(_) => PathBuf::new(), // no such folder: there announcements are rows
         };
-        Self { folder, process: std::process::id(), state: Mutex::default() }
+        Self { folder, process: std::process::id(), durability, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -99,6 +101,9 @@ impl Intents {
             .announce_in(&mut state, number, datastore, paths)
             .map_err(|error| journal::failed(&self.folder, &error))?;
         drop(state); // others may announce while the disk works
+        if !self.durability.syncs_announcements() {
+            return Ok(number);
+        }
         file.sync_data().map_err(|error| {
             self.take_back(number);
             journal::failed(&self.folder, &error)
@@ -112,13 +117,15 @@ impl Intents {
         }
         let own = match state.own.take() {
             Some(own) => state.own.insert(own),
-            None => state.own.insert(Own::open(&self.folder)?),
+            None => state.own.insert(Own::open(&self.folder, self.durability)?),
         };
         let _shared = Shared::lock(&own.guard)?;
         if own.journal.is_overgrown() {
             let mut new = Journal::create(&self.folder)?;
             new.take_over(&own.journal)?;
-            new.make_last()?;
+            if self.durability.syncs_announcements() {
+                new.make_last()?;
+            }
             own.journal.remove();
             own.journal = new;
         }
@@ -176,12 +183,14 @@ impl Drop for Intents {
 }
 
 impl Own {
-    fn open(folder: &Path) -> io::Result<Self> {
+    fn open(folder: &Path, durability: Durability) -> io::Result<Self> {
         journal::make_folder(folder)?;
         let guard = File::open(folder)?;
         let shared = Shared::lock(&guard)?;
         let journal = Journal::create(folder)?;
-        journal.make_last()?;
+        if durability.syncs_announcements() {
+            journal.make_last()?;
+        }
         drop(shared);
         Ok(Self { guard, journal })
     }

@@ -37,7 +37,7 @@ pub(super) fn of_file(path: &Path) -> Option<String> {
 
 /// The session that has had a transaction with locks open for longest, apart from the one that waited.
 pub(super) fn on_server(place: &PostgresPlace, waiting: &str) -> Option<String> {
-    let connection = PostgresConnection::connect(place, false).ok()?;
+    let connection = PostgresConnection::connect(place, false, crate::Durability::Full).ok()?;
     // Sessions are listed with the lower half of a transaction's number.
     let number = waiting.parse::<u64>().map_or_else(|_| "0".to_owned(), |number| (number & 0xFFFF_FFFF).to_string());
     let found = connection.first_text(
@@ -62,7 +62,7 @@ mod tests {
     fn the_process_that_writes_a_file_is_known() {
         let path = std::env::temp_dir().join(format!("armillary-holder-{}.sqlite3", std::process::id()));
         sqlite::create(&path).expect("a file");
-        let connection = sqlite::connect(&path, true).expect("a database");
+        let connection = sqlite::connect(&path, true, crate::Durability::Full).expect("a database");
         assert_eq!(of_file(&path), None);
         connection.execute_batch("BEGIN IMMEDIATE; CREATE TABLE t (x)").expect("a lock");
         assert_eq!(of_file(&path).as_deref(), Some("another part of this process"));

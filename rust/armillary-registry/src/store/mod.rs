@@ -13,6 +13,7 @@ mod versions;
 use crate::{
     decode::{bind_values, decode_rows},
     dialect::{Dialect, Postgres, Sqlite},
+    durability::Durability,
     error::RegistryError,
 };
 use armillary_dimensions::{Column, ColumnType, Value};
@@ -47,6 +48,7 @@ const IDLE_READERS: usize = 8;
 pub struct Store {
     place: Place,
     writeable: bool,
+    durability: Durability,
     process: u32,
     readers: Mutex<Vec<Connection>>,
     /// Connections with which a thread reads one state of the database for a while.
@@ -91,14 +93,15 @@ impl Store {
             Place::File(path) => sqlite::create(path)?,
             Place::Server(place) => postgres::prepare_namespace(place)?,
         }
-        Self::open(place, true)
+        Self::open(place, true, Durability::Full)
     }
 
     /// Opens the database at a place, which must exist.
-    pub fn open(place: &Place, writeable: bool) -> Result<Self, RegistryError> {
+    pub fn open(place: &Place, writeable: bool, durability: Durability) -> Result<Self, RegistryError> {
         let store = Self {
             place: place.clone(),
             writeable,
+            durability,
             process: std::process::id(),
             readers: Mutex::default(),
             together: Mutex::default(),
@@ -161,9 +164,10 @@ impl Store {
 
     fn connect(&self, writeable: bool) -> Result<Connection, RegistryError> {
         match &self.place {
-            Place::File(path) => Ok(Connection::Sqlite(sqlite::connect(path, writeable)?)),
+            Place::File(path) => Ok(Connection::Sqlite(sqlite::connect(path, writeable, self.durability)?)),
             Place::Server(place) => {
-                Ok(Connection::Postgres(Box::new(postgres::PostgresConnection::connect(place, writeable)?)))
+                let connection = postgres::PostgresConnection::connect(place, writeable, self.durability)?;
+                Ok(Connection::Postgres(Box::new(connection)))
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{
     wait_before,
 };
 use crate::{
+    durability::Durability,
     error::RegistryError,
     postgres_text::{bulk_sql, numbered},
 };
@@ -61,13 +62,20 @@ impl Drop for PostgresConnection {
 
 impl PostgresConnection {
     /// Begins a session.
-    pub(super) fn connect(place: &PostgresPlace, writeable: bool) -> Result<Self, RegistryError> {
+    pub(super) fn connect(
+        place: &PostgresPlace,
+        writeable: bool,
+        durability: Durability,
+    ) -> Result<Self, RegistryError> {
         let mode = if writeable { "off" } else { "on" };
         let mut setting = format!(
             "SET TIME ZONE 'UTC'; SET client_min_messages = warning; \
              SELECT set_config('lock_timeout', '5min', false) WHERE current_setting('lock_timeout') = '0'; \
              SET default_transaction_read_only = {mode};"
         );
+        if !durability.syncs_commits() {
+            setting.push_str(" SET synchronous_commit = off;");
+        }
         if let Some(namespace) = place.namespace() {
             setting.push_str(" SET search_path TO \"");
             setting.push_str(&namespace.replace('"', "\"\""));
@@ -456,7 +464,7 @@ fn is_io(error: &postgres::Error) -> bool {
 
 /// Makes the schema of a new repository, and looks whether the database has what every repository needs.
 pub(super) fn prepare_namespace(place: &PostgresPlace) -> Result<(), RegistryError> {
-    let connection = PostgresConnection::connect(place, true)?;
+    let connection = PostgresConnection::connect(place, true, Durability::Full)?;
     let failed = |error: DatabaseError| RegistryError::database("making a repository", &error);
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'btree_gist')";
     let row = connection.run(|client| client.query_one(sql, &[])).map_err(failed)?;

@@ -4,7 +4,7 @@ use super::{
     connection::{DatabaseError, ErrorKind},
     values::{Parameter, ValueRef},
 };
-use crate::error::RegistryError;
+use crate::{durability::Durability, error::RegistryError};
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, ffi,
     types::{ToSql, ToSqlOutput},
@@ -38,7 +38,7 @@ pub(super) fn create(path: &Path) -> Result<(), RegistryError> {
 }
 
 /// Opens a database file, which must exist.
-pub(super) fn connect(path: &Path, writeable: bool) -> Result<Connection, RegistryError> {
+pub(super) fn connect(path: &Path, writeable: bool, durability: Durability) -> Result<Connection, RegistryError> {
     let mode = if writeable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
     let not_a_repository = |error: rusqlite::Error| RegistryError::NotARepository {
         path: path.display().to_string(),
@@ -49,10 +49,12 @@ pub(super) fn connect(path: &Path, writeable: bool) -> Result<Connection, Regist
     connection.busy_handler(Some(wait_for_lock)).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // EXTRA also syncs the folder after the journal is deleted: without it a power cut can undo a commit.
+    let synchronous = if durability.syncs_commits() { "EXTRA" } else { "OFF" };
     connection
-        .execute_batch(
-            "PRAGMA foreign_keys=ON; PRAGMA synchronous=EXTRA; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536;",
-        )
+        .execute_batch(&format!(
+            "PRAGMA foreign_keys=ON; PRAGMA synchronous={synchronous}; PRAGMA temp_store=MEMORY; \
+             PRAGMA cache_size=-65536;"
+        ))
         .map_err(|refused| match refused.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => not_a_repository(refused),
             _ => RegistryError::database("opening the database", &error(refused)),

@@ -9,10 +9,10 @@ fn full(name: &str) -> (PathBuf, Store) {
     std::fs::create_dir_all(&folder).expect("a folder");
     let path = folder.join("gen3.sqlite3");
     sqlite::create(&path).expect("a file");
-    let connection = sqlite::connect(&path, true).expect("a database");
+    let connection = sqlite::connect(&path, true, Durability::Full).expect("a database");
     connection.execute_batch("DROP TABLE IF EXISTS t; CREATE TABLE t (x TEXT NOT NULL)").expect("a table");
     drop(connection);
-    let store = Store::open(&Place::File(path.clone()), true).expect("a store");
+    let store = Store::open(&Place::File(path.clone()), true, Durability::Full).expect("a store");
     store.with_writer(|connection, _| Ok(connection.execute_batch("PRAGMA max_page_count=8")?)).expect("a limit");
     (folder, store)
 }

@@ -1,0 +1,90 @@
+"""What is synced in each mode, and where the mode comes from."""
+
+import os
+
+import pytest
+
+from armillary.butler import Butler
+from armillary.errors import ConfigurationError
+from armillary.testing import fill_small_repository
+
+
+@pytest.fixture
+def repo(tmp_path):
+    Butler.makeRepo(str(tmp_path / "repo"))
+    with Butler(str(tmp_path / "repo"), run="u/first") as butler:
+        fill_small_repository(butler)
+    return str(tmp_path / "repo")
+
+
+@pytest.fixture
+def syncs(monkeypatch):
+    """Paths that Python synced; the database's and the announcements' syncs are not among them."""
+    found = []
+    real = os.fsync
+
+    def fsync(descriptor):
+        found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found
+
+
+def put_some(butler, detectors):
+    return [butler.put({"d": i}, "metrics", instrument="Cam", visit=10, detector=i) for i in detectors]
+
+
+def test_each_mode_syncs_what_it_says(repo, syncs):
+    with Butler(repo, run="u/full", durability="full") as butler:
+        put_some(butler, [1])
+        assert any("/u/full/" in path for path in syncs)
+        syncs.clear()
+        with butler.transaction():
+            put_some(butler, [2])
+            assert syncs
+    syncs.clear()
+    with Butler(repo, run="u/batch", durability="batch") as butler:
+        put_some(butler, [1])
+        assert any("/u/batch/" in path for path in syncs)
+        syncs.clear()
+        with butler.transaction():
+            with butler.transaction():
+                (ref,) = put_some(butler, [2])
+            assert syncs == []
+        assert butler.getURI(ref).ospath in syncs
+    syncs.clear()
+    with Butler(repo, run="u/none", durability="none") as butler, butler.transaction():
+        put_some(butler, [1, 2])
+    assert syncs == []
+
+
+def test_a_sync_that_fails_undoes_the_transaction(repo, monkeypatch):
+    def fail(descriptor):
+        monkeypatch.undo()  # the next one works
+        raise OSError(5, "Input/output error")
+
+    with Butler(repo, run="u/batch", durability="batch") as butler:
+        with pytest.raises(OSError, match="Input/output error"), butler.transaction():
+            put_some(butler, [1, 2])
+            monkeypatch.setattr(os, "fsync", fail)
+        assert butler.query_datasets("metrics", explain=False) == []
+        assert not any(files for _, _, files in os.walk(os.path.join(repo, "u", "batch")))
+        put_some(butler, [1, 2])
+
+
+def test_argument_then_variable_then_configuration(repo, monkeypatch):
+    def mode(**options):
+        with Butler(repo, run="u/mode", **options) as butler:
+            return butler._datastore.durability
+
+    assert mode() == "full"
+    with open(os.path.join(repo, "butler.yaml"), "a") as stream:
+        stream.write("durability: batch\n")
+    assert mode() == "batch"
+    monkeypatch.setenv("ARMILLARY_DURABILITY", "none")
+    assert mode() == "none"
+    assert mode(durability="full") == "full"
+    monkeypatch.setenv("ARMILLARY_DURABILITY", "some")
+    with pytest.raises(ConfigurationError, match="ARMILLARY_DURABILITY is `some`; use `full`, `batch` or `none`"):
+        mode()
