@@ -120,14 +120,17 @@ def sync_directory(folder: str) -> None:
         os.close(descriptor)
 
 
-def sync_files(paths: Iterable[str], root: str) -> None:
+def sync_files(paths: Iterable[str], root: str, settled: set[str]) -> None:
     """Make files and their names, up to the folder `root`, stay after a power cut.
 
-    Writing all of them is begun first: then one commit of the file system's journal does for most.
+    Writing all of them is begun first: then one commit of the file system's journal does for most. Folders whose own
+    names stay are added to `settled`, so that those above them are synced once.
     """
     descriptors: list[int] = []
     names = list(paths)
-    folders = sorted({folder for path in names for folder in _folders_above(path, root)}, key=len, reverse=True)
+    inner = {os.path.dirname(path) for path in names}
+    above = {folder for one in inner - settled for folder in _folders_above(one, root)}
+    folders = sorted(inner | above, key=len, reverse=True)
     for first in range(0, len(names), _OPEN_AT_ONCE):
         try:
             for path in names[first : first + _OPEN_AT_ONCE]:
@@ -142,6 +145,7 @@ def sync_files(paths: Iterable[str], root: str) -> None:
             descriptors.clear()
     for folder in folders:
         sync_directory(folder)
+    settled |= inner
 
 
 _OPEN_AT_ONCE = 256

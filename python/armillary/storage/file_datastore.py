@@ -111,6 +111,7 @@ class FileDatastore(FileReading):
         self.constraints = Constraints(own.get("constraints"), universe)
         self.composites = Composites(own.get("composites"), universe)
         self.set_durability(choose_durability())
+        self._settled: set[str] = set()
         self._needs_records: dict[Any, bool] = {}
         self.is_remote = is_remote(self.root)
         self._cache_config = own.get("cached"), universe
@@ -425,7 +426,7 @@ class FileDatastore(FileReading):
         """Make files stay that were written without it, by stored path."""
         if self.durable and not self.is_remote:
             root = os.path.abspath(self.root)
-            sync_files([os.path.join(root, path) for path in paths], root)
+            sync_files([os.path.join(root, path) for path in paths], root, self._settled)
 
     def undo(self, prepared: PreparedWrite | PreparedFile) -> None:
         """Remove what `write` made; the sources of ingested files were not touched."""
