@@ -52,7 +52,7 @@ enum RecordColumns {
 }
 
 impl<'a> Query<'a> {
-    /// Prepares the statement; records only if wanted.
+    /// Prepares the statement; records only if wanted, and for a count no more than tells rows apart.
     pub(crate) fn new(
         registry: &'a Registry,
         plan: &'a Plan,
@@ -61,9 +61,11 @@ impl<'a> Query<'a> {
     ) -> Result<Self, RegistryError> {
         let mut statement = Statement::new(plan, registry.store(), registry.ingest_date_is_text(), &request.uploads)?;
         let info = plan.universe.info(plan.output);
-        let keys: Vec<usize> = info.keys().map(|index| statement.select_key(index)).collect();
-        let dataset = plan
-            .gives_datasets
+        let ranks = plan.find_first.is_some_and(|search| !plan.searches[search].is_single());
+        let narrow = !with_records && (has_unique_rows(plan, &statement) || (ranks && plan.gives_datasets));
+        let wanted: Vec<ElementIndex> = if narrow { info.required.clone() } else { info.keys().collect() };
+        let keys: Vec<usize> = wanted.into_iter().map(|index| statement.select_key(index)).collect();
+        let dataset = (plan.gives_datasets && !narrow)
             .then(|| (statement.select_dataset(0, DatasetField::Id), statement.select_dataset(0, DatasetField::Run)));
         let ranked = plan.find_first.filter(|search| !plan.searches[*search].is_single()).map(|search| {
             let found = plan.universe.info(plan.searches[search].dataset_type.group);
@@ -82,6 +84,7 @@ impl<'a> Query<'a> {
         let columns = plan
             .columns
             .iter()
+            .filter(|_| !narrow)
             .map(|(_, reference, sort)| statement.select_reference(*reference, column_type(*sort)))
             .collect();
         let mut query = Self { registry, plan, statement, keys, dataset, ranked, columns, records: Vec::new() };
@@ -91,6 +94,7 @@ impl<'a> Query<'a> {
             ResultKind::Records(element) if plan.universe.get(element).has_table() => {
                 query.statement.table(element);
             }
+            _ if narrow => query.statement.drop_tables(),
             _ if with_records && request.with_records => {
                 for element in &info.elements {
                     query.add_record(*element);
@@ -141,10 +145,7 @@ impl<'a> Query<'a> {
 
     /// Whether every row of the statement is another row of the answer.
     fn is_unique(&self) -> bool {
-        let searches = self.plan.searches.iter().enumerate().all(|(position, search)| {
-            if self.plan.answers_with(position) { search.is_distinct() } else { search.is_single() }
-        });
-        searches && self.statement.is_unique()
+        has_unique_rows(self.plan, &self.statement)
     }
 
     /// Whether rows must be looked at before they can be counted.
@@ -320,6 +321,14 @@ impl<'a> Query<'a> {
             RecordColumns::Key(element, column) => Ok(records_by_key(universe, *element, &columns[*column])),
         }
     }
+}
+
+fn has_unique_rows(plan: &Plan, statement: &Statement) -> bool {
+    let searches =
+        plan.searches.iter().enumerate().all(|(position, search)| {
+            if plan.answers_with(position) { search.is_distinct() } else { search.is_single() }
+        });
+    searches && statement.is_unique()
 }
 
 /// An answer without rows.

@@ -9,6 +9,7 @@ mod execute;
 mod explain;
 mod halves;
 mod names;
+mod needless;
 mod pairs;
 mod plan;
 mod predicate;

@@ -23,7 +23,7 @@ pub(crate) struct Statement<'a> {
     /// Rows of two tables that belong together; then the sources are joined in our order, the pairs first.
     pub(super) pairs: Option<Pairs>,
     /// Name of each element's table in the statement.
-    tables: IndexMap<ElementIndex, String>,
+    pub(super) tables: IndexMap<ElementIndex, String>,
     datasets: Vec<DatasetColumns>,
     pub(super) select: Vec<(Sql, ColumnType)>,
     pub(super) conditions: Vec<Sql>,
