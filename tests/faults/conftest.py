@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from faults.power import PowerDisk, why_not
+
 
 @pytest.fixture(scope="session")
 def full(request: pytest.FixtureRequest) -> bool:
@@ -23,3 +25,15 @@ def memory_folder():
     folder = tempfile.mkdtemp(prefix="armillary-faults-", dir=base)
     yield Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def disk(memory_folder):
+    """A disk whose power can be cut."""
+    reason = why_not()
+    if reason is not None:
+        assert "CI" not in os.environ, reason
+        pytest.skip(reason)
+    disk = PowerDisk(memory_folder)
+    yield disk
+    disk.close()

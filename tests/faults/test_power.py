@@ -10,21 +10,9 @@ import pytest
 from armillary.butler import Butler
 from faults.judge import left_over, look
 from faults.operations import DETECTORS, make_repository
-from faults.power import PowerDisk, why_not
 
 CUTS, ALL_CUTS = 24, 240
 BATCH = 5
-
-
-@pytest.fixture
-def disk(memory_folder):
-    reason = why_not()
-    if reason is not None:
-        assert "CI" not in os.environ, reason
-        pytest.skip(reason)
-    disk = PowerDisk(memory_folder)
-    yield disk
-    disk.close()
 
 
 def content(number):

@@ -10,21 +10,9 @@ import pytest
 from armillary.butler import Butler
 from armillary.pipeline.execution import recorder, run_without_registry, transfer_from_graph
 from faults.judge import look
-from faults.power import PowerDisk, why_not
 from pipeline.test_resume import N_DETECTORS, RUN, built, check_whole, run  # noqa: F401
 
 CUTS, ALL_CUTS = 8, 80
-
-
-@pytest.fixture
-def disk(memory_folder):
-    reason = why_not()
-    if reason is not None:
-        assert "CI" not in os.environ, reason
-        pytest.skip(reason)
-    disk = PowerDisk(memory_folder)
-    yield disk
-    disk.close()
 
 
 def with_registry(root, graph, say):

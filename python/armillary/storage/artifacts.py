@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from armillary._files import publish, temporary_path, unlink_all
 from armillary.storage.file_dataset import FileDataset
-from armillary.storage.file_record import FileRecord
+from armillary.storage.file_record import ZIP_MARK, FileRecord
 from armillary.storage.location import path_extension, resource_path
 from armillary.storage.remote import remote_files
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from armillary.storage.file_datastore import FileDatastore
 
 __all__ = ["export_files", "retrieve"]
-
-_ZIP_MARK = "#zip-path="
 
 
 def retrieve(
@@ -44,7 +42,7 @@ def retrieve(
     copies: dict[tuple[str, str], str] = {}
     for record in records:
         store = datastore.store_of(record)
-        stored = record.path.partition(_ZIP_MARK)[0]
+        stored = record.path.partition(ZIP_MARK)[0]
         if (store.name, stored) in copies:
             continue
         inside = stored if preserve_path and "://" not in stored else stored.rpartition("/")[2]
@@ -117,7 +115,7 @@ def export_files(
         own = by_id.get(ref.id)
         if not own:
             continue
-        if len(own) > 1 or own[0].component or _ZIP_MARK in own[0].path:
+        if len(own) > 1 or own[0].component or ZIP_MARK in own[0].path:
             raise NotImplementedError(f"{ref} is in several files or in a zip file, which an export cannot describe")
         stored = own[0].path
         if stored not in placed:

@@ -30,8 +30,8 @@ from armillary.errors import (
 )
 from armillary.repository_config import datastore_root
 from armillary.storage.datastore_config import Composites, Constraints, Formatters, make_formatter
-from armillary.storage.file_reading import ZIP_MARK, FileReading
-from armillary.storage.file_record import DEFAULT_RECORDS_TABLE, FileRecord
+from armillary.storage.file_reading import FileReading
+from armillary.storage.file_record import DEFAULT_RECORDS_TABLE, ZIP_MARK, FileRecord
 from armillary.storage.file_template import FileTemplates, safe_relative_path
 from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import FileDescriptor, Location, directory_path, resource_path

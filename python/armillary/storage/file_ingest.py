@@ -24,7 +24,7 @@ from armillary.config import to_local_path
 from armillary.errors import DatasetTypeNotSupportedError, UntrustedContentError
 from armillary.storage.datastore_config import formatter_class
 from armillary.storage.file_dataset import FormatterName
-from armillary.storage.file_record import FileRecord
+from armillary.storage.file_record import ZIP_MARK, FileRecord
 from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import Location, path_extension
 from armillary.storage.peer_names import to_peer_name
@@ -47,7 +47,6 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 
-_ZIP_MARK = "#zip-path="
 TRANSFER_MODES = ("auto", "copy", "move", "link", "hardlink", "symlink", "relsymlink", "direct", "split")
 
 
@@ -174,7 +173,7 @@ def prepare_transfer(
                 raise DatasetTypeNotSupportedError(
                     f"datastore `{datastore.name}` is configured not to take dataset type `{other.datasetType.name}`"
                 )
-        stored = first.path.partition(_ZIP_MARK)[0]
+        stored = first.path.partition(ZIP_MARK)[0]
         if "://" in stored:  # outside its datastore; here it gets the place it would have been written to
             template = datastore.templates.getTemplate(ref, first.component)
             stored = template.format(ref, first.component) + path_extension(stored)
@@ -186,7 +185,7 @@ def prepare_transfer(
         records = [
             FileRecord(
                 record.dataset_id,
-                stored + "".join(record.path.partition(_ZIP_MARK)[1:]),
+                stored + "".join(record.path.partition(ZIP_MARK)[1:]),
                 record.formatter,
                 record.storage_class,
                 record.component,

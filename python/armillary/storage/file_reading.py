@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from armillary.errors import UnknownComponentError, tells_all
 from armillary.storage.datastore_config import make_formatter
-from armillary.storage.file_record import FileRecord
+from armillary.storage.file_record import ZIP_MARK, FileRecord
 from armillary.storage.file_template import safe_relative_path
 from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import FileDescriptor, Location
@@ -19,9 +19,7 @@ from armillary.storage.storage_class import StorageClass, find_storage_class
 if TYPE_CHECKING:
     from armillary.storage.read_cache import ReadCache
 
-__all__ = ["ZIP_MARK", "FileReading"]
-
-ZIP_MARK = "#zip-path="
+__all__ = ["FileReading"]
 
 
 class FileReading:

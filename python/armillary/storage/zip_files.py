@@ -17,15 +17,14 @@ from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionRe
 from armillary._files import publish, temporary_path, unlink_all
 from armillary.errors import ValidationError
 from armillary.storage.file_ingest import PreparedFile, PreparedIngest
-from armillary.storage.file_record import FileRecord
+from armillary.storage.file_record import ZIP_MARK, FileRecord
 
 if TYPE_CHECKING:
     from armillary.storage.file_datastore import FileDatastore
 
-__all__ = ["INDEX_NAME", "ZIP_MARK", "ZipIndex", "prepare_zip", "read_zip_index", "write_zip"]
+__all__ = ["INDEX_NAME", "ZipIndex", "prepare_zip", "read_zip_index", "write_zip"]
 
 INDEX_NAME = "_butler_zip_index.json"
-ZIP_MARK = "#zip-path="
 MAX_INDEX_BYTES = 1_000_000_000
 _NAMESPACE = uuid.UUID("9cf6e3a6-5f3b-5a43-a9b0-2b0f4d9ed2a8")
 # Members get no time of their own, so that equal datasets make equal zip files.

@@ -9,7 +9,7 @@ use armillary_dimensions::ElementIndex;
 
 impl Statement<'_> {
     /// Leaves out the tables that change nothing: no column of theirs is used, and a foreign key of another source says
-    /// that each of its rows has exactly one match there.
+    /// that each of its rows has exactly one match there. Nothing can be selected or joined afterwards.
     pub(crate) fn drop_tables(&mut self) {
         if self.pairs.is_some() {
             return;

@@ -36,9 +36,13 @@ pub(crate) fn group_of(keys: &[(ElementIndex, String)]) -> DimensionGroup {
 impl Source {
     /// Numbers of rows, which say nothing of dimensions.
     pub(crate) fn numbers(alias: &str, from: Sql) -> Self {
-        let identity = DimensionGroup::EMPTY;
-        let (alias, keys, extra) = (alias.to_owned(), Vec::new(), String::new());
-        Self { alias, keys, from, extra, optional: false, identity, is_search: false }
+        Self::keyed(alias.to_owned(), Vec::new(), from)
+    }
+
+    /// Values of dimensions, each row of which all of them are needed to find.
+    pub(crate) fn keyed(alias: String, keys: Vec<(ElementIndex, String)>, from: Sql) -> Self {
+        let identity = group_of(&keys);
+        Self { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
     }
 
     /// The column with the values of a dimension.
@@ -137,8 +141,7 @@ pub(crate) fn overlap_source<'a>(
         write_constraints(&mut from, plan, dialect, "a", left.required);
         write_constraints(&mut from, plan, dialect, "b", right.required);
         from.push(")");
-        let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
+        Source::keyed(alias, keys, from)
     }
 }
 
@@ -161,8 +164,7 @@ pub(crate) fn pixel_source<'a>(
         write_pixelization(&mut from, plan, "a");
         write_constraints(&mut from, plan, dialect, "a", element.required);
         from.push(")");
-        let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
+        Source::keyed(alias, keys, from)
     }
 }
 
@@ -187,8 +189,7 @@ pub(crate) fn region_source<'a>(
         from.push(" AND (");
         write_ranges(&mut from, "a.skypix_index", &ranges);
         from.push("))");
-        let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
+        Source::keyed(alias, keys, from)
     }
 }
 
@@ -222,8 +223,7 @@ pub(crate) fn upload_source<'a>(
         let mut from = Sql::default();
         dialect.json_rows(&mut from.text, &columns);
         from.values.push(Value::Str(json.into()));
-        let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: false }
+        Source::keyed(alias, keys, from)
     }
 }
 
@@ -267,10 +267,7 @@ pub(crate) fn dataset_source<'a>(
         begin: column("validity_begin"),
         end: column("validity_end"),
     };
-    let source = move |_unused: String| {
-        let identity = group_of(&keys);
-        Source { alias, keys, from, extra: String::new(), optional: false, identity, is_search: true }
-    };
+    let source = move |_unused: String| Source { is_search: true, ..Source::keyed(alias, keys, from) };
     (source, columns)
 }
 

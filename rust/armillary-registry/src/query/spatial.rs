@@ -9,12 +9,12 @@ use super::{
     region::Shape,
     request::Upload,
     skypix::{Pixelization, given_pixels, json_column, json_pairs, known_pixels, sphere_failed, touched, touching},
-    sources::{Source, group_of, overlap_source, pixel_source, region_source},
+    sources::{Source, overlap_source, pixel_source, region_source},
     sql::{Sql, write_predicate},
     statement::{Pairs, Statement, write_ranges},
 };
 use crate::{RegistryError, Store};
-use armillary_dimensions::{ColumnType, DimensionGroup, Element, ElementIndex, Value};
+use armillary_dimensions::{ColumnType, Element, ElementIndex, Value};
 use std::sync::Arc;
 
 impl Statement<'_> {
@@ -72,9 +72,7 @@ impl Statement<'_> {
         from.values.push(Value::Str(json_pairs(pairs.into_iter()).into()));
         let alias = format!("s{}", self.sources.len());
         let keys = vec![(pixels.index, "pixel".to_owned())];
-        let identity = DimensionGroup::single(pixels.index);
-        let (own, extra) = (alias.clone(), String::new());
-        self.sources.push(Source { alias: own, keys, from, extra, optional: false, identity, is_search: false });
+        self.sources.push(Source::keyed(alias.clone(), keys, from));
         let table = self.table(element.index);
         let row = self.dialect.row_numbered(&format!("{alias}.number"));
         self.conditions.push(Sql::text(format!("{table}.{} = {row}", self.dialect.row_number())));
@@ -106,16 +104,7 @@ impl Statement<'_> {
         self.dialect.json_rows(&mut from.text, &[("near".to_owned(), false), ("far".to_owned(), false)]);
         from.values.push(Value::Str(json_pairs(pairs.into_iter()).into()));
         let keys = vec![(near.index, "near".to_owned()), (far.index, "far".to_owned())];
-        let identity = group_of(&keys);
-        self.add(|alias| Source {
-            alias,
-            keys,
-            from,
-            extra: String::new(),
-            optional: false,
-            identity,
-            is_search: false,
-        });
+        self.add(|alias| Source::keyed(alias, keys, from));
         let (left, right) =
             (self.region(&RegionTerm::Column(left.index)), self.region(&RegionTerm::Column(right.index)));
         self.checks.push(Check::Overlap(left, right));
@@ -130,16 +119,7 @@ impl Statement<'_> {
         self.dialect.json_rows(&mut from.text, &[("pixel".to_owned(), false)]);
         from.values.push(json_column(&given));
         let keys = vec![(pixels.index, "pixel".to_owned())];
-        let identity = DimensionGroup::single(pixels.index);
-        self.add(|alias| Source {
-            alias,
-            keys,
-            from,
-            extra: String::new(),
-            optional: false,
-            identity,
-            is_search: false,
-        });
+        self.add(|alias| Source::keyed(alias, keys, from));
         Ok(true)
     }
 

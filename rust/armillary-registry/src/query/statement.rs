@@ -119,15 +119,7 @@ impl<'a> Statement<'a> {
             })
             .collect();
         let identity = element.required;
-        self.sources.push(Source {
-            alias: alias.clone(),
-            keys,
-            from,
-            extra: String::new(),
-            optional,
-            identity,
-            is_search: false,
-        });
+        self.sources.push(Source { optional, identity, ..Source::keyed(alias.clone(), keys, from) });
         self.tables.insert(index, alias.clone());
         alias
     }
@@ -151,16 +143,7 @@ impl<'a> Statement<'a> {
                 self.dialect.identifier(&mut from.text, &plan.universe.get(target).name);
                 from.push(")");
                 let keys = vec![(index, element.name.clone())];
-                let identity = DimensionGroup::single(index);
-                self.add(|alias| Source {
-                    alias,
-                    keys,
-                    from,
-                    extra: String::new(),
-                    optional: false,
-                    identity,
-                    is_search: false,
-                });
+                self.add(|alias| Source::keyed(alias, keys, from));
             } else if !self.add_given_pixels(element)? {
                 let what = format!("the dimension `{}` without datasets or regions that give it values", element.name);
                 return Err(QueryError::from(QueryProblem::Unsupported { what }).into());
