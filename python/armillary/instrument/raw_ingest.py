@@ -98,15 +98,18 @@ def update_exposures(
     for ref in registry.queryDatasets(dataset_type, collections=searched, instrument=name, where=where, findFirst=True):
         frames.setdefault(ref.dataId["exposure"], ref)
     report = UpdateExposuresReport()
-    with butler.transaction():
-        for number in track(sorted(frames), "reading headers"):
-            try:
-                info = instrument.translator.translate(butler.get(frames[number].makeComponentRef("header")))
-                if info.exposure_id != number:
-                    raise ValueError(f"its header is now understood as that of exposure {info.exposure_id}")
-            except (ValueError, OSError) as error:
-                report.failed[number] = str(error)
-                continue
+    infos: dict[int, ObservationInfo] = {}
+    for number in track(sorted(frames), "reading headers"):
+        try:
+            info = instrument.translator.translate(butler.get(frames[number].makeComponentRef("header")))
+            if info.exposure_id != number:
+                raise ValueError(f"its header is now understood as that of exposure {info.exposure_id}")
+        except (ValueError, OSError) as error:
+            report.failed[number] = str(error)
+            continue
+        infos[number] = info
+    with butler.transaction():  # only now: nobody waits while files are read
+        for number, info in infos.items():
             done = [
                 registry.syncDimensionData(element, record, update=element == "exposure")
                 for element, record in exposure_records(info)
