@@ -124,3 +124,22 @@ class SumTask(PipelineTask):
 
     def run(self, parts):
         return Struct(total={"sum": sum(part["sum"] for part in parts), "columns": self.columns})
+
+
+class NotesConnections(PipelineTaskConnections, dimensions=("instrument",)):
+    notes = cT.Input(
+        name="measure_metadata", storageClass="TaskMetadata", doc="Notes.", dimensions=DETECTOR, multiple=True
+    )
+    total = cT.Output(name="total_notes", storageClass=DICT, doc="Sum.", dimensions=("instrument",))
+
+
+class NotesConfig(PipelineTaskConfig, pipelineConnections=NotesConnections):
+    pass
+
+
+class NotesTask(PipelineTask):
+    ConfigClass = NotesConfig
+    _DefaultName = "notes"
+
+    def run(self, notes):
+        return Struct(total={"n": sum(one["measure.n"] for one in notes)})

@@ -8,7 +8,13 @@ import textwrap
 
 import pytest
 
+from armillary.butler import Butler
+from armillary.pipeline import PipelineGraph
+from armillary.pipeline.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
+from armillary.pipeline.execution import initialise_without_registry, run_without_registry, transfer_from_graph
 from conftest import shared_path
+from pipeline.execution_tasks import MeasureTask, NotesTask
+from pipeline.test_resume import N_DETECTORS, make_repository
 
 RUN = """
     import json, sys
@@ -88,6 +94,67 @@ def test_all_files_are_written_where_the_peer_writes_them(hand, processes):
     assert told == [("h", "finished", None), ("h", "finished", None), ("h2", "finished", None)]
     assert hand.files() == ALL_FILES
     assert hand.path("h_total/h_total_HandCam_u_hand_run.yaml").read_text() == "n: 2\n"
+
+
+WATCH = """
+import atexit, json, os
+events = []
+
+def watch(name, tell):
+    real = getattr(os, name)
+
+    def called(*arguments):
+        done = real(*arguments)
+        events.append([name, tell(*arguments)])
+        return done
+
+    setattr(os, name, called)
+
+watch("fsync", lambda descriptor: os.readlink(f"/proc/self/fd/{descriptor}"))
+watch("replace", lambda _, target: target)
+atexit.register(lambda: open("events.json", "w").write(json.dumps(events)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are named in /proc")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_metadata_are_written_when_what_the_quantum_wrote_stays(hand, processes):
+    (hand.folder / "watch.py").write_text(WATCH)
+    hand.run(prepare=f"{INIT}; import watch", processes=processes)
+    events = json.loads((hand.folder / "events.json").read_text())
+    names = ["h_out_HandCam_D0", "h_log_HandCam_D0", "h_out_HandCam_D1", "h_log_HandCam_D1", "h2_log_HandCam"]
+    for name in names:
+        kind = name.split("_")[1]
+        file = (
+            hand.path(f"{name[: name.index(kind)]}{kind}") / f"{name}_u_hand_run.{'json' if kind == 'log' else 'yaml'}"
+        )
+        assert file.exists()
+        metadata = hand.path(name.split("_")[0] + "_metadata") / f"{name.replace(kind, 'metadata')}_u_hand_run.json"
+        done = events.index(["replace", str(metadata)])
+        assert ["fsync", str(file)] in events[:done]
+        assert ["fsync", str(file.parent)] in events[:done]
+        assert ["fsync", str(metadata)] in events[done:]
+        assert ["fsync", str(metadata.parent)] in events[done:]
+    assert max(sum(event == one for event in events) for one in events if one[0] == "fsync") <= 3, "of folders, too"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_metadata_that_a_task_reads_are_there_in_time(tmp_path, processes):
+    root, path = str(tmp_path / "repo"), str(tmp_path / "run.qg")
+    make_repository(root)
+    pipeline = PipelineGraph(description="measure, and sum the notes")
+    pipeline.add_task("measure", MeasureTask)
+    pipeline.add_task("notes", NotesTask)
+    with Butler(root, collections=["raws"]) as butler:
+        AllDimensionsQuantumGraphBuilder(pipeline, butler, input_collections=["raws"], output_run="u/notes").finish(
+            attach_datastore_records=True
+        ).write(path)
+    initialise_without_registry(root, path)
+    report = run_without_registry(root, path, progress=False, processes=processes)
+    assert report.counts == {"measure": {"finished": N_DETECTORS}, "notes": {"finished": 1}}
+    with Butler(root, writeable=True) as butler:
+        transfer_from_graph(path, butler, register_dataset_types=True)
+        assert butler.get("total_notes", instrument="Cam", collections="u/notes") == {"n": 3 * N_DETECTORS}
 
 
 def test_second_run_skips_everything(hand):

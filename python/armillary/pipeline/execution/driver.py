@@ -201,7 +201,7 @@ class Driver:
         self._note(outcome)
         if self.run.ended is not None:
             self.run.ended(outcome, outputs_of(prepared.quantum))
-            outcome.written = {}  # handed over: a million quanta would keep millions of records
+            outcome.written, outcome.metadata = {}, None  # handed over: a million quanta would keep millions of records
         if outcome.state.is_success:
             self.scheduler.finish(prepared.index)
             return

@@ -63,6 +63,8 @@ class QuantumOutcome:
         What the program should exit with because of it: 0, 1, or the code of the exception.
     written
         Records of the files that were written, by dataset id.
+    metadata
+        The metadata of the quantum, when somebody else is to write them.
     removed
         Ids of datasets whose files were removed before.
     seconds
@@ -82,6 +84,7 @@ class QuantumOutcome:
     exception: ExceptionInfo | None = None
     exit_code: int = 0
     written: dict[uuid.UUID, list[Any]] = dataclasses.field(default_factory=dict)
+    metadata: Any = dataclasses.field(default=None, compare=False, repr=False)
     removed: list[uuid.UUID] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     attempts: int = 1

@@ -96,6 +96,8 @@ class SingleQuantumExecutor(QuantumExecutor):
         Facts about the process, noted in the metadata of every quantum.
     enable_lsst_debug
         Import the module `debug`, in which people set up what tasks show of their work; without one, that is logged.
+    hand_over_metadata
+        Do not write the metadata; they are in the outcome, for somebody else to write when the other outputs stay.
 
     Examples
     --------
@@ -117,6 +119,7 @@ class SingleQuantumExecutor(QuantumExecutor):
         job_metadata: Mapping[str, int | str | float] | None = None,
         skip_existing_in: Iterable[str] | str | None = None,
         enable_lsst_debug: bool = False,
+        hand_over_metadata: bool = False,
     ) -> None:
         self.butler = butler
         self._butler_factory = limited_butler_factory
@@ -129,6 +132,7 @@ class SingleQuantumExecutor(QuantumExecutor):
         self._job_metadata = dict(job_metadata or {})
         self._earlier_quanta: collections.deque[str] = collections.deque(maxlen=_MOST_EARLIER)
         self._debug = enable_lsst_debug
+        self._hand_over_metadata = hand_over_metadata
         if enable_lsst_debug:
             _import_debug()
 
@@ -384,7 +388,9 @@ class SingleQuantumExecutor(QuantumExecutor):
             }
             (ref,) = references_of(quantum.outputs, task_node.log_output.dataset_type_name)
             butler.put(records, ref)
-        if not failed:
+        if self._hand_over_metadata:
+            attempt.outcome.metadata = None if failed else full
+        elif not failed:
             _sync(butler)
             (ref,) = references_of(quantum.outputs, task_node.metadata_output.dataset_type_name)
             butler.put(full, ref)

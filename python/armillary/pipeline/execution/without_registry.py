@@ -13,6 +13,7 @@ from armillary._words import did_you_mean
 from armillary.errors import ConfigurationError, MissingDatasetTypeError
 from armillary.pipeline.execution.driver import Run
 from armillary.pipeline.execution.initialise import check_dataset_types, write_init_datasets
+from armillary.pipeline.execution.metadata_writer import MetadataWriter
 from armillary.pipeline.execution.outcome import QuantumOutcome, QuantumState
 from armillary.pipeline.execution.report import RunReport
 from armillary.pipeline.execution.run_control import RunControl
@@ -135,23 +136,26 @@ def run_without_registry(
     blocked: list[QuantumOutcome] = []
     if quantum_ids is not None:
         chosen, blocked = _without_orphans(graph, datastore, chosen)
-    report = run_quanta(
-        Run(
-            graph,
-            chosen,
-            datastore,
-            datastore_recipe(repo),
-            ExecutorOptions(
-                skip_existing=True,
-                clobber_outputs=True,
-                assume_no_existing_outputs=assume_no_existing_outputs,
-                raise_on_partial_outputs=how.raise_on_partial_outputs,
-                resources=how.resources,
-                job_metadata={"qg_read_time": time.time() - started, "qg_size": len(chosen)},
-            ),
-            how,
-        )
+    options = ExecutorOptions(
+        skip_existing=True,
+        clobber_outputs=True,
+        assume_no_existing_outputs=assume_no_existing_outputs,
+        raise_on_partial_outputs=how.raise_on_partial_outputs,
+        resources=how.resources,
+        sync="later" if how.on_this_machine else "quantum",
+        hand_over_metadata=how.on_this_machine,
+        job_metadata={"qg_read_time": time.time() - started, "qg_size": len(chosen)},
     )
+    run = Run(graph, chosen, datastore, datastore_recipe(repo), options, how)
+    if not how.on_this_machine:
+        report = run_quanta(run)
+    else:
+        writer = MetadataWriter(graph, datastore)
+        run.ended = writer.add
+        try:
+            report = run_quanta(run)
+        finally:
+            writer.flush()
     report.outcomes.extend(blocked)
     return report
 

@@ -27,6 +27,7 @@ class ExecutorOptions:
     job_metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
     enforce_memory: bool = False
     sync: Literal["quantum", "later"] = "quantum"
+    hand_over_metadata: bool = False
     profile_folder: str | None = None
     task_factory: Any = None
     debug: bool = False
@@ -84,6 +85,7 @@ class WorkerContext:
             job_metadata=options.job_metadata,
             task_factory=options.task_factory,
             enable_lsst_debug=options.debug,
+            hand_over_metadata=options.hand_over_metadata,
         )
 
     def task(self, label: str) -> TaskNode:
