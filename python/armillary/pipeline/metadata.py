@@ -34,8 +34,13 @@ class GetSetDictMetadata(GetDictMetadata, SetDictMetadata, Protocol):
     """Both directions."""
 
 
+_PLAIN = frozenset({str, int, float, bool})
+
+
 def _primitive(value: Any) -> Primitive | None:
     """Return `value` as a plain Python scalar, or None when it is something else."""
+    if type(value) in _PLAIN:
+        return value  # type: ignore[no-any-return]
     # `bool` before numbers: True is an integer, too. numpy's bool is no number; its own `item` gives Python's.
     if isinstance(value, bool | str):
         return str(value) if type(value) is not str and isinstance(value, str) else value
@@ -51,6 +56,8 @@ def _primitive(value: Any) -> Primitive | None:
 
 
 def _is_list(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return True
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
 
 
@@ -236,6 +243,8 @@ class TaskMetadata:
         """Return the group that is to hold `key`, made when missing, and the last part of the name."""
         if not isinstance(key, str):
             raise KeyError(f"metadata names are strings, `{key!r}` is not")
+        if "." not in key:
+            return self, key
         *path, last = key.split(".")
         where = self
         for part in path:
@@ -255,6 +264,9 @@ class TaskMetadata:
 
     @staticmethod
     def _checked_list(values: Sequence[Any]) -> list[Primitive]:
+        kinds = set(map(type, values))
+        if len(kinds) == 1 and kinds <= _PLAIN:
+            return list(values)
         plain: list[Primitive] = []
         for value in values:
             item = _primitive(value)
@@ -270,7 +282,10 @@ class TaskMetadata:
 
     def __setitem__(self, key: str, value: Any) -> None:
         where, last = self._make_path(key)
-        if isinstance(value, TaskMetadata | Mapping):
+        if type(value) in _PLAIN:
+            where._remove(last)
+            where.scalars[last] = value
+        elif isinstance(value, TaskMetadata | Mapping):
             nested = value if isinstance(value, TaskMetadata) else TaskMetadata.from_dict(value)
             where._remove(last)
             where.metadata[last] = nested

@@ -475,12 +475,13 @@ class _GarbageNotes:
         self._note("start")
 
     def _note(self, prefix: str) -> None:
-        self._notes[f"{prefix}_isenabled"] = gc.isenabled()
-        self._notes[f"{prefix}_threshold"] = list(gc.get_threshold())
-        self._notes[f"{prefix}_count"] = list(gc.get_count())
-        stats = gc.get_stats()
+        notes, stats = self._notes, gc.get_stats()
+        notes.scalars[f"{prefix}_isenabled"] = gc.isenabled()
+        notes.arrays[f"{prefix}_threshold"] = list(gc.get_threshold())
+        notes.arrays[f"{prefix}_count"] = list(gc.get_count())
+        notes.metadata[f"{prefix}_stats"] = nested = TaskMetadata()
         for key in ("collections", "collected", "uncollectable"):
-            self._notes[f"{prefix}_stats.{key}"] = [generation[key] for generation in stats]
+            nested.arrays[key] = [generation[key] for generation in stats]
 
     def finish(self) -> TaskMetadata:
         self._note("end")
