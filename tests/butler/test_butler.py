@@ -196,6 +196,20 @@ def test_pruning_that_means_nothing_is_refused(butler, options):
     assert butler.get(ref) == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [("u/me", TypeError, "`u/me` is a RUN"), ("nowhere", MissingCollectionError, "no collection is called `nowhere`")],
+)
+def test_pruning_from_what_is_no_tag_changes_nothing(butler, wrong, error, message):
+    ref = butler.put({"a": 1}, "summary", instrument="Cam")
+    butler.collections.register("tag", CollectionType.TAGGED)
+    butler.registry.associate("tag", [ref])
+    with pytest.raises(error, match=message):
+        butler.pruneDatasets([ref], tags=["tag", wrong], unstore=True)
+    assert butler.query_datasets("summary", "tag") == [ref]
+    assert butler.get(ref) == {"a": 1}
+
+
 def test_a_run_in_a_chain_is_not_removed_and_loses_nothing(butler, files_of):
     ref = butler.put({"a": 1}, "summary", instrument="Cam")
     butler.collections.register("u/chain", CollectionType.CHAINED)

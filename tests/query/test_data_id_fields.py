@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from armillary.errors import DimensionNameError, EmptyQueryResultError, InvalidQueryError
+from armillary.errors import (
+    DataIdValueError,
+    DimensionNameError,
+    DimensionValueError,
+    EmptyQueryResultError,
+    InvalidQueryError,
+)
 
 A = {"instrument": "CamA"}
 
@@ -65,3 +71,50 @@ def test_mistakes_in_fields_are_named(butler, fields, error, message):
 def test_binds_hold_lists_arrays_and_nothing(butler, where, value, expected):
     found = butler.query_data_ids("exposure", where=where, bind={"x": value}, explain=False, **A)
     assert sorted(data_id["exposure"] for data_id in found) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"exposure": 102, "detector": 1},
+        {"visit": 102, "detector": 1},
+        {"exposure": "o102", "detector": "R0_S1"},
+        {"exposure.day_obs": 20200101, "exposure.seq_num": 2, "detector": 1},
+        {"day_obs": 20200101, "seq_num": 2, "raft": "R0", "name_in_raft": "S1"},
+    ],
+)
+def test_an_observation_says_which_flat(butler, given):
+    """Its filter is implied; no other key of a flat tells it."""
+    (exposure,) = butler.query_dimension_records("exposure", exposure=102, **A)
+    found = butler.find_dataset("flat", {**A, **given}, collections="calib")
+    expected = {**A, "detector": 1, "physical_filter": exposure.physical_filter}
+    assert found is not None and dict(found.dataId.required) == expected
+    assert found == butler.find_dataset("flat", expected, collections="calib/run")
+
+
+def test_an_observation_says_which_of_two_biases(butler):
+    early, late = (
+        butler.find_dataset("bias", {**A, "day_obs": day, "seq_num": number, "detector": 1}, collections="calib")
+        for day, number in [(20200101, 0), (20200102, 7)]
+    )
+    assert early.run == "calib/run"
+    assert late.run == "calib/run2"
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"detector": 1, "band": "g"}, DimensionNameError, "lacks `physical_filter`"),
+        ({"detector": 1, "exposure": 999}, DataIdValueError, "has no `exposure` record"),
+        ({"detector": 1, "seq_num": 99}, DataIdValueError, "no `exposure` has seq_num=99"),
+        (
+            {"detector": 1, "seq_numb": 2},
+            DimensionValueError,
+            "`seq_numb` is neither a dimension of `flat` nor",
+        ),
+    ],
+)
+def test_mistakes_in_data_ids_of_calibrations_are_named(butler, given, error, message):
+    with pytest.raises(error) as caught:
+        butler.find_dataset("flat", {**A, **given}, collections="calib")
+    assert message in str(caught.value)

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from armillary._core import DatasetType, Dimension
     from armillary.butler.butler import Butler
 
-__all__ = ["rewrite_data_id"]
+__all__ = ["TEMPORAL", "rewrite_data_id"]
+
+TEMPORAL = ("exposure", "visit")
+"""Dimensions that say when a calibration must be valid, the first one first."""
 
 
 def rewrite_data_id(butler: Any, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,14 +58,18 @@ def _alternate_name(element: Dimension, value: str) -> str:
 
 def _owner_of(dataset_type: DatasetType, key: str, given: Mapping[str, Any]) -> tuple[str, str]:
     """Find the dimension that a record field belongs to."""
-    elements = {name: dataset_type.dimensions.universe[name] for name in dataset_type.dimensions.elements}
+    universe = dataset_type.dimensions.universe
+    elements = {name: universe[name] for name in dataset_type.dimensions.elements}
+    if dataset_type.isCalibration():
+        elements |= {name: universe[name] for name in TEMPORAL if name in universe.elements.names}
     if "." in key:
         name, _, field = key.partition(".")
         if name in elements and field in elements[name].schema.names:
             return name, field
     else:
         owners = [name for name, element in elements.items() if key in element.schema.names and name not in given]
-        owners = [name for name in owners if name in dataset_type.dimensions.names]
+        own = [name for name in owners if name in dataset_type.dimensions.names]
+        owners = own or [name for name in owners if name in TEMPORAL][:1]
         if len(owners) == 1:
             return owners[0], key
         if len(owners) > 1:
@@ -80,11 +87,10 @@ def _owner_of(dataset_type: DatasetType, key: str, given: Mapping[str, Any]) -> 
 
 
 def _find_key(butler: Butler, name: str, wanted: Mapping[str, Any], plain: Mapping[str, Any]) -> Any:
-    element = butler.dimensions[name]
-    required = {key: plain[key] for key in element.required.names if key != name and key in plain}
+    constraint = {key: plain[key] for key in butler.dimensions.conform([name]).names if key != name and key in plain}
     where = " AND ".join(f"{name}.{field} = :value_{i}" for i, field in enumerate(wanted))
     bind = {f"value_{i}": value for i, value in enumerate(wanted.values())}
-    found = butler.query_dimension_records(name, where=where, bind=bind, data_id=required, limit=3, explain=False)
+    found = butler.query_dimension_records(name, where=where, bind=bind, data_id=constraint, limit=3, explain=False)
     words = ", ".join(f"{field}={value!r}" for field, value in wanted.items())
     if not found:
         raise DataIdValueError(f"no `{name}` has {words}")

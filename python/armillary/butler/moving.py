@@ -96,7 +96,7 @@ class MovingMixin(ZippingMixin):
         Raises
         ------
         TypeError
-            If the combination has no meaning.
+            If the combination has no meaning, or one of `tags` is not TAGGED; nothing is changed then.
         """
         self._need_writeable()
         if purge and not disassociate:
@@ -107,6 +107,10 @@ class MovingMixin(ZippingMixin):
             raise TypeError("nothing to do: give `tags`, `unstore=True`, or `purge=True` with `unstore=True`")
         found = list(refs)
         tags = [tags] if isinstance(tags, str) else list(tags)
+        for tag in tags:
+            kind = CollectionType(self._core_registry.collection(tag)[1])
+            if kind is not CollectionType.TAGGED:
+                raise TypeError(f"`{tag}` is a {kind.name}; datasets are taken out of TAGGED collections only")
         if disassociate and not purge:
             for tag in tags:
                 self._core_registry.disassociate(tag, found)

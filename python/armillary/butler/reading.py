@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from armillary import _core
 from armillary.butler.collection_type import DatasetExistence
-from armillary.butler.data_id_rewriting import rewrite_data_id
+from armillary.butler.data_id_rewriting import TEMPORAL, rewrite_data_id
 from armillary.butler.limited import DatasetRefURIs, LimitedButler
 from armillary.butler.query_spec import QueryContext, type_name
 from armillary.errors import (
@@ -94,16 +94,44 @@ class ReadingMixin(LimitedButler):
             if key not in dimensions and key not in self.dimensions.dimensions.names:
                 raise DimensionNameError(f"no dimension is called `{key}`")
 
-    def _temporal_hint(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> Timespan | None:
-        """Give the timespan of an exposure or visit in a data ID that asks for a calibration."""
+    def _standardize_search(
+        self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any], timespan: Timespan | None
+    ) -> tuple[DataCoordinate, Timespan | None]:
+        """Make the data ID to search for, and when a calibration must be valid.
+
+        An exposure or visit in the data ID of a calibration gives its time, and values that it implies and the user
+        left out: the filter of a flat.
+        """
         if not dataset_type.isCalibration():
-            return None
+            return self._standardize(dataset_type, data_id, kwargs), timespan
         given = {**self._defaults.data_id, **(dict(getattr(data_id, "mapping", data_id) or {})), **kwargs}
-        for name in ("exposure", "visit"):
+        coordinate = None
+        try:
+            self._check_keys(dataset_type, given, {})
+            coordinate = _core.DataCoordinate.standardize(
+                given, dimensions=dataset_type.dimensions, universe=self.dimensions
+            )
+        except (DimensionNameError, DimensionValueError):
+            given = rewrite_data_id(self, dataset_type, data_id, kwargs)
+        if any(isinstance(given.get(name), str) for name in TEMPORAL):
+            given = rewrite_data_id(self, dataset_type, given, {})
+        observation = self._observation(dataset_type, given)
+        if coordinate is None:
+            if observation is not None:
+                given = {key: observation[key] for key in observation.dimensions.names} | given
+            coordinate = _core.DataCoordinate.standardize(
+                given, dimensions=dataset_type.dimensions, universe=self.dimensions
+            )
+        if timespan is None and observation is not None:
+            timespan = observation.timespan
+        return coordinate, timespan
+
+    def _observation(self, dataset_type: DatasetType, given: Mapping[str, Any]) -> DataCoordinate | None:
+        """Give the exposure or visit, with records, that a data ID has beside the dimensions of a calibration."""
+        for name in TEMPORAL:
             if name in given and name not in dataset_type.dimensions:
-                return self._expand(
-                    {key: given[key] for key in given if key in ("instrument", name)}, [name], {}
-                ).timespan
+                plain = {key: given[key] for key in ("instrument", name) if key in given}
+                return self._expand(plain, [name], {})
         return None
 
     def _expand(
@@ -143,9 +171,7 @@ class ReadingMixin(LimitedButler):
             If several calibrations are valid.
         """
         found_type = self._core_registry.dataset_type(type_name(dataset_type))
-        coordinate = self._standardize(found_type, data_id, kwargs)
-        if timespan is None:
-            timespan = self._temporal_hint(found_type, data_id, kwargs)
+        coordinate, timespan = self._standardize_search(found_type, data_id, kwargs, timespan)
         path = self._collections_to_search(collections)
         ref = self._core_registry.find_dataset(found_type.name, coordinate, path, timespan=timespan)
         if ref is None:
@@ -202,9 +228,7 @@ class ReadingMixin(LimitedButler):
                 raise ValueError("a dataset reference already has its data ID; give one or the other")
             return wanted, self._records_of(wanted)
         dataset_type = self._core_registry.dataset_type(type_name(wanted))
-        coordinate = self._standardize(dataset_type, data_id, kwargs)
-        if timespan is None:
-            timespan = self._temporal_hint(dataset_type, data_id, kwargs)
+        coordinate, timespan = self._standardize_search(dataset_type, data_id, kwargs, timespan)
         path = self._collections_to_search(collections)
         found = self._datastore.find_records(self._core_registry, dataset_type.name, coordinate, path, timespan)
         if found is None:
