@@ -65,6 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     servers.addoption("--all-servers", action="store_true", help="test SeaweedFS and WebDAV, too, not only moto")
     engines = parser.getgroup("engines")
     engines.addoption("--slurm", action="store_true", help="start a Slurm cluster of two nodes on this machine")
+    group.addoption("--pairs", type=int, default=100_000, help="how many pairs of regions to compare")
     group.addoption("--queries", type=int, default=2000, help="how many random queries to ask")
     group.addoption("--steps", type=int, default=200, help="how many steps two actors take on one repository")
     group.addoption("--programs", type=int, default=3, help="how often two actors begin anew")

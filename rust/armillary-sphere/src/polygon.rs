@@ -56,7 +56,7 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) fn between(start: UnitVector3d, end: UnitVector3d) -> Self {
-        Self { start, normal: start.cross(end) }
+        Self { start, normal: start.cross_of_close(end) }
     }
 }
 
@@ -103,7 +103,7 @@ impl Cap {
 /// Makes a bound that was computed with rounding a safe one.
 const ROUND_UP: f64 = 1.0 + 1e-12;
 
-/// The rounding error, with room, of a normal times a vertex: 7 roundings of terms of up to 2, for unit vectors.
+/// The rounding error, with room, of a normal times a vertex: 8 roundings of terms of up to 2, for unit vectors.
 const SIDE_ERROR: f64 = 4e-15;
 
 /// The sides of a polygon, ready for comparison.

@@ -89,6 +89,14 @@ impl UnitVector3d {
         [self.y * other.z - self.z * other.y, self.z * other.x - self.x * other.z, self.x * other.y - self.y * other.x]
     }
 
+    /// The cross product as half of (a + b) × (b - a): its direction is right however close the two are, where the
+    /// products of a × b cancel.
+    pub(crate) fn cross_of_close(self, other: Self) -> [f64; 3] {
+        let sum = [self.x + other.x, self.y + other.y, self.z + other.z].map(|part| 0.5 * part);
+        let [x, y, z] = [other.x - self.x, other.y - self.y, other.z - self.z];
+        [sum[1] * z - sum[2] * y, sum[2] * x - sum[0] * z, sum[0] * y - sum[1] * x]
+    }
+
     /// The angle between two directions, in radians, also good for tiny angles.
     #[must_use]
     pub fn angle_to(self, other: Self) -> f64 {
