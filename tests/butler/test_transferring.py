@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from armillary.butler import Butler, DatasetRef, DatasetType, FileDataset
-from armillary.errors import ConflictingDefinitionError
+from armillary.errors import ConflictingDefinitionError, ValidationError
 from armillary.storage import MaskedImage
 
 FILES = "lsst.daf.butler.datastores.fileDatastore.FileDatastore"
@@ -63,6 +64,35 @@ def test_datasets_in_a_zip_file_take_it_with_them(make_butler, tmp_path):
     target.transfer_from(source, refs, transfer="copy")
     assert [target.get(ref) for ref in refs] == [{"a": 1}, 3]
     assert len(list(Path(target._root).rglob("*.zip"))) == 1
+
+
+def test_members_of_a_zip_file_are_retrieved_alone(make_butler, tmp_path):
+    first, source = (make_butler(name) for name in ("first", "source"))
+    refs = [first.put({"a": 1}, "summary", instrument="Cam"), first.put(3, "n", instrument="Cam")]
+    zipped = Path(first.retrieve_artifacts_zip(refs, tmp_path / "zip").ospath)
+    name = zipped.name
+    source.ingest_zip(zipped.rename(tmp_path / "renamed.zip"), transfer="copy")
+    (made,) = source.retrieveArtifacts(refs[1:], tmp_path / "out")
+    assert made.ospath == str(tmp_path / f"out/zips/{name[:4]}/{str(refs[1].id)[:8]}-n_Cam_run.json")
+    assert made.read() == b"3"
+    assert len(source.retrieveArtifacts(refs, tmp_path / "flat", transfer="symlink", preserve_path=False)) == 2
+    assert not any(path.is_symlink() for path in (tmp_path / "flat").iterdir())
+    with pytest.raises(FileExistsError, match="already exists"):
+        source.retrieveArtifacts(refs[1:], tmp_path / "out")
+    source.retrieveArtifacts(refs[1:], tmp_path / "out", overwrite=True)
+    short = made.basename()
+    with zipfile.ZipFile(tmp_path / "renamed.zip") as archive:
+        contents = {entry: archive.read(entry) for entry in archive.namelist()}
+    contents["a/.."] = contents.pop(short)
+    contents["_butler_zip_index.json"] = contents["_butler_zip_index.json"].replace(short.encode(), b"a/..", 1)
+    with zipfile.ZipFile(tmp_path / "hostile.zip", "w") as archive:
+        for entry, content in contents.items():
+            archive.writestr(entry, content)
+    other = make_butler("other")
+    other.ingest_zip(tmp_path / "hostile.zip", transfer="copy")
+    with pytest.raises(ValidationError, match=r"`a/\.\.` in .* is no name for a file"):
+        other.retrieveArtifacts(refs[1:], tmp_path / "third")
+    assert not any((tmp_path / "third").rglob("*.json"))
 
 
 def test_files_outside_their_datastore_get_a_place_in_it(make_butler, tmp_path):

@@ -6,8 +6,10 @@ import os
 import shutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from armillary._files import publish, temporary_path, unlink_all
+from armillary.errors import ValidationError
 from armillary.storage.file_dataset import FileDataset
 from armillary.storage.file_record import ZIP_MARK, FileRecord
 from armillary.storage.location import path_extension, resource_path
@@ -33,8 +35,9 @@ def retrieve(
     """Copy files to a directory, which is made if it is missing; returns where the copies are.
 
     `transfer` is `copy` (also meant by `auto`), `hardlink`, `link`, `symlink` or `relsymlink`. With `preserve_path`
-    the folders of the datastore are kept. A file of several datasets, or a zip file, is copied once. Raises
-    `FileExistsError` if a copy would replace a file and `overwrite` is false.
+    the folders of the datastore are kept. A file of several datasets is copied once; out of a zip file only the
+    members that are asked for are taken, always as copies. Raises `FileExistsError` if a copy would replace a file and
+    `overwrite` is false.
     """
     os.makedirs(destination, exist_ok=True)
     if not os.path.isdir(destination):
@@ -42,16 +45,43 @@ def retrieve(
     copies: dict[tuple[str, str], str] = {}
     for record in records:
         store = datastore.store_of(record)
-        stored = record.path.partition(ZIP_MARK)[0]
-        if (store.name, stored) in copies:
+        if (store.name, record.path) in copies:
             continue
+        stored, _, member = record.path.partition(ZIP_MARK)
         inside = stored if preserve_path and "://" not in stored else stored.rpartition("/")[2]
+        if member:
+            inside = _beside(inside, unquote(member))
         target = os.path.join(destination, inside)
         if target in copies.values():
             raise FileExistsError(f"two of the files are called `{inside}`; keep their folders with `preserve_path`")
-        place_file(store, stored, target, transfer, overwrite=overwrite)
-        copies[store.name, stored] = target
+        if member:
+            _unpack_file(datastore, record, target, overwrite=overwrite)
+        else:
+            place_file(store, stored, target, transfer, overwrite=overwrite)
+        copies[store.name, record.path] = target
     return [resource_path(os.path.abspath(target)) for target in copies.values()]
+
+
+def _beside(archive: str, member: str) -> str:
+    """The path of a zip file's member in the folder of the zip file."""
+    name = member.rpartition("/")[2]
+    if name in ("", ".", ".."):  # what a zip file calls its members is not ours to choose
+        raise ValidationError(f"`{member}` in `{archive}` is no name for a file")
+    return os.path.join(os.path.dirname(archive), name)
+
+
+def _unpack_file(datastore: Any, record: FileRecord, target: str, *, overwrite: bool) -> None:
+    """Write one member of a zip file to a file of its own."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.lexists(target) and not overwrite:
+        raise FileExistsError(f"`{target}` already exists")
+    temporary = temporary_path(target, path_extension(target))
+    try:
+        with datastore.open_file(record) as source, open(temporary, "wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+        publish(temporary, target, overwrite=True)
+    finally:
+        unlink_all([temporary])
 
 
 def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str, *, overwrite: bool) -> None:

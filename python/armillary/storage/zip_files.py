@@ -26,7 +26,8 @@ __all__ = ["INDEX_NAME", "ZipIndex", "prepare_zip", "read_zip_index", "write_zip
 
 INDEX_NAME = "_butler_zip_index.json"
 MAX_INDEX_BYTES = 1_000_000_000
-_NAMESPACE = uuid.UUID("9cf6e3a6-5f3b-5a43-a9b0-2b0f4d9ed2a8")
+# The namespace of deterministic dataset ids; the peer names zip files in it, too.
+_NAMESPACE = uuid.UUID("840b31d9-05cd-5161-b2c8-00d32b280d0f")
 # Members get no time of their own, so that equal datasets make equal zip files.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -38,6 +39,11 @@ class ZipIndex:
     refs: dict[uuid.UUID, DatasetRef]
     records: dict[str, list[DimensionRecord]]
     members: dict[str, tuple[dict[str, Any], list[uuid.UUID]]]
+
+
+def _zip_name(members: Iterable[str]) -> str:
+    """The name of a zip file, which follows from the names of its members."""
+    return f"{uuid.uuid5(_NAMESPACE, ','.join(sorted(members)))}.zip"
 
 
 def _member_name(record: FileRecord, taken: Iterable[str]) -> str:
@@ -122,8 +128,8 @@ def write_zip(
 ) -> str:
     """Put the files of datasets into a zip file in a directory; returns its path.
 
-    The file's name follows from its content. Raises `FileNotFoundError` if a dataset has no file, `ValueError` without
-    datasets, `FileExistsError` if the zip file exists and `overwrite` is false.
+    The file's name follows from the names of its members. Raises `FileNotFoundError` if a dataset has no file,
+    `ValueError` without datasets, `FileExistsError` if the zip file exists and `overwrite` is false.
     """
     refs = list(refs)
     if not refs:
@@ -142,7 +148,7 @@ def write_zip(
             raise FileNotFoundError(f"{ref} has no file in datastore `{datastore.name}`")
     text = _index_text(refs, members)
     os.makedirs(destination, exist_ok=True)
-    target = os.path.join(destination, f"{uuid.uuid5(_NAMESPACE, text)}.zip")
+    target = os.path.join(destination, _zip_name(members))
     temporary = temporary_path(target, ".zip")
     try:
         with zipfile.ZipFile(temporary, "w", allowZip64=True) as archive:
@@ -224,7 +230,7 @@ def prepare_zip(datastore: FileDatastore, path: str, index: ZipIndex, transfer: 
 
         stored, transfer = "file://" + quote(source), None
     else:
-        name = os.path.basename(source)
+        name = _zip_name(index.members)  # whatever it was called on its way here
         stored = f"zips/{name[:4]}/{name}"
     records = [
         FileRecord(
