@@ -17,6 +17,7 @@ from armillary.pipeline import (
     SimplePipelineExecutor,
     SingleQuantumExecutor,
     TaskFactory,
+    TaskMetadata,
 )
 from armillary.pipeline.execution.execution_graph_fixup import added_edges, fixup_named
 from armillary.pipeline.execution.quantum_reports import ExecutionStatus, QuantumReport
@@ -249,6 +250,13 @@ def test_provenance_of_a_run_becomes_a_dataset(tmp_path, own):
         executor.run_pipeline(graph, graph_executor=graph_executor, provenance_dataset_ref=ref)
         provenance = butler.get(ref)
         assert provenance.header.n_quanta == len(graph.quanta()) == 3
+        assert butler.get("told.packages", collections=RUN) == provenance.packages
+        (quantum,) = provenance.quanta_by_task["sum"].values()
+        for part, kind in (("metadata", TaskMetadata), ("logs", ButlerLogRecords)):
+            found = butler.get(f"told.{part}", collections=RUN, parameters={"quanta": [quantum]})
+            assert [type(attempt) for attempt in found[quantum]] == [kind]
+            with pytest.raises(ValueError, match="needs ids as the parameter `quanta`"):
+                butler.get(f"told.{part}", collections=RUN)
         assert butler.get("total", instrument="Cam", collections=RUN)["sum"] == 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from armillary import _core
@@ -16,8 +17,9 @@ class ProvenanceFormatter(FormatterV2):
     """Read one dataset out of a provenance graph (`.qg`), or the graph itself.
 
     Which part is meant follows from the dataset's storage class: `TaskMetadata`, `ButlerLogRecords`, `Config`,
-    `Packages` or `ProvenanceQuantumGraph`. Nothing the file names is imported, but for the class of a config that is
-    asked for.
+    `Packages` or `ProvenanceQuantumGraph`. A graph has the components `packages`, `metadata` and `logs`; the last two
+    are dictionaries by the ids given as parameters `quanta` and `datasets`, with an item for each attempt, `None` if
+    that attempt left nothing. Nothing the file names is imported, but for the class of a config that is asked for.
     """
 
     default_extension = ".qg"
@@ -30,11 +32,15 @@ class ProvenanceFormatter(FormatterV2):
         ------
         LookupError
             The file does not hold the dataset, as for the log of a quantum that was not run.
+        ValueError
+            Metadata or logs of a graph were asked for without saying of which quanta or datasets.
         """
         del expected_size  # that of the whole file, which may be large
         from armillary.pipeline.provenance.provenance_graph import ProvenanceQuantumGraph
 
         graph = ProvenanceQuantumGraph(path)
+        if component in ("metadata", "logs"):
+            return self._of_quanta(graph, component)
         kind = self.dataset_ref.datasetType.storageClass_name
         if kind == "ProvenanceQuantumGraph":
             return graph
@@ -47,6 +53,24 @@ class ProvenanceFormatter(FormatterV2):
 
             return Packages(graph.packages)
         return self._config(path)
+
+    def _of_quanta(self, graph: Any, component: str) -> dict[uuid.UUID, list[Any]]:
+        given = self.file_descriptor.parameters or {}
+        ids = [one for name in ("quanta", "datasets") for one in given.get(name) or ()]
+        if not ids and all(given.get(name) is None for name in ("quanta", "datasets")):
+            raise ValueError(f"the component `{component}` needs ids as the parameter `quanta`, `datasets` or both")
+        if component == "metadata":
+            from armillary.pipeline.metadata import TaskMetadata
+
+            found, make = graph.get_metadata(ids), TaskMetadata.model_validate
+        else:
+            from armillary.storage.log_records import ButlerLogRecord, ButlerLogRecords
+
+            def make(records: Any) -> Any:
+                return ButlerLogRecords(ButlerLogRecord(**record) for record in records)
+
+            found = graph.get_logs(ids)
+        return {key: [None if one is None else make(one) for one in attempts] for key, attempts in found.items()}
 
     def _attempts(self, found: dict[Any, list[Any]]) -> list[Any]:
         attempts = found[self.dataset_ref.id]
