@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from functools import cache
@@ -9,6 +10,18 @@ from pathlib import Path
 
 import pytest
 
+import armillary
+
+# Packages whose types both can hold, for the peer's interpreter.
+PACKAGES = [
+    "lsst-images==30.2026.4300",
+    "astro-metadata-translator==30.2026.4300",
+    "matplotlib",
+    # what these need and the peer's environment does not have
+    *("fsspec", "shapely", "starlink-pyast", "scipy", "requests", "idna", "charset-normalizer"),
+    *("rich", "markdown-it-py", "mdurl", "pygments"),
+    *("pillow", "contourpy", "cycler", "fonttools", "kiwisolver", "pyparsing"),
+]
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,3 +55,38 @@ def run_peer_fixture():
 @pytest.fixture(name="peer_python", scope="session")
 def peer_python_fixture():
     return peer_python()
+
+
+@pytest.fixture(name="peer_packages", scope="session")
+def peer_packages_fixture(peer_python):
+    """A folder with packages that the peer's environment lacks, made once beside it."""
+    stamp = hashlib.sha256("\n".join(PACKAGES).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder = cache / f"armillary-peer-packages-{stamp}"
+    if not (folder / "lsst" / "images").is_dir():
+        making = folder.with_name(f"{folder.name}-{os.getpid()}")
+        command = [peer_python, "-m", "pip", "install", "-q", "--no-deps", "--target", str(making), *PACKAGES]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            message = f"the packages cannot be installed: {done.stderr[-300:]}"
+            if os.environ.get("CI"):
+                pytest.fail(message)
+            pytest.skip(message)
+        making.rename(folder)
+    return folder
+
+
+@pytest.fixture(name="run_either", scope="session")
+def run_either_fixture(peer_packages, peer_python, tmp_path_factory):
+    """Run a file under the peer's interpreter, with all those packages and with armillary at hand."""
+    own = tmp_path_factory.mktemp("own")  # the package alone: what is installed beside it is another interpreter's
+    (own / "armillary").symlink_to(Path(armillary.__file__).parent)
+
+    def run(*arguments):
+        environment = {**os.environ, "PYTHONPATH": f"{own}{os.pathsep}{peer_packages}"}
+        command = [peer_python, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
-import armillary
-
-PACKAGES = [
-    "lsst-images==30.2026.4300",
-    "astro-metadata-translator==30.2026.4300",
-    # what these need and the peer's environment does not have
-    *("fsspec", "shapely", "starlink-pyast", "scipy", "requests", "idna", "charset-normalizer"),
-    *("rich", "markdown-it-py", "mdurl", "pygments"),
-]
 SCRIPT = """
 import json, sys
 root, first = sys.argv[1], sys.argv[2]
@@ -71,48 +58,11 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="module")
-def packages(peer_python):
-    """A folder with the package, made once beside the peer's environment."""
-    stamp = hashlib.sha256("\n".join(PACKAGES).encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = cache / f"armillary-lsst-images-{stamp}"
-    if not (folder / "lsst" / "images").is_dir():
-        making = folder.with_name(f"{folder.name}-{os.getpid()}")
-        command = [peer_python, "-m", "pip", "install", "-q", "--no-deps", "--target", str(making), *PACKAGES]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            message = f"the package lsst-images cannot be installed: {done.stderr[-300:]}"
-            if os.environ.get("CI"):
-                pytest.fail(message)
-            pytest.skip(message)
-        making.rename(folder)
-    return folder
-
-
-@pytest.fixture
-def run_images(packages, peer_python, tmp_path):
-    """Run the script under the peer's interpreter, with armillary or the peer behind the names."""
-    own = tmp_path / "own"  # the package alone: what is installed beside it belongs to another interpreter
-    own.mkdir()
-    (own / "armillary").symlink_to(Path(armillary.__file__).parent)
-
-    def run(root, first, action):
-        environment = {**os.environ, "PYTHONPATH": f"{own}{os.pathsep}{packages}"}
-        done = subprocess.run(
-            [peer_python, "-c", SCRIPT, root, first, action], capture_output=True, text=True, env=environment
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout)
-
-    return run
-
-
 @pytest.mark.parametrize("writer, reader", [("armillary", "peer"), ("peer", "armillary")])
-def test_images_go_both_ways(run_images, tmp_path, writer, reader):
+def test_images_go_both_ways(run_either, tmp_path, writer, reader):
     root = str(tmp_path / "repo")
-    written = run_images(root, writer, "write")
-    read = run_images(root, reader, "read")
+    written = json.loads(run_either("-c", SCRIPT, root, writer, "write"))
+    read = json.loads(run_either("-c", SCRIPT, root, reader, "read"))
     assert {written.pop("name"), read.pop("name")} == {"armillary.butler", "lsst.daf.butler"}
     assert read == written
     assert read["cut-out"][1] == [[300.0 * row + column for column in range(20, 24)] for row in range(10, 13)]
