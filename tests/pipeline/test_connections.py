@@ -194,7 +194,7 @@ def test_config_class_needs_connections():
 def test_config_fields_are_those_of_connections_and_templates():
     config = BaseConfig()
     assert list(BaseConfig._fields) == ["saveLogOutput", "connections"]
-    assert list(type(config.connections)._fields) == ["i", "pre", "a", "many", "o", "b", "p", "q"]
+    assert list(type(config.connections)._fields) == ["a", "many", "pre", "b", "i", "o", "p", "q"]
     with pytest.raises(AttributeError):
         config.connections.nothing = "x"
     config.connections.p = 3

@@ -120,14 +120,12 @@ def _template_names(connections: Mapping[str, BaseConnection]) -> set[str]:
 
 
 def _class_connections(bases: tuple[type, ...], namespace: Mapping[str, Any]) -> dict[str, BaseConnection]:
-    """Return the connections of a class: those of its bases, replaced and extended by its own."""
+    """Return the connections of a class as declared: those of its bases, replaced and extended by its own."""
     found: dict[str, BaseConnection] = {}
     for base in reversed(bases):
         found.update(getattr(base, "allConnections", {}))
     found.update({name: value for name, value in namespace.items() if isinstance(value, BaseConnection)})
-    return {
-        name: connection for kind in KINDS for name, connection in found.items() if connection._connection_kind == kind
-    }
+    return found
 
 
 def _class_dimensions(name: str, bases: tuple[type, ...], given: Any) -> set[str]:
