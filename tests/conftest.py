@@ -58,9 +58,10 @@ def seed(database: str, request: pytest.FixtureRequest):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("comparison with the peer")
-    group.addoption("--seed", type=int, default=1, help="seed of random queries")
+    group.addoption("--seed", type=int, default=1, help="seed of random queries and moments")
     faults = parser.getgroup("faults")
     faults.addoption("--faults-full", action="store_true", help="kill and cut power everywhere, not in a sample")
+    faults.addoption("--kills", type=int, default=4, help="how many runs to kill at random moments on each database")
     servers = parser.getgroup("servers of files")
     servers.addoption("--all-servers", action="store_true", help="test SeaweedFS and WebDAV, too, not only moto")
     engines = parser.getgroup("engines")
@@ -68,4 +69,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pairs", type=int, default=100_000, help="how many pairs of regions to compare")
     group.addoption("--queries", type=int, default=2000, help="how many random queries to ask")
     group.addoption("--steps", type=int, default=200, help="how many steps two actors take on one repository")
+    group.addoption("--all-graphs", action="store_true", help="run every graph of the matrix, not a sample")
     group.addoption("--programs", type=int, default=3, help="how often two actors begin anew")

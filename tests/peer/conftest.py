@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import armillary
+from pipeline.package_directories import package_directories
 
 # Packages whose types both can hold, for the peer's interpreter.
 PACKAGES = [
@@ -23,6 +26,7 @@ PACKAGES = [
     *("pillow", "contourpy", "cycler", "fonttools", "kiwisolver", "pyparsing"),
 ]
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+STUBS = Path(__file__).with_name("stubs")
 
 
 @cache
@@ -90,3 +94,49 @@ def run_either_fixture(peer_packages, peer_python, tmp_path_factory):
         return done.stdout
 
     return run
+
+
+def make_survey(python: str, bench: Path, target: Path, *, camera: str = "toy", visits: int = 3) -> Path:
+    """Make a repository with raw frames, calibrations, reference catalogs and a sky map."""
+    environment = {**os.environ, "BENCH_RESULTS": str(target / "results.jsonl")}
+    survey, repository = target / "survey.npz", target / "repo"
+    for arguments in (
+        ["survey.py", "--camera", camera, "--visits", str(visits), "--out", str(survey)],
+        ["build_repo.py", str(survey), str(repository), "--scale", camera, "--put"],
+    ):
+        subprocess.run(
+            [python, *arguments], cwd=bench, env=environment, check=True, capture_output=True, text=True, timeout=600
+        )
+    return repository
+
+
+def copied_bench(shared: Path, target: Path) -> Path:
+    """Copy the scripts, whose folder may be read-only, to where Python can keep its bytecode."""
+    return Path(shutil.copytree(shared, target / "bench", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.fixture(scope="session")
+def survey(shared_path, peer_python, tmp_path_factory):
+    """Scripts with a pipeline of ten tasks, and a toy survey that the peer made; nobody changes it."""
+    folder = tmp_path_factory.mktemp("survey")
+    bench = copied_bench(shared_path("bench"), folder)
+    return bench, make_survey(peer_python, bench, folder)
+
+
+@pytest.fixture(scope="session")
+def stub_environment(shared_path, tmp_path_factory):
+    """Give a function that gives the variables with which the real pipelines are read, and `stub_tasks` found."""
+    folder = tmp_path_factory.mktemp("packages")
+    packages = package_directories(folder)
+
+    def environment(who: str, storage_class: str = "") -> dict[str, str]:
+        ours = who == "ours"
+        settings = {
+            "STUB_TABLE": str(shared_path("data", "task_connections.json")),
+            "STUB_PIPE_MODULE": "armillary.pipeline" if ours else "lsst.pipe.base",
+            "STUB_STORAGE_CLASS": storage_class,
+            "PYTHONPATH": os.pathsep.join([str(STUBS), *(sys.path if ours else [])]),
+        }
+        return {**os.environ, **packages, **settings}
+
+    return environment

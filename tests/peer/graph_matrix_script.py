@@ -10,6 +10,8 @@ import json
 import os
 import sys
 
+from graph_matrix import CONDITIONS, SELECTIONS
+
 bench, repository, who = sys.argv[1:4]
 sys.path.insert(0, bench)
 pipe_name, butler_name = {
@@ -19,29 +21,6 @@ pipe_name, butler_name = {
 pb = importlib.import_module(pipe_name)
 builder_module = importlib.import_module(pipe_name + ".all_dimensions_quantum_graph_builder")
 butler = importlib.import_module(butler_name).Butler.from_config(repository)
-
-CAMERA = "instrument='BenchCam' AND skymap='bench_rings'"
-SELECTIONS = [
-    "",
-    "#isr",
-    "#visits",
-    "#isr,calibrate",
-    "#..makeWarp",
-    "#isr..assembleCoadd",
-    "#isr,calibrate,makeWarp,assembleCoadd",
-    "#calibrate..detect",
-    "#makeWarp..",
-    "#tractTable",
-]
-CONDITIONS = [
-    CAMERA,
-    CAMERA + " AND band='y'",
-    CAMERA + " AND detector IN (1, 4)",
-    CAMERA + " AND tract=0 AND patch=40",
-    CAMERA + " AND visit=1000",
-    CAMERA + " AND patch IN (38..42) AND detector > 3",
-    CAMERA + " AND exposure=1001 AND NOT detector=2",
-]
 
 
 def told(components):

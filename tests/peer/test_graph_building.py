@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -37,32 +35,6 @@ except Exception as error:
 """
 
 CAMERA = "instrument='BenchCam' AND skymap='bench_rings'"
-
-
-def make_survey(python: str, bench: Path, target: Path, *, camera: str = "toy", visits: int = 3) -> Path:
-    """Make a repository with raw frames, calibrations, reference catalogs and a sky map."""
-    environment = {**os.environ, "BENCH_RESULTS": str(target / "results.jsonl")}
-    survey, repository = target / "survey.npz", target / "repo"
-    for arguments in (
-        ["survey.py", "--camera", camera, "--visits", str(visits), "--out", str(survey)],
-        ["build_repo.py", str(survey), str(repository), "--scale", camera, "--put"],
-    ):
-        subprocess.run(
-            [python, *arguments], cwd=bench, env=environment, check=True, capture_output=True, text=True, timeout=600
-        )
-    return repository
-
-
-def copied_bench(shared: Path, target: Path) -> Path:
-    """Copy the scripts, whose folder may be read-only, to where Python can keep its bytecode."""
-    return Path(shutil.copytree(shared, target / "bench", ignore=shutil.ignore_patterns("__pycache__")))
-
-
-@pytest.fixture(scope="module")
-def survey(shared_path, peer_python, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("survey")
-    bench = copied_bench(shared_path("bench"), folder)
-    return bench, make_survey(peer_python, bench, folder)
 
 
 def ours(code, *arguments, environment=None):

@@ -10,16 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from peer.test_graph_building import copied_bench, make_survey
-
 SCRIPT = Path(__file__).with_name("graph_matrix_script.py")
 
 
 @pytest.fixture(scope="module")
-def both(shared_path, peer_python, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("matrix")
-    bench = copied_bench(shared_path("bench"), folder)
-    repository = make_survey(peer_python, bench, folder)
+def both(survey, peer_python):
+    bench, repository = survey
     names = {"BENCH_BUTLER_MODULE": "armillary.butler", "BENCH_PIPE_MODULE": "armillary.pipeline"}
     sides = []
     for who, python, environment in (("peer", peer_python, {}), ("ours", sys.executable, names)):

@@ -17,14 +17,15 @@ NAMES = sorted(name for name, record in GOLDEN.items() if record.get("ntask", 0)
 
 
 @pytest.fixture(scope="module")
-def both(run_peer):
-    arguments = [str(shared_path("data")), json.dumps(NAMES)]
-    code = "from armillary import lsst_alias; lsst_alias.activate()\n" + SCRIPT.read_text()
-    program = f"import sys; sys.path[:] = {sys.path!r}\n{code}"
-    ours = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=600)
-    assert ours.returncode == 0, ours.stderr[-4000:]
-    theirs = run_peer(SCRIPT.read_text(), *arguments)
-    return json.loads(ours.stdout.splitlines()[-1]), json.loads(theirs.splitlines()[-1])
+def both(stub_environment, peer_python):
+    arguments = [SCRIPT, shared_path("data"), json.dumps(NAMES)]
+    sides = []
+    for who, python in (("ours", sys.executable), ("peer", peer_python)):
+        command = [python, *map(str, arguments)]
+        done = subprocess.run(command, env=stub_environment(who), capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-4000:]
+        sides.append(json.loads(done.stdout.splitlines()[-1]))
+    return sides
 
 
 def test_there_are_many():

@@ -9,53 +9,19 @@ import pytest
 
 from armillary.pipeline import Pipeline
 from conftest import shared_path
+from pipeline.package_directories import package_directories
 
 GOLDEN = json.loads(gzip.decompress(shared_path("data", "golden", "pipelines.json.gz").read_bytes()))
 SUCCEEDING = sorted(name for name, record in GOLDEN.items() if "error" not in record)
 FAILING = sorted(name for name, record in GOLDEN.items() if "error" in record)
 
 
-# Two imported files belong to packages that the shared inputs lack. The peer's answers show what they declare.
-MULTIPROFIT = "lsst.meas.extensions.multiprofit.pipetasks_fit.MultiProFitCoadd"
-STAND_INS = {
-    "MEAS_EXTENSIONS_MULTIPROFIT_DIR": (
-        "pipelines/multiprofit_fit_standard.yaml",
-        {
-            "description": "stand-in",
-            "parameters": dict.fromkeys(
-                ["add_point_source", "fix_centroid", "prior_axrat_stddev", "sersic_init_table", "use_shapelet_psf"], 0
-            ),
-            "tasks": {
-                "fitDeepCoaddPsfGaussians": MULTIPROFIT + "PsfFitTask",
-                "fitDeblendedObjectsExp": MULTIPROFIT + "ExpFitTask",
-                "fitDeblendedObjectsSersic": MULTIPROFIT + "SersicFitTask",
-            },
-            "contracts": [f"fitDeblendedObjects{model}.x == fitDeepCoaddPsfGaussians.x" for model in ("Exp", "Sersic")],
-        },
-    ),
-    "AP_PIPE_DIR": (
-        "pipelines/DECam/RunIsrForCrosstalkSources.yaml",
-        {
-            "description": "stand-in",
-            "instrument": "lsst.obs.decam.DarkEnergyCamera",
-            "tasks": {"overscan": "lsst.ip.isr.IsrTask"},
-            "subsets": {"runOverscan": ["overscan"]},
-        },
-    ),
-}
-
-
 @pytest.fixture(autouse=True, scope="module")
-def package_directories(tmp_path_factory):
-    """The variables by which pipelines name the packages they import from: `lsst_drp_pipe` is `DRP_PIPE_DIR`."""
+def packages(tmp_path_factory):
+    """The variables by which pipelines name the packages they import from."""
     with pytest.MonkeyPatch.context() as patch:
-        for folder in shared_path("data", "pipelines").iterdir():
-            patch.setenv(folder.name.partition("_")[2].upper() + "_DIR", str(folder))
-        for variable, (name, document) in STAND_INS.items():
-            root = tmp_path_factory.mktemp(variable)
-            (root / name).parent.mkdir(parents=True)
-            (root / name).write_text(json.dumps(document))
-            patch.setenv(variable, str(root))
+        for variable, folder in package_directories(tmp_path_factory.mktemp("packages")).items():
+            patch.setenv(variable, folder)
         yield
 
 
