@@ -59,17 +59,8 @@ class ProvenanceFormatter(FormatterV2):
         ids = [one for name in ("quanta", "datasets") for one in given.get(name) or ()]
         if not ids and all(given.get(name) is None for name in ("quanta", "datasets")):
             raise ValueError(f"the component `{component}` needs ids as the parameter `quanta`, `datasets` or both")
-        if component == "metadata":
-            from armillary.pipeline.metadata import TaskMetadata
-
-            found, make = graph.get_metadata(ids), TaskMetadata.model_validate
-        else:
-            from armillary.storage.log_records import ButlerLogRecord, ButlerLogRecords
-
-            def make(records: Any) -> Any:
-                return ButlerLogRecords(ButlerLogRecord(**record) for record in records)
-
-            found = graph.get_logs(ids)
+        found = graph.get_metadata(ids) if component == "metadata" else graph.get_logs(ids)
+        make = _metadata_of if component == "metadata" else _log_of
         return {key: [None if one is None else make(one) for one in attempts] for key, attempts in found.items()}
 
     def _attempts(self, found: dict[Any, list[Any]]) -> list[Any]:
@@ -79,17 +70,13 @@ class ProvenanceFormatter(FormatterV2):
         return attempts
 
     def _metadata(self, graph: Any) -> Any:
-        from armillary.pipeline.metadata import TaskMetadata
-
-        return TaskMetadata.model_validate(self._attempts(graph.get_metadata([self.dataset_ref.id]))[-1])
+        return _metadata_of(self._attempts(graph.get_metadata([self.dataset_ref.id]))[-1])
 
     def _log(self, graph: Any) -> Any:
-        from armillary.storage.log_records import ButlerLogRecord, ButlerLogRecords
-
         attempts = self._attempts(graph.get_logs([self.dataset_ref.id]))
         earlier = [{"logs": records, "previous_attempts": []} for records in attempts[:-1]]
         extra = {"metadata": None, "exception": None, "previous_process_quanta": [], "previous_attempts": earlier}
-        return ButlerLogRecords((ButlerLogRecord(**record) for record in attempts[-1]), extra)
+        return _log_of(attempts[-1], extra)
 
     def _config(self, path: str) -> Any:
         """Make the config of the task whose name begins the dataset type's."""
@@ -102,3 +89,15 @@ class ProvenanceFormatter(FormatterV2):
                     task["config_str"].encode()
                 )
         raise LookupError(f"the provenance graph holds no config `{name}`")
+
+
+def _metadata_of(plain: Any) -> Any:
+    from armillary.pipeline.metadata import TaskMetadata
+
+    return TaskMetadata.model_validate(plain)
+
+
+def _log_of(records: Any, extra: Any = None) -> Any:
+    from armillary.storage.log_records import ButlerLogRecord, ButlerLogRecords
+
+    return ButlerLogRecords((ButlerLogRecord(**record) for record in records), extra)
