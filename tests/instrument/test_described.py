@@ -12,7 +12,7 @@ from armillary.butler import Butler
 from armillary.cli.butler import main
 from armillary.errors import ConfigurationError
 from armillary.instrument import DescribedInstrument, Instrument, InstrumentDescription, guess_descriptions
-from armillary.instrument.described import HeaderTranslator, KnownTranslator
+from armillary.instrument.described import HeaderTranslator
 from armillary.instrument.observation_info import TranslationError
 
 NICKEL = "Nickel Direct Camera"
@@ -99,30 +99,6 @@ def test_a_drift_scan_has_an_exposure_for_each_filter(shared_path, tmp_path, cap
     assert len(rows(repo, "visit", instrument=camera.name)) == 10
     assert main(["define-visits", repo, "2.4m"]) == 1
     assert "no camera is registered under that name either" in capfd.readouterr().err
-
-
-KNOWN = {
-    "decam.yaml": ("DECam", 229388, 25, "z DECam SDSS c0004 9260.0 1520.0", 20130831, "science"),
-    "decam-0160496.yaml": ("DECam", 160496, 25, "solid plate 0.0 0.0", 20121211, "zero"),
-    "hsc.yaml": ("HSC", 904024, 50, "HSC-I", 20131102, "science"),
-    "hsc-HSCA04090107.yaml": ("HSC", 40900, 37, "HSC-R", 20151010, "science"),
-    "megaprime.yaml": ("MegaPrime", 1038843, 2, "i.MP9702", 20081101, "science"),
-    "suprimecam-CORR40535770.yaml": ("SuprimeCam", 53577, 0, "W-S-R+", 20070423, "science"),
-    "sdss-fpC-006377-g4-0399.yaml": ("Imager on SDSS 2.5m", 6377, 15, "g", 20060920, "science"),
-}
-
-
-@pytest.mark.parametrize("name", KNOWN)
-def test_headers_of_known_cameras_are_read(shared_path, name):
-    from astro_metadata_translator.tests import read_test_file
-
-    header = dict(read_test_file(str(shared_path("data", "headers", f"fitsheader-{name}"))))
-    translator = KnownTranslator(InstrumentDescription(KNOWN[name][0], translator="astro_metadata_translator"))
-    assert translator.can_translate(header)
-    assert not KnownTranslator(InstrumentDescription("x", translator="astro_metadata_translator")).can_translate(header)
-    info = translator.translate(header)
-    told = (info.instrument, info.exposure_id, info.detector_num, info.physical_filter)
-    assert (*told, info.observing_day, info.observation_type) == KNOWN[name]
 
 
 GOOD = "name: Cam\nmatch: {INSTRUME: Cam}\nheader: {datetime_begin: DATE-OBS, exposure_time: EXPTIME}\n"

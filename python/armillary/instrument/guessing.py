@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from armillary.instrument.described import (
@@ -15,7 +16,7 @@ from armillary.instrument.described import (
     translator_class,
 )
 from armillary.instrument.observation_info import TranslationError
-from armillary.instrument.raw_files import FITS_NAMES, find_files, read_header
+from armillary.instrument.raw_files import FITS_NAMES, check_raw, find_files, read_header
 
 __all__ = ["guess_descriptions"]
 
@@ -72,20 +73,34 @@ def guess_descriptions(locations: Iterable[Any], pattern: str = FITS_NAMES) -> l
     headers = []
     for path in find_files(locations, pattern):
         try:
-            headers.append(dict(read_header(path)))
+            header = dict(read_header(path))
+            check_raw(header)
         except (OSError, ValueError, EOFError):
-            continue  # a broken file; ingest-raws names it
+            continue  # a broken file, or no raw frame; ingest-raws names it
+        headers.append(header)
     if not headers:
-        raise LookupError("there are no FITS files to guess a camera from")
+        raise LookupError("there are no FITS files of raw frames to guess a camera from")
     cameras: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for header in headers:
         marked = next((key for key in _NAMES if str(header.get(key, "")).strip()), None)
         if marked is not None:
             cameras.setdefault((marked, str(header[marked]).strip()), []).append(header)
-    found = [_guess(key, value, group) for (key, value), group in sorted(cameras.items())]
+    found = _merge(_guess(key, value, group) for (key, value), group in sorted(cameras.items()))
     if not found:
         raise LookupError(f"no header names its camera: none has one of {', '.join(_NAMES)}")
     return found
+
+
+def _merge(guesses: Iterable[InstrumentDescription]) -> list[InstrumentDescription]:
+    """One description of each camera, also where its headers name it in several ways."""
+    found: dict[str, InstrumentDescription] = {}
+    for made in guesses:
+        known = found.setdefault(made.name, made)
+        if known is not made and known.translator == made.translator != "header":
+            detectors = dict(sorted({**known.detectors, **made.detectors}.items()))
+            filters = dict(sorted({**known.filters, **made.filters}.items()))
+            found[made.name] = replace(known, detectors=detectors, filters=filters)
+    return list(found.values())
 
 
 def _guess(keyword: str, value: str, headers: Sequence[Mapping[str, Any]]) -> InstrumentDescription:

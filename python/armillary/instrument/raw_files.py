@@ -92,6 +92,7 @@ def read_frames(
         try:
             header = indexes.get(str(Path(path).parent), {}).get(Path(path).name) or read_sidecar(path)
             header = header or read_header(path)
+            check_raw(header)
             if check_data:
                 _check_size(path, header)
             return RawFile(path, _translate(header, translators))
@@ -182,6 +183,26 @@ def _check_size(path: str, header: Mapping[str, Any]) -> None:
             size = sum(iter(lambda: len(stream.read(1 << 20)), 0))
     if size < needed + FITS_BLOCK:
         raise OSError(f"the file is cut short: it has {size} bytes, and its pixels alone need {needed}")
+
+
+def check_raw(header: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for a header that says by itself that its pixels are no longer those of the camera.
+
+    The community pipeline of NOIRLab writes the level of processing; Rubin's writes an archive of objects, and with it
+    the magnitude zero point or the version of what it knows of the exposure.
+    """
+    level = str(header.get("PROCTYPE", "raw")).strip()
+    if level.lower() not in ("raw", ""):
+        raise ValueError(
+            f"the frame is not raw: its header says `PROCTYPE` is `{level}`; "
+            "ingest it as another type, as with `butler ingest-files`"
+        )
+    marks = [key for key in ("FLUXMAG0", "EXPINFO_V") if key in header]
+    if "AR_HDU" in header and marks:
+        raise ValueError(
+            f"the frame is not raw: `AR_HDU` and `{marks[0]}` in its header are of a calibrated exposure of Rubin's "
+            "pipelines; ingest it as another type, as with `butler ingest-files`"
+        )
 
 
 def _translate(header: Mapping[str, Any], translators: Sequence[Translator]) -> ObservationInfo:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lsst.sphgeom import ConvexPolygon
 
+_WCS_CARDS = {
+    "RA---TPV": re.compile(r"PV[12]_\d+"),
+    "RA---TAN-SIP": re.compile(r"(A|B|AP|BP)_(ORDER|\d_\d)"),
+}
+_DISTORTED = [["RA---TPV", "DEC--TPV"], ["RA---TAN-SIP", "DEC--TAN-SIP"]]
+
 
 def header_wcs(header: Mapping[str, Any]) -> Any:
-    """Give the tangent-plane WCS of a raw frame's header (`astropy.wcs.WCS`, in ICRS).
+    """Give the tangent-plane WCS of a raw frame's header (`astropy.wcs.WCS`, in ICRS), with the distortion it tells.
 
-    FK5 coordinates of equinox 2000 are taken as ICRS: they differ by less than 0.1 arcsecond, which no telescope's
-    pointing knows. Raises `ValueError` if the header has no such WCS.
+    Distortion is read in the TPV form (`RA---TPV`, `PVi_j`) and in the SIP form (`RA---TAN-SIP`, `A_i_j`). FK5
+    coordinates of equinox 2000 are taken as ICRS: they differ by less than 0.1 arcsecond, which no telescope's pointing
+    knows. Raises `ValueError` if the header has no such WCS.
 
     >>> header = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0, "CRPIX1": 1.0,
     ...           "CRPIX2": 1.0, "CD1_1": -1e-4, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-4}
@@ -24,6 +32,8 @@ def header_wcs(header: Mapping[str, Any]) -> Any:
 
     try:
         kinds = [str(header[f"CTYPE{axis}"]).strip() for axis in (1, 2)]
+        if kinds in _DISTORTED:
+            return _distorted(header, kinds)
         wcs = WCS(naxis=2)
         wcs.wcs.crval = [float(header[f"CRVAL{axis}"]) for axis in (1, 2)]
         wcs.wcs.crpix = [float(header[f"CRPIX{axis}"]) for axis in (1, 2)]
@@ -31,10 +41,30 @@ def header_wcs(header: Mapping[str, Any]) -> Any:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the header has no usable WCS: {error}") from error
     if kinds != ["RA---TAN", "DEC--TAN"]:
-        raise ValueError(f"the header's WCS is `{kinds[0]}`, `{kinds[1]}`; `RA---TAN`, `DEC--TAN` is needed")
+        raise ValueError(
+            f"the header's WCS is `{kinds[0]}`, `{kinds[1]}`; `RA---TAN`, `DEC--TAN` is needed, "
+            "with `-SIP`, or TPV instead of TAN"
+        )
     wcs.wcs.ctype = kinds
     wcs.wcs.cunit = ["deg", "deg"]
     wcs.wcs.radesys = "ICRS"
+    wcs.wcs.set()
+    return wcs
+
+
+def _distorted(header: Mapping[str, Any], kinds: list[str]) -> Any:
+    """The WCS of the cards that tell it, and of no others: those of other software beside them confuse the reader."""
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+    wanted = _WCS_CARDS[kinds[0]]
+    cards = Header([(key, header[key]) for key in map(str, header) if wanted.fullmatch(key)])
+    for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CD1_1", "CD1_2", "CD2_1", "CD2_2"):
+        cards[key] = float(header[key])
+    cards["CTYPE1"], cards["CTYPE2"] = kinds
+    cards["CUNIT1"] = cards["CUNIT2"] = "deg"
+    cards["RADESYS"] = "ICRS"
+    wcs = WCS(cards, naxis=2)
     wcs.wcs.set()
     return wcs
 
@@ -71,6 +101,7 @@ def pixel_polygon(wcs: Any, x_min: float, y_min: float, x_max: float, y_max: flo
     """
     from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
-    corners = wcs.wcs_pix2world([(x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max)], 0)
+    to_world = wcs.wcs_pix2world if wcs.sip is None else wcs.all_pix2world
+    corners = to_world([(x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max)], 0)
     vertices = [UnitVector3d(LonLat.fromDegrees(float(ra) % 360.0, float(dec))) for ra, dec in corners]
     return ConvexPolygon(vertices)
