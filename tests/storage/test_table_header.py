@@ -34,7 +34,7 @@ TEXTS = st.one_of(
 VALUES = st.one_of(TEXTS, st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.integers(), max_size=3))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(TEXTS, VALUES, max_size=6))
 def test_meta_data(entries):
     table = Table({"a": [1.5]}, meta=entries)
@@ -64,6 +64,13 @@ def test_columns_also_when_they_come_again(_):
         table = Table([column])
         if callable(column.format):  # astropy cannot write this one either
             continue
+        assert header_text(table).split("\n") == meta.get_yaml_from_table(table)
+
+
+@pytest.mark.parametrize("name", ["a", "yes", "1.5", "two words", "x" * 120, "~", "a: b"])
+def test_numbers(name):
+    for kind in ("f8", "f4", "f2", "i8", "u1", ">f8", "<i4", "?"):
+        table = Table({name: np.zeros(2, dtype=kind)})
         assert header_text(table).split("\n") == meta.get_yaml_from_table(table)
 
 

@@ -44,6 +44,10 @@ def _to_arrow_array(column: np.ndarray[Any, Any]) -> pa.Array:
     data = np.ma.getdata(column)
     if data.dtype.byteorder not in "=|" and not data.dtype.isnative:  # FITS tables are big-endian
         data = data.astype(data.dtype.newbyteorder("="))
+    if data.ndim == 1 and mask is None and data.dtype.kind in "iuf":
+        # As `pa.array`, which imports pandas to see whether this is a series.
+        values = np.ascontiguousarray(data)
+        return pa.Array.from_buffers(pa.from_numpy_dtype(data.dtype), len(data), [None, pa.py_buffer(values)])
     if data.ndim == 1:
         return pa.array(np.ascontiguousarray(data), mask=mask)
     flat = pa.array(np.ascontiguousarray(data).reshape(-1), mask=None if mask is None else mask.reshape(-1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, BinaryIO
@@ -104,6 +105,15 @@ def _is_astropy(value: Any) -> bool:
     return any(base.__module__ == "astropy.table.table" and base.__name__ == "Table" for base in type(value).__mro__)
 
 
+def _with_own_meta(table: Any) -> Any:
+    """A table with the same columns, and meta data that can be changed; its own copy makes every column anew."""
+    other = object.__new__(type(table))
+    other.__dict__.update(table.__dict__)
+    other.columns = table.TableColumns(table.columns)
+    other.meta = copy.deepcopy(table.meta)
+    return other
+
+
 def to_arrow(value: Any) -> pa.Table | pa.Schema | None:
     """Any table or schema this module knows as Arrow, or None for other objects."""
     if isinstance(value, pa.Table | pa.Schema):
@@ -149,7 +159,7 @@ class ParquetFormatter(FormatterV2):
             return in_memory_dataset
         from armillary.storage.provenance import DatasetProvenance
 
-        noted = in_memory_dataset.copy(copy_data=False)
+        noted = _with_own_meta(in_memory_dataset)
         DatasetProvenance.strip_provenance_from_flat_dict(noted.meta)
         noted.meta.update(
             (provenance or DatasetProvenance()).to_flat_dict(

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 __all__ = ["header_text"]
 
 _MOST_KEPT = 64
@@ -38,7 +40,10 @@ def _column_lines(table: Any) -> list[str]:
     key = _structure(table)
     lines = None if key is None else _columns.get(key)
     if lines is None:
-        lines = _written({"cols": list(table.columns.values())})
+        if key and all(map(_is_number_column, key)):
+            lines = ["datatype:", *(f"- {{name: {name}, datatype: {np.dtype(kind).name}}}" for name, kind, *_ in key)]
+        else:
+            lines = _written({"cols": list(table.columns.values())})
         if key is not None:
             if len(_columns) >= _MOST_KEPT:
                 _columns.clear()
@@ -57,6 +62,16 @@ def _structure(table: Any) -> tuple[Any, ...] | None:
         unit = None if column.unit is None else str(column.unit)
         found.append((column.name, column.dtype.str, column.shape[1:], unit, format, description))
     return tuple(found)
+
+
+def _is_number_column(structure: tuple[Any, ...]) -> bool:
+    """Whether a column has numbers, a plain name and nothing else, so that its line is written here.
+
+    Asking astropy for it imports its coordinates, which takes longer than hundreds of tables.
+    """
+    name, kind, shape, *notes = structure
+    is_number = np.dtype(kind).kind in "iuf" and shape == () and notes == [None, None, None]
+    return is_number and _is_plain(name) and len(name) < _LONGEST_LINE - 40
 
 
 def _meta_lines(meta: Mapping[Any, Any]) -> list[str]:
