@@ -35,14 +35,20 @@ _SAFE: dict[str, frozenset[str]] = {
     "uuid": frozenset({"UUID"}),
     "_codecs": frozenset({"encode"}),
 }
+_found: dict[tuple[str, str], Any] = {}
+"""Those of the safe ones that were asked for."""
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        known = _found.get((module, name))
+        if known is not None:
+            return known
         if name in _SAFE.get(module, ()):
+            own = module
             if module.startswith("numpy.core."):
-                module = "numpy._core." + module.removeprefix("numpy.core.")
-            return getattr(importlib.import_module(module), name)
+                own = "numpy._core." + module.removeprefix("numpy.core.")
+            return _found.setdefault((module, name), getattr(importlib.import_module(own), name))
         trusted = (part.strip() for part in os.environ.get(TRUSTED_PICKLES_VARIABLE, "").split(","))
         if any(module == prefix or module.startswith(prefix + ".") for prefix in trusted if prefix):
             return super().find_class(module, name)
