@@ -8,11 +8,12 @@ import os
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import IO
 
 __all__ = [
+    "OPEN_AT_ONCE",
     "TEMPORARY_PREFIX",
     "DiskReserve",
     "abandoned_files",
@@ -22,6 +23,7 @@ __all__ = [
     "is_abandoned",
     "make_folder",
     "publish",
+    "sync_contents",
     "sync_directory",
     "temporary_path",
     "unlink_all",
@@ -126,14 +128,22 @@ def sync_files(paths: Iterable[str], root: str, settled: set[str]) -> None:
     Writing all of them is begun first: then one commit of the file system's journal does for most. Folders whose own
     names stay are added to `settled`, so that those above them are synced once.
     """
-    descriptors: list[int] = []
     names = list(paths)
     inner = {os.path.dirname(path) for path in names}
     above = {folder for one in inner - settled for folder in _folders_above(one, root)}
     folders = sorted(inner | above, key=len, reverse=True)
-    for first in range(0, len(names), _OPEN_AT_ONCE):
+    sync_contents(names)
+    for folder in folders:
+        sync_directory(folder)
+    settled |= inner
+
+
+def sync_contents(paths: Sequence[str]) -> None:
+    """Make the contents of files stay after a power cut; writing all of them is begun before any is waited for."""
+    descriptors: list[int] = []
+    for first in range(0, len(paths), OPEN_AT_ONCE):
         try:
-            for path in names[first : first + _OPEN_AT_ONCE]:
+            for path in paths[first : first + OPEN_AT_ONCE]:
                 descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
                 if hasattr(os, "posix_fadvise"):  # Linux begins to write what is to be dropped from memory
                     os.posix_fadvise(descriptors[-1], 0, 0, os.POSIX_FADV_DONTNEED)
@@ -143,12 +153,9 @@ def sync_files(paths: Iterable[str], root: str, settled: set[str]) -> None:
             for descriptor in descriptors:
                 os.close(descriptor)
             descriptors.clear()
-    for folder in folders:
-        sync_directory(folder)
-    settled |= inner
 
 
-_OPEN_AT_ONCE = 256
+OPEN_AT_ONCE = 256
 """Files that are open at the same time; a process may have 1024 on most systems."""
 
 
@@ -243,9 +250,13 @@ def file_checksum(path: str) -> str:
 
 def unlink_all(paths: Iterable[str]) -> None:
     """Remove files; those already gone are no error."""
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    left = iter(paths)
+    done = False
+    while not done:
+        with contextlib.suppress(FileNotFoundError):  # entered once for all that are there
+            for path in left:
+                os.unlink(path)
+            done = True
 
 
 def unlink_for_good(paths: Iterable[str], *, durable: bool) -> None:

@@ -1,10 +1,11 @@
 """What is synced in each mode, and where the mode comes from."""
 
+import errno
 import os
 
 import pytest
 
-from armillary.butler import Butler
+from armillary.butler import Butler, DatasetRef, FileDataset
 from armillary.errors import ConfigurationError
 from armillary.testing import fill_small_repository
 
@@ -88,3 +89,54 @@ def test_argument_then_variable_then_configuration(repo, monkeypatch):
     monkeypatch.setenv("ARMILLARY_DURABILITY", "some")
     with pytest.raises(ConfigurationError, match="ARMILLARY_DURABILITY is `some`; use `full`, `batch` or `none`"):
         mode()
+
+
+def files_to_copy(butler, folder):
+    """Two files and what they shall be."""
+    kind = butler.get_dataset_type("metrics")
+    files = []
+    for detector in (1, 2):
+        path = folder / f"{detector}.yaml"
+        path.write_text(f"d: {detector}\n")
+        data_id = butler.registry.expandDataId(instrument="Cam", visit=10, detector=detector)
+        files.append(FileDataset(str(path), DatasetRef(kind, data_id, "u/copied")))
+    return files
+
+
+def test_copies_are_synced_before_any_has_its_name(repo, tmp_path, monkeypatch):
+    final = []
+    real = os.fsync
+
+    def fsync(descriptor):
+        if os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")).startswith(".armillary-"):
+            final.append([path for _, _, names in os.walk(f"{repo}/u/copied") for path in names if path[0] != "."])
+        real(descriptor)
+
+    with Butler(repo, writeable=True) as butler:
+        files = files_to_copy(butler, tmp_path)
+        monkeypatch.setattr(os, "fsync", fsync)
+        butler.ingest(*files, transfer="copy")
+        assert final == [[], []]
+        assert [butler.get(file.refs[0]) for file in files] == [{"d": 1}, {"d": 2}]
+
+
+def test_a_copy_that_cannot_be_synced_leaves_none_of_them(repo, tmp_path, monkeypatch):
+    calls = []
+    real = os.fsync
+
+    def fsync(descriptor):
+        if os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")).startswith(".armillary-"):
+            calls.append(descriptor)
+            if len(calls) == 2:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    with Butler(repo, writeable=True) as butler:
+        files = files_to_copy(butler, tmp_path)
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(OSError, match="Input/output error"):
+            butler.ingest(*files, transfer="copy")
+        monkeypatch.setattr(os, "fsync", real)
+        assert not [path for _, _, names in os.walk(f"{repo}/u/copied") for path in names]
+        assert not butler.exists(files[0].refs[0])
+        butler.ingest(*files, transfer="copy")

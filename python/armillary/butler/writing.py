@@ -47,8 +47,10 @@ class WriteSession:
         self._do(refs, prepared.paths, prepared)
 
     def _do(self, refs: list[DatasetRef], paths: list[str], prepared: Any) -> None:
-        intent = self._registry.begin_write(self._datastore.name, paths)
-        self._intents.append(intent)
+        intent = None
+        if paths:  # files that stay where they are need no announcement
+            intent = self._registry.begin_write(self._datastore.name, paths)
+            self._intents.append(intent)
         try:
             store = self._datastore.without_sync() if self.syncs_later else self._datastore
             records = store.write_many(prepared)

@@ -327,7 +327,7 @@ class FileDatastore(FileReading):
 
     def write_many(self, batch: Sequence[PreparedWrite | PreparedFile]) -> list[FileRecord]:
         """Write the files of several datasets; folders are made to stay once for all of them."""
-        from armillary.storage.file_ingest import write_file
+        from armillary.storage.file_ingest import copy_together, write_file
 
         def write_one(prepared: PreparedWrite | PreparedFile) -> list[FileRecord]:
             if isinstance(prepared, PreparedWrite):
@@ -344,6 +344,9 @@ class FileDatastore(FileReading):
                 for written in in_parallel(write_one, batch) if many else map(write_one, batch):
                     records.extend(written)
                 return records
+            copies = [one for one in batch if not isinstance(one, PreparedWrite) and one.mode == "copy"]
+            if len(copies) > 1:
+                copy_together(self, copies)
             for prepared in batch:
                 records.extend(write_one(prepared))
             if self.durable:
@@ -483,7 +486,8 @@ class FileDatastore(FileReading):
         if self.is_remote:
             self.remote_root.remove(own)
         else:
-            unlink_all(os.path.join(self.root, path) for path in own)
+            folder = os.path.join(self.root, "")
+            unlink_all(folder + path for path in own)
 
     def recover(self, orphans: Iterable[str]) -> None:
         """Remove what a killed writer left: files without rows, by stored path, and half-written ones beside them."""

@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from armillary._files import (
+    OPEN_AT_ONCE,
     copy_to_temporary,
     file_checksum,
     finish_temporary,
     make_folder,
     publish,
+    sync_contents,
     temporary_path,
     unlink_all,
 )
@@ -39,6 +42,7 @@ __all__ = [
     "TRANSFER_MODES",
     "PreparedFile",
     "PreparedIngest",
+    "copy_together",
     "finish_ingest",
     "prepare_ingest",
     "prepare_transfer",
@@ -55,7 +59,8 @@ class PreparedFile:
     """One file that is checked and has its new name, but was not touched yet.
 
     `source` is a local path or a URI, `stored` what records will say, `mode` how it gets there (None: it stays).
-    `known_records` are the records of a file that holds several datasets and says so itself.
+    `known_records` are the records of a file that holds several datasets and says so itself, `size` is that of a file
+    which stays where it is.
     """
 
     source: str
@@ -65,6 +70,7 @@ class PreparedFile:
     refs: list[Any]
     with_size: bool
     known_records: list[FileRecord] | None = None
+    size: int | None = None
     made: list[str] = field(default_factory=list)
 
     @property
@@ -133,19 +139,19 @@ def prepare_ingest(
     """
     if transfer is not None and transfer not in TRANSFER_MODES:
         raise ValueError(f"`{transfer}` is not a transfer mode; use None or one of {', '.join(TRANSFER_MODES)}")
-    sources = [(_source(datastore, one.path), one) for one in files]
+    sources = [(*_source(datastore, one.path), one) for one in files]
     below = datastore.remote_root.path_below if datastore.is_remote else _Inside(datastore.root).path_below
     inside: list[str | None] = [
         # A file that stays where it is is known by URI, wherever that is.
         None if transfer == "direct" or ("://" in source and not datastore.is_remote) else below(source)
-        for source, _ in sources
+        for source, _, _ in sources
     ]
     if transfer == "auto":
-        transfer = _automatic(inside, copy=datastore.is_remote or any("://" in source for source, _ in sources))
+        transfer = _automatic(inside, copy=datastore.is_remote or any("://" in source for source, _, _ in sources))
     readers = _Readers(datastore)
     items = [
-        _prepare(datastore, source, one, within, transfer, record_validation_info, readers)
-        for (source, one), within in zip(sources, inside, strict=True)
+        _prepare(datastore, source, size if record_validation_info else None, one, within, transfer, readers)
+        for (source, size, one), within in zip(sources, inside, strict=True)
     ]
     taken: dict[str, str] = {}
     for item in items:
@@ -207,38 +213,54 @@ def _automatic(inside: list[str | None], *, copy: bool) -> str | None:
     return "copy" if copy else "link"
 
 
-def _source(datastore: FileDatastore, path: Any) -> str:
+def _source(datastore: FileDatastore, path: Any) -> tuple[str, int]:
+    """The local path or URI of a file, and its size."""
+    if type(path) is str and path.startswith("/") and not _UNUSUAL.search(path):
+        try:
+            return path, _file_size(path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # names of variables may stand for something
     local = to_local_path(path if not hasattr(path, "geturl") else path.geturl())
     if local is None:
-        if remote_size(str(path)) is None:
+        size = remote_size(str(path))
+        if size is None:
             raise FileNotFoundError(f"Resource `{path}` does not exist, so it cannot be ingested")
-        return str(path)
+        return str(path), size
     if datastore.is_remote and not os.path.isabs(local):
         raise ValueError(
             f"`{local}` is relative to the root of the datastore, `{datastore.root}`; give an absolute path or a URI"
         )
     source = os.path.normpath(os.path.join(datastore.root, local))
     try:
-        mode = os.stat(source).st_mode
+        return source, _file_size(source)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"Resource `{source}` does not exist, so it cannot be ingested") from None
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(f"`{source}` is a directory; files are ingested one by one")
-    return source
+
+
+# What is in URIs, and in paths that can be written shorter.
+_UNUSUAL = re.compile(r"//|/\.|/$")
+
+
+def _file_size(path: str) -> int:
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"`{path}` is a directory; files are ingested one by one")
+    return status.st_size
 
 
 def _prepare(
     datastore: FileDatastore,
     source: str,
+    size: int | None,
     one: FileDataset,
     within: str | None,
     transfer: str | None,
-    with_size: bool,
     readers: _Readers,
 ) -> PreparedFile:
-    ref = one.refs[0]
     if not one.refs:
         raise ValueError(f"`{source}` comes without datasets")
+    ref = one.refs[0]
+    with_size = size is not None
     for other in one.refs:
         if not datastore.accepts(other.datasetType):
             raise DatasetTypeNotSupportedError(
@@ -246,8 +268,8 @@ def _prepare(
             )
     formatter = readers.name_for(one, source)
     if transfer == "direct" or (transfer == "split" and within is None):
-        stored = source if "://" in source else "file://" + quote(source)
-        return PreparedFile(source, stored, None, formatter, one.refs, with_size)
+        stored = source if "://" in source else _file_uri(source)
+        return PreparedFile(source, stored, None, formatter, one.refs, with_size, size=size)
     if transfer in (None, "split"):
         if within is None:
             raise RuntimeError(
@@ -262,6 +284,13 @@ def _prepare(
             return PreparedFile(source, stored, None, formatter, one.refs, with_size)
         stored = _with_id(stored, ref)
     return PreparedFile(source, stored, transfer, formatter, one.refs, with_size)
+
+
+_MEANS_ITSELF = re.compile(r"[A-Za-z0-9_./~-]*")
+
+
+def _file_uri(path: str) -> str:
+    return "file://" + (path if _MEANS_ITSELF.fullmatch(path) else quote(path))
 
 
 _CHECKS_EXTENSION = getattr(FormatterV2.validate_extension, "__func__", None)
@@ -310,14 +339,39 @@ def write_file(datastore: FileDatastore, item: PreparedFile) -> list[FileRecord]
         local = item.source
         if item.mode is not None:
             local = os.path.join(datastore.root, item.stored)
-            _transfer(item, local, datastore.durable)
-        size, checksum = (-1, None) if item.known_records is not None else _facts(datastore, local, item.with_size)
+            if not item.made:
+                _transfer(item, local, datastore.durable)
+        size, checksum = (-1, None) if item.known_records is not None else _facts(datastore, local, item)
     if item.known_records is not None:
         return item.known_records
     return [
-        FileRecord(ref.id, item.stored, item.formatter, str(ref.datasetType.storageClass_name), None, checksum, size)
+        FileRecord(ref.id, item.stored, item.formatter, ref.datasetType.storageClass_name, None, checksum, size)
         for ref in item.refs
     ]
+
+
+def copy_together(datastore: FileDatastore, items: Sequence[PreparedFile]) -> None:
+    """Copy files, of which none gets its name before it is durable.
+
+    They are synced together: then one commit of the file system's journal does for most.
+    """
+    for first in range(0, len(items), OPEN_AT_ONCE):
+        copies: list[tuple[str, str, PreparedFile]] = []
+        try:
+            for item in items[first : first + OPEN_AT_ONCE]:
+                target = os.path.join(datastore.root, item.stored)
+                if not os.path.isdir(os.path.dirname(target)):
+                    make_folder(os.path.dirname(target), durable=datastore.durable)
+                copies.append((temporary_path(target, path_extension(target)), target, item))
+                _fetch(item.source, copies[-1][0], durable=False)
+            if datastore.durable:
+                sync_contents([temporary for temporary, _, _ in copies])
+            for temporary, target, item in copies:
+                publish(temporary, target)
+                item.made.append(target)
+        except BaseException:
+            unlink_all(temporary for temporary, _, _ in copies)
+            raise
 
 
 def finish_ingest(prepared: PreparedIngest) -> None:
@@ -334,13 +388,15 @@ def finish_ingest(prepared: PreparedIngest) -> None:
                 _LOG.warning("`%s` was ingested, but the original cannot be removed: %s", item.source, error)
 
 
-def _facts(datastore: FileDatastore, local: str, wanted: bool) -> tuple[int, str | None]:
-    if not wanted:
+def _facts(datastore: FileDatastore, local: str, item: PreparedFile) -> tuple[int, str | None]:
+    """Size and checksum, where they are wanted."""
+    if not item.with_size:
         return -1, None
     if "://" in local:
-        size = remote_size(local)
+        size = remote_size(local) if item.size is None else item.size
         return -1 if size is None else size, None
-    return os.stat(local).st_size, file_checksum(local) if datastore.checksums else None
+    size = os.stat(local).st_size if item.size is None else item.size
+    return size, file_checksum(local) if datastore.checksums else None
 
 
 def _transfer(item: PreparedFile, target: str, durable: bool) -> None:
@@ -383,13 +439,18 @@ def _link_or_copy(source: str, target: str, durable: bool) -> None:
 def _copy(source: str, target: str, durable: bool) -> None:
     temporary = temporary_path(target, path_extension(target))
     try:
-        if "://" in source:
-            files, key = remote_files(source)
-            files.fetch(key, temporary)
-            finish_temporary(temporary, durable=durable)
-        else:
-            copy_to_temporary(source, temporary, durable=durable)
+        _fetch(source, temporary, durable=durable)
         publish(temporary, target)
     except BaseException:
         unlink_all([temporary])
         raise
+
+
+def _fetch(source: str, temporary: str, *, durable: bool) -> None:
+    """Copy a file, local or not, to a temporary one."""
+    if "://" in source:
+        files, key = remote_files(source)
+        files.fetch(key, temporary)
+        finish_temporary(temporary, durable=durable)
+    else:
+        copy_to_temporary(source, temporary, durable=durable)
