@@ -882,6 +882,19 @@ def read_yaml(text: str, /, *, source: str, constructors: dict[str, Callable[[An
     {'a': [1, True]}
     """
 
+def write_yaml(value: Any, /) -> str | None:
+    r"""A mapping or list as YAML 1.1, as PyYAML writes it in block style with the keys in their order.
+
+    Takes dicts, lists, tuples, text of ordinary letters, numbers, booleans and None, nothing derived from them, one in
+    another to 100 levels; None for all else, which PyYAML may be able to write. What stands in several places is
+    written in each.
+
+    >>> write_yaml({"a": [1, 2.5, "x y"], "b": None})
+    'a:\n- 1\n- 2.5\n- x y\nb: null\n'
+    >>> write_yaml({"a": {1, 2}}) is None
+    True
+    """
+
 def set_storage_class_resolver(resolver: Callable[[str], _StorageClass]) -> None:
     """Set what finds a storage class by name. `armillary.storage` calls this when imported."""
 
@@ -1364,6 +1377,12 @@ class Registry:
     def collection(self, name: str) -> tuple[str, int, str | None, tuple[str, ...]]:
         """Name, kind, documentation and children. Raises `MissingCollectionError`."""
 
+    def check_collection(self, name: str) -> None:
+        """Raise `MissingCollectionError` if there is no such collection.
+
+        The database is not asked about one that was there before: if others removed it a moment ago, it may pass.
+        """
+
     def query_collections(
         self,
         patterns: Sequence[str] | None = None,
@@ -1568,13 +1587,19 @@ class Registry:
     def trash(self, datastore_name: str, ids: Sequence[uuid.UUID | str], *, purge: bool) -> None:
         """Mark the files of datasets for deletion; `purge` removes the datasets, too."""
 
-    def trashed(self, datastore_name: str, *, table: str = "file_datastore_records") -> list[FileRecord]:
-        """The files marked for deletion."""
+    def trashed(
+        self,
+        datastore_name: str,
+        ids: Sequence[uuid.UUID | str] | None = None,
+        *,
+        table: str = "file_datastore_records",
+    ) -> list[FileRecord]:
+        """The files marked for deletion: of some datasets, or all."""
 
     def empty_trash(
-        self, datastore_name: str, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records"
+        self, datastore_name: str, ids: Sequence[uuid.UUID | str | FileRecord], *, table: str = "file_datastore_records"
     ) -> None:
-        """Forget the records of trashed datasets whose files are gone."""
+        """Forget the records of trashed datasets whose files are gone; the datasets are named by id or by record."""
 
 @final
 class QueryEngine:

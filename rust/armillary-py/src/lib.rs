@@ -39,6 +39,7 @@ mod values;
 mod views;
 mod yaml_reader;
 mod yaml_scalars;
+mod yaml_writer;
 
 use pyo3::prelude::*;
 
@@ -72,5 +73,6 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     registry::register(module)?;
     query::register(module)?;
     yaml_reader::register(module)?;
+    yaml_writer::register(module)?;
     Ok(())
 }

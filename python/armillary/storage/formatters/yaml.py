@@ -32,6 +32,9 @@ class YamlFormatter(BytesFormatter):
     def to_bytes(self, in_memory_dataset: Any) -> bytes:
         """Keep the order of keys. Raises `yaml.YAMLError` for values YAML does not have."""
         unsafe = self.write_parameters.get("unsafe_dump", False)
+        plain = None if unsafe else _core.write_yaml(in_memory_dataset)
+        if plain is not None:
+            return plain.encode()
         dumper = _Dumper if unsafe else _SafeDumper
         value = in_memory_dataset if unsafe else to_plain(in_memory_dataset)
         text: bytes = yaml.dump(value, Dumper=dumper, sort_keys=False, default_flow_style=False, encoding="utf-8")
