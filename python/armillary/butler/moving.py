@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -146,24 +146,23 @@ class MovingMixin(ZippingMixin):
 
     def _finish_removal(self, ids: list[Any], intents: list[int]) -> None:
         try:
-            self._empty_trash(set(ids))
+            self._empty_trash(ids)
         except (OSError, RegistryError) as error:  # the datasets are gone, so this is no failure
             _LOG.warning("files of removed datasets are left until the repository is next opened: %s", error)
             return
         for intent in intents:
             self._core_registry.abandon_write(intent)
 
-    def _empty_trash(self, ids: Container[Any] | None = None, paths: Container[str] | None = None) -> None:
+    def _empty_trash(self, ids: Sequence[Any] | None = None, paths: Container[str] | None = None) -> None:
         """Remove the files of trashed datasets, then their records; only those of `ids` or `paths`, if given."""
         for store in self._datastore.file_stores:
             records = [
                 record
-                for record in self._core_registry.trashed(store.name, table=store.records_table)
-                if (ids is None or record.dataset_id in ids) and (paths is None or record.path in paths)
+                for record in self._core_registry.trashed(store.name, ids, table=store.records_table)
+                if paths is None or record.path in paths
             ]
             store.remove([record.path for record in records if not record.shared])
-            found = list({record.dataset_id for record in records})
-            self._core_registry.empty_trash(store.name, found, table=store.records_table)
+            self._core_registry.empty_trash(store.name, records, table=store.records_table)
 
     def _trash(self, ids: list[Any], *, purge: bool) -> None:
         """Mark the files of datasets for deletion in every datastore; with `purge` the datasets go, too."""

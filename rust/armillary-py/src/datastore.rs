@@ -124,8 +124,13 @@ impl PyFileRecord {
     }
 }
 
+/// The ids of datasets, given as such or by the records of their files.
 pub(crate) fn ids(objects: &[Bound<'_, PyAny>]) -> PyResult<Vec<[u8; 16]>> {
-    objects.iter().map(uuid_from_python).collect()
+    let one = |object: &Bound<'_, PyAny>| match object.cast_exact::<PyFileRecord>() {
+        Ok(record) => Ok(record.get().record.dataset_id),
+        Err(_) => uuid_from_python(object),
+    };
+    objects.iter().map(one).collect()
 }
 
 /// Names of datastores by id; ids no datastore has are left out.

@@ -127,6 +127,10 @@ impl PyRegistry {
         enter(py, || self.registry.register_collection(name, kind, doc))
     }
 
+    fn check_collection(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        enter(py, || self.registry.check_collection(name))
+    }
+
     fn collection(&self, py: Python<'_>, name: &str) -> PyResult<collections::Described> {
         enter(py, || collections::describe(&self.registry, name))
     }
@@ -449,9 +453,16 @@ impl PyRegistry {
         enter(py, || self.registry.trash(datastore_name, &ids, purge))
     }
 
-    #[pyo3(signature = (datastore_name, *, table = "file_datastore_records"))]
-    fn trashed(&self, py: Python<'_>, datastore_name: &str, table: &str) -> PyResult<Vec<PyFileRecord>> {
-        let found = enter(py, || self.registry.trashed(datastore_name, table))?;
+    #[pyo3(signature = (datastore_name, ids = None, *, table = "file_datastore_records"))]
+    fn trashed(
+        &self,
+        py: Python<'_>,
+        datastore_name: &str,
+        ids: Option<Vec<Bound<'_, PyAny>>>,
+        table: &str,
+    ) -> PyResult<Vec<PyFileRecord>> {
+        let ids = ids.map(|ids| datastore::ids(&ids)).transpose()?;
+        let found = enter(py, || self.registry.trashed(datastore_name, table, ids.as_deref()))?;
         Ok(found.into_iter().map(PyFileRecord::from).collect())
     }
 

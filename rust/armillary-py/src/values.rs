@@ -245,8 +245,9 @@ pub(crate) fn uuid_from_python(object: &Bound<'_, PyAny>) -> PyResult<[u8; 16]> 
         if let Ok(id) = uuid::Uuid::parse_str(text.to_str()?) {
             return Ok(id.into_bytes());
         }
-    } else if let Ok(bytes) = object.getattr_opt("bytes").and_then(|found| found.map(|b| b.extract()).transpose())
-        && let Some(id) = bytes
+    } else if let Ok(Some(bytes)) = object.getattr_opt("bytes")
+        && let Ok(bytes) = bytes.cast::<PyBytes>()
+        && let Ok(id) = bytes.as_bytes().try_into()
     {
         return Ok(id);
     } else if let Ok(id) = object.extract::<[u8; 16]>() {

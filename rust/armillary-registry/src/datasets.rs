@@ -3,7 +3,9 @@
 use crate::{
     catalog::{Catalog, CollectionKind, CollectionRecord, DatasetTypeRecord},
     dataset_id::{IdMode, dataset_id},
-    decode::hex_text,
+    datastore::refuse_held,
+    decode::{hex_text, row_id},
+    dialect::Dialect,
     error::RegistryError,
     registry::Registry,
     store::{Connection, DatabaseError, ErrorKind, Kept, Statement, params},
@@ -11,7 +13,7 @@ use crate::{
 };
 use armillary_dimensions::{DataCoordinate, ElementIndex, Key};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt::Write as _,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -126,9 +128,10 @@ impl Registry {
         for ((dataset_type, run), members) in groups {
             let record = catalog.require_dataset_type(dataset_type)?;
             let run = require_kind(&catalog, run, CollectionKind::Run)?;
+            let known = known_ids(connection, self.store().dialect(), &members)?;
             let mut rows = Vec::with_capacity(members.len());
             for dataset in members {
-                if !self.is_known(connection, &catalog, record, run, dataset)? {
+                if !(known.contains(&dataset.id) && self.is_known(connection, &catalog, record, run, dataset)?) {
                     rows.push((&dataset.id, &dataset.data_id));
                 }
             }
@@ -185,34 +188,38 @@ impl Registry {
         }
         self.check_groups(record, rows.iter().map(|(_, data_id)| *data_id))?;
         self.note_summary(connection, run.id, record.id, rows.iter().map(|(_, data_id)| *data_id))?;
-        let mut buffer = [0; 32];
-        let mut insert = connection
-            .prepare_cached("INSERT INTO dataset (id, dataset_type_id, ingest_date, run_id) VALUES (?, ?, ?, ?)")?;
-        insert.raw_bind_parameter(2, record.id)?;
         let now = now_tai();
-        if self.ingest_date_is_text() {
-            insert.raw_bind_parameter(3, utc_text(now))?;
-        } else {
-            insert.raw_bind_parameter(3, now)?;
-        }
-        insert.raw_bind_parameter(4, run.id)?;
+        let date = if self.ingest_date_is_text() { Some(utc_text(now)) } else { None };
+        let fixed = |insert: &mut Statement<'_>| {
+            insert.raw_bind_parameter(2, record.id)?;
+            match &date {
+                Some(text) => insert.raw_bind_parameter(3, text)?,
+                None => insert.raw_bind_parameter(3, now)?,
+            }
+            insert.raw_bind_parameter(4, run.id)
+        };
         let refused = |(position, error): (usize, DatabaseError)| {
             let (id, data_id) = rows[position];
             self.explain(connection, &error, record, run, id, data_id)
         };
-        insert
-            .execute_each(rows, |insert, (id, _)| insert.raw_bind_parameter(1, hex_text(id, &mut buffer)))
-            .map_err(refused)?;
-        let mut insert = connection.prepare_cached(&self.insert_tags_sql(record))?;
-        insert.raw_bind_parameter(1, record.id)?;
-        insert.raw_bind_parameter(3, run.id)?;
+        let sql = "INSERT INTO dataset (id, dataset_type_id, ingest_date, run_id) VALUES (?, ?, ?, ?)";
+        let mut buffer = [0; 32];
+        let bind = |insert: &mut Statement<'_>, (id, _): &(&[u8; 16], &DataCoordinate)| {
+            insert.raw_bind_parameter(1, hex_text(id, &mut buffer))
+        };
+        connection.insert_each(sql, rows, fixed, bind).map_err(refused)?;
+        let fixed = |insert: &mut Statement<'_>| {
+            insert.raw_bind_parameter(1, record.id)?;
+            insert.raw_bind_parameter(3, run.id)
+        };
+        let mut buffer = [0; 32];
         let bind = |insert: &mut Statement<'_>, (id, data_id): &(&[u8; 16], &DataCoordinate)| {
             insert.raw_bind_parameter(2, hex_text(id, &mut buffer))?;
             (4..)
                 .zip(data_id.required_values())
                 .try_for_each(|(parameter, key)| insert.raw_bind_parameter(parameter, key))
         };
-        insert.execute_each(rows, bind).map_err(refused)
+        connection.insert_each(&self.insert_tags_sql(record), rows, fixed, bind).map_err(refused)
     }
 
     fn insert_tags_sql(&self, record: &DatasetTypeRecord) -> String {
@@ -300,23 +307,9 @@ impl Registry {
     /// Removes datasets from the repository. Those that still have files are refused, and then none is removed.
     pub fn remove_datasets(&self, ids: &[[u8; 16]]) -> Result<(), RegistryError> {
         self.store().write("removing datasets", |connection| {
-            let mut buffer = [0; 32];
-            let mut held = 0;
-            let mut datastore = String::new();
-            let mut select = connection
-                .prepare_cached("SELECT datastore_name FROM dataset_location WHERE dataset_id = ? LIMIT 1")?;
-            for id in ids {
-                select.raw_bind_parameter(1, hex_text(id, &mut buffer))?;
-                let mut rows = select.raw_query();
-                if let Some(row) = rows.next()? {
-                    held += 1;
-                    datastore = row.get(0)?;
-                }
-            }
-            if held > 0 {
-                return Err(RegistryError::DatasetsHaveFiles { datasets: held, datastore });
-            }
-            delete_datasets(connection, ids)
+            let (test, list) = one_of(self.store().dialect(), ids);
+            refuse_held(connection, &test, &list)?;
+            delete_datasets(connection, &test, &list)
         })
     }
 
@@ -335,15 +328,16 @@ impl Registry {
                 for column in &columns {
                     let _ = write!(sql, ", {column} = excluded.{column}");
                 }
-                let mut insert = connection.prepare_cached(&sql)?;
-                insert.raw_bind_parameter(1, record.id)?;
-                insert.raw_bind_parameter(3, collection.id)?;
+                let fixed = |insert: &mut Statement<'_>| {
+                    insert.raw_bind_parameter(1, record.id)?;
+                    insert.raw_bind_parameter(3, collection.id)
+                };
                 let bind = |insert: &mut Statement<'_>, dataset: &&Dataset| {
                     insert.raw_bind_parameter(2, hex_text(&dataset.id, &mut [0; 32]))?;
                     let mut keys = (4..).zip(dataset.data_id.required_values());
                     keys.try_for_each(|(parameter, key)| insert.raw_bind_parameter(parameter, key))
                 };
-                insert.execute_each(&members, bind).map_err(|(position, error)| {
+                connection.insert_each(&sql, &members, fixed, bind).map_err(|(position, error)| {
                     self.explain_member(connection, &error, record, collection, members[position])
                 })?;
             }
@@ -386,12 +380,43 @@ impl Registry {
     }
 }
 
-/// Deletes datasets and, by cascade, their memberships.
-pub(crate) fn delete_datasets(connection: &Connection, ids: &[[u8; 16]]) -> Result<(), RegistryError> {
-    let mut delete = connection.prepare_cached("DELETE FROM dataset WHERE id = ?")?;
+/// The condition, after a column, that an id is one of these, and the parameter of the condition.
+pub(crate) fn one_of(dialect: &dyn Dialect, ids: &[[u8; 16]]) -> (String, String) {
+    let mut test = String::new();
+    dialect.in_json_array(&mut test);
+    let mut list = String::with_capacity(2 + 35 * ids.len());
     let mut buffer = [0; 32];
-    let done = delete.execute_each(ids, |delete, id| delete.raw_bind_parameter(1, hex_text(id, &mut buffer)));
-    done.map_err(|(_, error)| error.into())
+    list.push('[');
+    for (position, id) in ids.iter().enumerate() {
+        list.push_str(if position == 0 { "\"" } else { ",\"" });
+        list.push_str(hex_text(id, &mut buffer));
+        list.push('"');
+    }
+    list.push(']');
+    (test, list)
+}
+
+/// Those of the ids of datasets that are taken already.
+fn known_ids(
+    connection: &Connection,
+    dialect: &dyn Dialect,
+    datasets: &[&Dataset],
+) -> Result<HashSet<[u8; 16]>, RegistryError> {
+    let ids: Vec<_> = datasets.iter().map(|dataset| dataset.id).collect();
+    let (test, list) = one_of(dialect, &ids);
+    let mut select = connection.prepare_cached(&format!("SELECT id FROM dataset WHERE id{test}"))?;
+    let mut rows = select.query([list])?;
+    let mut known = HashSet::new();
+    while let Some(row) = rows.next()? {
+        known.insert(row_id(row, 0)?);
+    }
+    Ok(known)
+}
+
+/// Deletes the datasets that a condition of [`one_of`] means and, by cascade, their memberships.
+pub(crate) fn delete_datasets(connection: &Connection, test: &str, list: &str) -> Result<(), RegistryError> {
+    connection.prepare_cached(&format!("DELETE FROM dataset WHERE id{test}"))?.execute([list])?;
+    Ok(())
 }
 
 /// Datasets by dataset type, in the order of first appearance.

@@ -1,13 +1,13 @@
 //! What datastores keep in the database: their files, where datasets are, what is to be deleted, what is being written.
 
 use crate::{
-    datasets::{Dataset, delete_datasets},
+    datasets::{Dataset, delete_datasets, one_of},
     decode::{hex_text, row_id},
     dialect::Dialect,
     error::RegistryError,
     registry::Registry,
     schema::file_records_table,
-    store::{Connection, Row, params},
+    store::{Connection, Row, Statement, params},
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -37,6 +37,11 @@ pub struct FileRecord {
 }
 
 impl FileRecord {
+    /// The component as the table spells it.
+    fn stored_component(&self) -> &str {
+        self.component.as_deref().unwrap_or(NO_COMPONENT)
+    }
+
     /// From the columns path, formatter, storage class, component, checksum and size that start at `from`; none if
     /// they are all NULL, as an outer join makes them.
     pub(crate) fn read(row: Row<'_>, from: usize, dataset_id: [u8; 16]) -> Result<Option<Self>, RegistryError> {
@@ -128,19 +133,17 @@ impl Registry {
              file_size = excluded.file_size",
             self.quoted(table)
         );
-        let mut insert = connection.prepare_cached(&sql)?;
-        for record in records {
-            insert.execute(params![
-                hex_text(&record.dataset_id, &mut [0; 32]),
-                record.path,
-                record.formatter,
-                record.storage_class,
-                record.component.as_deref().unwrap_or(NO_COMPONENT),
-                record.checksum,
-                record.file_size
-            ])?;
-        }
-        Ok(())
+        let mut buffer = [0; 32];
+        let bind = |insert: &mut Statement<'_>, record: &FileRecord| {
+            insert.raw_bind_parameter(1, hex_text(&record.dataset_id, &mut buffer))?;
+            insert.raw_bind_parameter(2, &record.path)?;
+            insert.raw_bind_parameter(3, &record.formatter)?;
+            insert.raw_bind_parameter(4, &record.storage_class)?;
+            insert.raw_bind_parameter(5, record.stored_component())?;
+            insert.raw_bind_parameter(6, &record.checksum)?;
+            insert.raw_bind_parameter(7, record.file_size)
+        };
+        connection.insert_each(&sql, records, |_| Ok(()), bind).map_err(|(_, error)| error.into())
     }
 
     fn quoted(&self, name: &str) -> String {
@@ -149,25 +152,38 @@ impl Registry {
         sql
     }
 
-    /// The files of datasets, by dataset in the order given; datasets without files have none.
+    /// The files of datasets, each once, by dataset in the order given; datasets without files have none.
     pub fn file_records(&self, records_table: &str, ids: &[[u8; 16]]) -> Result<Vec<FileRecord>, RegistryError> {
-        self.store().read_together(|connection| {
-            let mut found = Vec::with_capacity(ids.len());
-            if !connection.has_table(records_table)? {
-                return Ok(found);
-            }
-            let sql = format!(
-                "SELECT path, formatter, storage_class, component, checksum, file_size FROM {} \
-                 WHERE dataset_id = ? ORDER BY component",
+        let sql = |condition: &str| {
+            format!(
+                "SELECT path, formatter, storage_class, component, checksum, file_size, dataset_id FROM {} \
+                 WHERE dataset_id{condition}",
                 self.quoted(records_table)
-            );
-            let mut select = connection.prepare_cached(&sql)?;
-            for id in ids {
-                select.raw_bind_parameter(1, hex_text(id, &mut [0; 32]))?;
-                let mut rows = select.raw_query();
-                while let Some(row) = rows.next()? {
-                    found.extend(FileRecord::read(row, 0, *id)?);
-                }
+            )
+        };
+        self.store().read(|connection| {
+            let (one, list) = match ids {
+                [one] => (" = ?".to_owned(), hex_text(one, &mut [0; 32]).to_owned()),
+                _ => one_of(self.store().dialect(), ids),
+            };
+            // A server gives up the transaction of a statement that it cannot prepare.
+            if matches!(connection, Connection::Postgres(_)) && !connection.has_table(records_table)? {
+                return Ok(Vec::new());
+            }
+            let mut select = match connection.prepare_cached(&sql(&one)) {
+                Err(_) if !connection.has_table(records_table)? => return Ok(Vec::new()),
+                prepared => prepared?,
+            };
+            let mut by_id: HashMap<[u8; 16], Vec<FileRecord>> = HashMap::with_capacity(ids.len());
+            let mut rows = select.query([list])?;
+            while let Some(row) = rows.next()? {
+                let id = row_id(row, 6)?;
+                by_id.entry(id).or_default().extend(FileRecord::read(row, 0, id)?);
+            }
+            let mut found = Vec::with_capacity(by_id.len());
+            for mut records in ids.iter().filter_map(|id| by_id.remove(id)) {
+                records.sort_by(|a, b| a.stored_component().cmp(b.stored_component()));
+                found.append(&mut records);
             }
             Ok(found)
         })
@@ -192,43 +208,51 @@ impl Registry {
     /// Nothing is deleted on disk: see [`Registry::trashed`] and [`Registry::empty_trash`].
     pub fn trash(&self, datastore_name: &str, ids: &[[u8; 16]], purge: bool) -> Result<(), RegistryError> {
         self.store().write("trashing datasets", |connection| {
-            let mut insert = connection.prepare_cached(
-                "INSERT INTO dataset_location_trash (dataset_id, datastore_name) SELECT dataset_id, datastore_name \
-                 FROM dataset_location WHERE dataset_id = ? AND datastore_name = ? ON CONFLICT DO NOTHING",
-            )?;
-            let mut delete = connection
-                .prepare_cached("DELETE FROM dataset_location WHERE dataset_id = ? AND datastore_name = ?")?;
-            for id in ids {
-                let mut buffer = [0; 32];
-                let id = hex_text(id, &mut buffer);
-                insert.execute([id, datastore_name])?;
-                delete.execute([id, datastore_name])?;
-            }
+            let (test, list) = one_of(self.store().dialect(), ids);
+            connection
+                .prepare_cached(&format!(
+                    "INSERT INTO dataset_location_trash (dataset_id, datastore_name) SELECT dataset_id, datastore_name \
+                     FROM dataset_location WHERE datastore_name = ? AND dataset_id{test} ON CONFLICT DO NOTHING"
+                ))?
+                .execute([datastore_name, &list])?;
+            connection
+                .prepare_cached(&format!("DELETE FROM dataset_location WHERE datastore_name = ? AND dataset_id{test}"))?
+                .execute([datastore_name, &list])?;
             if purge {
-                refuse_held(connection, ids)?;
-                delete_datasets(connection, ids)?;
+                refuse_held(connection, &test, &list)?;
+                delete_datasets(connection, &test, &list)?;
             }
             Ok(())
         })
     }
 
-    /// The files marked for deletion in a datastore.
-    pub fn trashed(&self, datastore_name: &str, records_table: &str) -> Result<Vec<Trashed>, RegistryError> {
+    /// The files marked for deletion in a datastore: of some datasets, or all.
+    pub fn trashed(
+        &self,
+        datastore_name: &str,
+        records_table: &str,
+        ids: Option<&[[u8; 16]]>,
+    ) -> Result<Vec<Trashed>, RegistryError> {
         self.store().read_together(|connection| {
             if !connection.has_table(records_table)? {
                 return Ok(Vec::new());
             }
             let table = self.quoted(records_table);
+            let (only, list) = match ids.map(|ids| one_of(self.store().dialect(), ids)) {
+                Some((test, list)) => (format!(" AND t.dataset_id{test}"), Some(list)),
+                None => (String::new(), None),
+            };
             // A file that holds several datasets goes with the last of them.
             let sql = format!(
                 "SELECT t.dataset_id, f.path, f.formatter, f.storage_class, f.component, f.checksum, f.file_size, \
                  EXISTS (SELECT 1 FROM {table} o WHERE o.path = f.path AND o.dataset_id NOT IN \
-                 (SELECT dataset_id FROM dataset_location_trash WHERE datastore_name = ?1)) \
+                 (SELECT dataset_id FROM dataset_location_trash WHERE datastore_name = ?)) \
                  FROM dataset_location_trash t JOIN {table} f ON f.dataset_id = t.dataset_id \
-                 WHERE t.datastore_name = ?1 ORDER BY f.path"
+                 WHERE t.datastore_name = ?{only} ORDER BY f.path"
             );
             let mut select = connection.prepare_cached(&sql)?;
-            let mut rows = select.query([datastore_name])?;
+            let values: Vec<&str> = [datastore_name, datastore_name].into_iter().chain(list.as_deref()).collect();
+            let mut rows = select.query(values.as_slice())?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 if let Some(file) = FileRecord::read(row, 1, row_id(row, 0)?)? {
@@ -274,20 +298,18 @@ impl Registry {
         ids: &[[u8; 16]],
     ) -> Result<(), RegistryError> {
         self.store().write("emptying the trash", |connection| {
+            let (test, list) = one_of(self.store().dialect(), ids);
             let sql = format!(
-                "DELETE FROM {} WHERE dataset_id = ?1 AND EXISTS (SELECT 1 FROM dataset_location_trash \
-                 WHERE dataset_id = ?1 AND datastore_name = ?2)",
+                "DELETE FROM {} WHERE dataset_id{test} AND dataset_id IN (SELECT dataset_id FROM dataset_location_trash \
+                 WHERE datastore_name = ?)",
                 self.quoted(records_table)
             );
-            let mut records = connection.prepare_cached(&sql)?;
-            let mut trash = connection
-                .prepare_cached("DELETE FROM dataset_location_trash WHERE dataset_id = ? AND datastore_name = ?")?;
-            for id in ids {
-                let mut buffer = [0; 32];
-                let id = hex_text(id, &mut buffer);
-                records.execute([id, datastore_name])?;
-                trash.execute([id, datastore_name])?;
-            }
+            connection.prepare_cached(&sql)?.execute([&*list, datastore_name])?;
+            connection
+                .prepare_cached(&format!(
+                    "DELETE FROM dataset_location_trash WHERE datastore_name = ? AND dataset_id{test}"
+                ))?
+                .execute([datastore_name, &list])?;
             // What was trashed without ever having had a file waits for nothing.
             let sql = format!(
                 "DELETE FROM dataset_location_trash WHERE datastore_name = ? \
@@ -346,19 +368,19 @@ pub(crate) fn unnamed(
 }
 
 fn insert_locations(connection: &Connection, datastore_name: &str, datasets: &[Dataset]) -> Result<(), RegistryError> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO dataset_location (datastore_name, dataset_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
-    )?;
-    for dataset in datasets {
-        insert.execute([datastore_name, hex_text(&dataset.id, &mut [0; 32])]).map_err(|error| {
-            if error.kind.is_constraint() {
-                RegistryError::NoSuchDataset { id: crate::datasets::shown_id(&dataset.id) }
-            } else {
-                RegistryError::database("locating datasets", &error)
-            }
-        })?;
-    }
-    Ok(())
+    let sql = "INSERT INTO dataset_location (datastore_name, dataset_id) VALUES (?, ?) ON CONFLICT DO NOTHING";
+    let mut buffer = [0; 32];
+    let fixed = |insert: &mut Statement<'_>| insert.raw_bind_parameter(1, datastore_name);
+    let bind = |insert: &mut Statement<'_>, dataset: &Dataset| {
+        insert.raw_bind_parameter(2, hex_text(&dataset.id, &mut buffer))
+    };
+    connection.insert_each(sql, datasets, fixed, bind).map_err(|(position, error)| {
+        if error.kind.is_constraint() {
+            RegistryError::NoSuchDataset { id: crate::datasets::shown_id(&datasets[position].id) }
+        } else {
+            RegistryError::database("locating datasets", &error)
+        }
+    })
 }
 
 fn record_exists(connection: &Connection, table: &str, record: &FileRecord) -> Result<bool, RegistryError> {
@@ -367,16 +389,14 @@ fn record_exists(connection: &Connection, table: &str, record: &FileRecord) -> R
     Ok(select.query_row(params![hex_text(&record.dataset_id, &mut [0; 32]), record.path], |row| row.get(0))?)
 }
 
-fn refuse_held(connection: &Connection, ids: &[[u8; 16]]) -> Result<(), RegistryError> {
-    let mut select =
-        connection.prepare_cached("SELECT datastore_name FROM dataset_location WHERE dataset_id = ? LIMIT 1")?;
-    let (mut held, mut datastore) = (0, String::new());
-    for id in ids {
-        let mut rows = select.query([hex_text(id, &mut [0; 32])])?;
-        if let Some(row) = rows.next()? {
-            held += 1;
-            datastore = row.get(0)?;
-        }
+/// Refuses if a datastore still has some of the datasets that a condition of [`one_of`] means.
+pub(crate) fn refuse_held(connection: &Connection, test: &str, list: &str) -> Result<(), RegistryError> {
+    let sql =
+        format!("SELECT count(DISTINCT dataset_id), max(datastore_name) FROM dataset_location WHERE dataset_id{test}");
+    let (datasets, datastore): (u32, Option<String>) =
+        connection.query_row(&sql, [list], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    match datastore {
+        Some(datastore) => Err(RegistryError::DatasetsHaveFiles { datasets: datasets.into(), datastore }),
+        None => Ok(()),
     }
-    if held == 0 { Ok(()) } else { Err(RegistryError::DatasetsHaveFiles { datasets: held, datastore }) }
 }

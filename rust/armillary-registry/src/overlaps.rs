@@ -1,10 +1,10 @@
 //! Rows that say which pixels of the common pixelisation a region touches: what spatial joins are made of.
 
 use crate::{
-    decode::bind_key,
+    decode::{bind_key, bind_value},
     error::RegistryError,
     schema::governors_first,
-    store::{Connection, Statement, params},
+    store::{Connection, DatabaseResult, Statement, params},
 };
 use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, Key, Universe, Value};
 use armillary_sphere::{Region, htm};
@@ -145,38 +145,40 @@ impl<'c> OverlapWriter<'c> {
         pixels: &[Pixels],
         replaced: bool,
     ) -> Result<(), RegistryError> {
-        let bind_keys = |statement: &mut Statement<'_>, row: &R| {
-            let keys = self.key_positions.iter().filter_map(|position| row.as_ref()[*position].to_key());
-            keys.zip(3..).try_for_each(|(key, parameter)| bind_key(statement, parameter, &key))
+        let bind_keys = |statement: &mut Statement<'_>, row: &[Value]| {
+            let values = self.key_positions.iter().map(|position| &row[*position]);
+            values.zip(3..).try_for_each(|(value, parameter)| bind_value(statement, parameter, value).map(|_| ()))
         };
         if replaced {
             let mut statement = self.prepare(&self.delete)?;
-            statement.execute_each(rows, bind_keys).map_err(|(_, error)| error)?;
+            let bind = |statement: &mut Statement<'_>, row: &R| bind_keys(statement, row.as_ref());
+            statement.execute_each(rows, bind).map_err(|(_, error)| error)?;
         }
-        let mut statement = self.prepare(&self.insert)?;
         let last = 3 + self.key_positions.len();
-        let touched = rows.iter().zip(pixels).flat_map(|(row, pixels)| {
-            // The keys stay bound while the pixels change.
-            pixels
-                .iter()
-                .cloned()
-                .flatten()
-                .enumerate()
-                .map(move |(number, pixel)| ((number == 0).then_some(row), pixel))
-        });
-        let bind = |statement: &mut Statement<'_>, (row, pixel): (Option<&R>, u64)| {
-            row.map_or(Ok(()), |row| bind_keys(statement, row))?;
+        let touched: Vec<(&[Value], u64)> = rows
+            .iter()
+            .zip(pixels)
+            .flat_map(|(row, pixels)| pixels.iter().cloned().flatten().map(|pixel| (row.as_ref(), pixel)))
+            .collect();
+        let bind = |statement: &mut Statement<'_>, (row, pixel): &(&[Value], u64)| {
+            bind_keys(statement, row)?;
             statement.raw_bind_parameter(last, pixel.cast_signed())
         };
-        statement.execute_each(touched, bind).map_err(|(_, error)| error.into())
+        self.connection
+            .insert_each(&self.insert, &touched, |statement| self.bind_pixelisation(statement), bind)
+            .map_err(|(_, error)| error.into())
     }
 
     /// A statement about the common pixelisation.
     fn prepare(&self, sql: &str) -> Result<Statement<'c>, RegistryError> {
         let mut statement = self.connection.prepare_cached(sql)?;
-        statement.raw_bind_parameter(1, &self.system)?;
-        statement.raw_bind_parameter(2, self.level)?;
+        self.bind_pixelisation(&mut statement)?;
         Ok(statement)
+    }
+
+    fn bind_pixelisation(&self, statement: &mut Statement<'_>) -> DatabaseResult<()> {
+        statement.raw_bind_parameter(1, &self.system)?;
+        statement.raw_bind_parameter(2, self.level)
     }
 
     /// Refuses a repository that also relates regions by other pixels, whose rows we would leave stale.

@@ -168,10 +168,9 @@ impl<'a> RecordWriter<'a> {
 
     /// Writes all records, none of which is passed over.
     fn write_all<R: AsRef<[Value]>>(&mut self, rows: &[R], pixels: &[Pixels]) -> Result<(), RegistryError> {
-        let mut statement = self.connection.prepare_cached(&self.sql)?;
         let (element, buffer) = (self.element, &mut self.buffer);
         let bind = |statement: &mut Statement<'_>, row: &R| bind_row(statement, element, row.as_ref(), buffer);
-        let written = statement.execute_each(rows, bind);
+        let written = self.connection.insert_each(&self.sql, rows, |_| Ok(()), bind);
         written.map_err(|(position, error)| self.explain(&error, rows[position].as_ref()))?;
         if let Some(overlaps) = &self.overlaps {
             overlaps.write_all(rows, pixels, self.mode == InsertMode::Replace)?;

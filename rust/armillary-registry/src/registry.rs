@@ -127,6 +127,15 @@ impl Registry {
         self.catalog.get(&self.store, Kept::Catalog, |connection| Catalog::load(connection, &self.universe))
     }
 
+    /// Refuses a name that no collection has. One that others removed a moment ago may pass: no database is asked about
+    /// collections that were there before, and what is written into them then fails.
+    pub fn check_collection(&self, name: &str) -> Result<(), RegistryError> {
+        if self.catalog.last().is_some_and(|catalog| catalog.collection(name).is_some()) {
+            return Ok(());
+        }
+        self.catalog()?.require_collection(name).map(|_| ())
+    }
+
     /// The catalog as the open transaction sees it.
     pub(crate) fn catalog_in(&self, connection: &Connection) -> Result<Arc<Catalog>, RegistryError> {
         self.catalog
@@ -227,6 +236,12 @@ impl<T> Memory<T> {
         let value = Arc::new(load(connection)?);
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).private = Some((generation, value.clone()));
         Ok(value)
+    }
+
+    /// What was committed when it was last read.
+    pub(crate) fn last(&self) -> Option<Arc<T>> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.committed.as_ref().map(|(_, _, value)| value.clone())
     }
 
     fn committed(&self, version: i64, generation: u64) -> Option<Arc<T>> {

@@ -388,11 +388,11 @@ fn written_files_become_datasets_in_one_step_and_leave_through_the_trash() {
     let refused = small.registry.remove_collection("a");
     assert!(matches!(refused, Err(RegistryError::CollectionHasFiles { datasets: 2, .. })), "{refused:?}");
     small.registry.trash(store, &[dataset.id], true).unwrap();
-    let trashed = small.registry.trashed(store, FILE_RECORDS).unwrap();
+    let trashed = small.registry.trashed(store, FILE_RECORDS, None).unwrap();
     assert_eq!((trashed.len(), trashed[0].shared), (1, true), "the other dataset lives in the same file");
     small.registry.empty_trash(store, FILE_RECORDS, &[dataset.id]).unwrap();
     small.registry.trash(store, &[other.id], true).unwrap();
-    assert!(!small.registry.trashed(store, FILE_RECORDS).unwrap()[0].shared);
+    assert!(!small.registry.trashed(store, FILE_RECORDS, None).unwrap()[0].shared);
     small.registry.empty_trash(store, FILE_RECORDS, &[other.id]).unwrap();
     for table in ["dataset", "dataset_tags_00000001", "dataset_location", "dataset_location_trash", FILE_RECORDS] {
         assert_eq!(small.count(table), 0, "{table}");

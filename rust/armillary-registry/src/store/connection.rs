@@ -101,7 +101,9 @@ impl Connection {
     /// A statement that is compiled once and kept.
     pub(crate) fn prepare_cached(&self, sql: &str) -> DatabaseResult<Statement<'_>> {
         match self {
-            Self::Sqlite(connection) => Ok(Statement::Sqlite(connection.prepare_cached(sql).map_err(sqlite::error)?)),
+            Self::Sqlite(connection) => {
+                Ok(Statement::Sqlite(connection.prepare_cached(sql).map_err(sqlite::error)?, 0))
+            }
             Self::Postgres(connection) => Ok(Statement::Postgres(connection.prepare(sql, &[])?)),
         }
     }
@@ -289,7 +291,8 @@ impl Connection {
 
 /// A prepared statement and what is bound to it.
 pub(crate) enum Statement<'c> {
-    Sqlite(rusqlite::CachedStatement<'c>),
+    /// With the number of parameters that belong to the rows before the one that is being bound.
+    Sqlite(rusqlite::CachedStatement<'c>, usize),
     Postgres(PostgresStatement<'c>),
 }
 
@@ -297,8 +300,8 @@ impl Statement<'_> {
     /// Binds a value to a parameter, counted from 1; it stays bound for later runs.
     pub(crate) fn raw_bind_parameter(&mut self, parameter: usize, value: impl Bind) -> DatabaseResult<()> {
         match self {
-            Self::Sqlite(statement) => {
-                statement.raw_bind_parameter(parameter, value.parameter()).map_err(sqlite::error)
+            Self::Sqlite(statement, before) => {
+                statement.raw_bind_parameter(*before + parameter, value.parameter()).map_err(sqlite::error)
             }
             Self::Postgres(statement) => statement.bind(parameter, value.parameter()),
         }
@@ -307,7 +310,7 @@ impl Statement<'_> {
     /// Runs what is bound; says how many rows were changed.
     pub(crate) fn raw_execute(&mut self) -> DatabaseResult<usize> {
         match self {
-            Self::Sqlite(statement) => statement.raw_execute().map_err(sqlite::error),
+            Self::Sqlite(statement, _) => statement.raw_execute().map_err(sqlite::error),
             Self::Postgres(statement) => statement.execute(),
         }
     }
@@ -320,7 +323,7 @@ impl Statement<'_> {
         rows: impl IntoIterator<Item = T>,
         mut bind: impl FnMut(&mut Self, T) -> DatabaseResult<()>,
     ) -> Result<(), (usize, DatabaseError)> {
-        if let Self::Sqlite(_) = self {
+        if let Self::Sqlite(..) = self {
             for (position, row) in rows.into_iter().enumerate() {
                 bind(self, row).and_then(|()| self.raw_execute()).map_err(|error| (position, error))?;
             }
@@ -342,7 +345,7 @@ impl Statement<'_> {
     /// Runs what is bound and gives the rows.
     pub(crate) fn raw_query(&mut self) -> Rows<'_> {
         match self {
-            Self::Sqlite(statement) => Rows::Sqlite(statement.raw_query()),
+            Self::Sqlite(statement, _) => Rows::Sqlite(statement.raw_query()),
             Self::Postgres(statement) => {
                 Rows::Postgres(postgres::PostgresRows { statement, rows: None, current: None })
             }
@@ -395,7 +398,7 @@ impl Statement<'_> {
     /// How many parameters it has.
     pub(crate) fn parameter_count(&self) -> usize {
         match self {
-            Self::Sqlite(statement) => statement.parameter_count(),
+            Self::Sqlite(statement, _) => statement.parameter_count(),
             Self::Postgres(statement) => statement.parameter_count(),
         }
     }
@@ -403,7 +406,7 @@ impl Statement<'_> {
     /// How many columns its rows have.
     pub(crate) fn column_count(&self) -> usize {
         match self {
-            Self::Sqlite(statement) => statement.column_count(),
+            Self::Sqlite(statement, _) => statement.column_count(),
             Self::Postgres(statement) => statement.column_count(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod holder;
+mod many_rows;
 mod place;
 mod postgres;
 mod postgres_values;
