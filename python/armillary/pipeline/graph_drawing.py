@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["pipeline_dot", "pipeline_mermaid", "pipeline_svg", "pipeline_text"]
 
 _SYMBOLS = {"task": "■", "task_init": "□", "dataset_type": "○"}
+DOT_STYLES = {
+    "all": '  node [fontname="sans-serif", style=filled];',
+    "task": "shape=box, fillcolor=lightblue",
+    "dataset_type": "shape=ellipse, fillcolor=gray95",
+}
+"""How nodes look in the language of Graphviz."""
+MERMAID_STYLES = [
+    "  classDef task fill:#dbe8ff,stroke:#3d6fc4,color:#1c2430",
+    "  classDef datasetType fill:#f6f7f9,stroke:#8b96a5,color:#1c2430",
+]
+"""How nodes look in the language of Mermaid."""
 
 
 def pipeline_text(
@@ -92,18 +103,16 @@ def pipeline_mermaid(pipeline_graph: PipelineGraph, *, tasks_only: bool = False,
     graph = DrawnGraph.of(pipeline_graph, automatic=automatic, tasks_only=tasks_only)
     lines = ["flowchart TD"]
     for position, node in enumerate(graph.nodes):
-        text = "<br/>".join([f"<b>{_mermaid(node.label)}</b>", *map(_mermaid, node.details)])
+        text = "<br/>".join([f"<b>{mermaid_text(node.label)}</b>", *map(mermaid_text, node.details)])
         opening, closing, style = ("([", "])", "datasetType") if node.kind == "dataset_type" else ("[", "]", "task")
         lines.append(f'  n{position}{opening}"{text}"{closing}:::{style}')
     lines += [f"  n{edge.first} {'-.->' if edge.is_prerequisite else '-->'} n{edge.second}" for edge in graph.edges]
     if thin := [str(position) for position, edge in enumerate(graph.edges) if edge.is_init]:
         lines.append(f"  linkStyle {','.join(thin)} stroke-width:0.7px")
-    lines.append("  classDef task fill:#dbe8ff,stroke:#3d6fc4,color:#1c2430")
-    lines.append("  classDef datasetType fill:#f6f7f9,stroke:#8b96a5,color:#1c2430")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *MERMAID_STYLES]) + "\n"
 
 
-def _mermaid(text: str) -> str:
+def mermaid_text(text: str) -> str:
     """Text inside quotes: all but the harmless characters by their numbers."""
     return "".join(
         character if character.isalnum() or character in " _-.,:{}[]()" else f"#{ord(character)};" for character in text
@@ -129,10 +138,10 @@ def pipeline_dot(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, aut
     'digraph pipeline {'
     """
     graph = DrawnGraph.of(pipeline_graph, automatic=automatic, tasks_only=tasks_only)
-    lines = ["digraph pipeline {", '  node [fontname="sans-serif", style=filled];']
+    lines = ["digraph pipeline {", DOT_STYLES["all"]]
     for position, node in enumerate(graph.nodes):
-        shape = "shape=ellipse, fillcolor=gray95" if node.kind == "dataset_type" else "shape=box, fillcolor=lightblue"
-        label = "\\n".join(_dot(text) for text in (node.label, *node.details))
+        shape = DOT_STYLES["dataset_type" if node.kind == "dataset_type" else "task"]
+        label = "\\n".join(dot_text(text) for text in (node.label, *node.details))
         lines.append(f'  n{position} [label="{label}", {shape}];')
     for edge in graph.edges:
         options = ["style=dashed"] * edge.is_prerequisite + ["penwidth=0.5"] * edge.is_init
@@ -140,7 +149,7 @@ def pipeline_dot(pipeline_graph: PipelineGraph, *, tasks_only: bool = False, aut
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _dot(text: str) -> str:
+def dot_text(text: str) -> str:
     """Text inside quotes, in which Graphviz knows backslashes and the entities of HTML."""
     return text.replace("&", "&amp;").replace("\\", "&#92;").replace('"', "&quot;")
 
