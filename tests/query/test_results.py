@@ -149,3 +149,9 @@ def test_a_search_that_cannot_find_anything_is_explained_without_looking(engine)
 def test_results_outlive_changes_of_the_repository(butler):
     found = butler.query_data_ids(["visit"], instrument="CamA")
     assert len(found) == 7
+
+
+@pytest.mark.parametrize(("visit", "n_rows"), [(100, 1), (106, 1), (999, 0)])
+def test_a_result_without_dimensions_has_one_row_or_none(visit, n_rows, engine):
+    where = f"instrument = 'CamA' AND skymap = 'skyA' AND tract >= 0 AND visit = {visit}"
+    assert len(list(engine.data_ids([], where=where))) == n_rows

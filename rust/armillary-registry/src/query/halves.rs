@@ -30,6 +30,9 @@ struct Half {
 impl Statement<'_> {
     /// Both sides of the pairs, if no source, condition or order connects them.
     pub(super) fn halves(&self) -> Option<Halves<'_>> {
+        if self.select.is_empty() {
+            return None; // nothing would tell how many rows there are
+        }
         let pairs = self.pairs.as_ref().filter(|_| self.plan.order.is_empty())?;
         let sides = self.sides()?;
         let side_of = |text: &str| -> Option<usize> {
