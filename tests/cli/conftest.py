@@ -9,6 +9,7 @@ import pytest
 from armillary import _core
 from armillary.butler import Butler, DatasetType
 from armillary.testing import fill_small_repository
+from databases import Cluster
 
 PIPELINE = """\
 description: Squares and their sums.
@@ -20,9 +21,10 @@ tasks:
 
 @dataclass(frozen=True)
 class Workshop:
-    """A repository, the folder it is in, and a pipeline."""
+    """A repository, the folder it is in, and a pipeline; `server` is the cluster and schema of one on PostgreSQL."""
 
     folder: Path
+    server: tuple[Cluster, str] | None = None
 
     @property
     def repo(self):
@@ -36,6 +38,29 @@ class Workshop:
         path = self.folder / name
         path.write_text(text)
         return path
+
+    def select(self, columns, table):
+        """Rows of a table as text, read without armillary; what a writer left in a journal is undone by SQLite."""
+        if self.server is not None:
+            cluster, namespace = self.server
+            lines = cluster.sql(f"SELECT {columns} FROM {namespace}.{table}").splitlines()
+            return [tuple(line.split("|")) for line in lines]
+        with sqlite3.connect(f"file:{self.repo}/gen3.sqlite3?mode=rw", uri=True) as database:
+            rows = [tuple(map(str, row)) for row in database.execute(f"SELECT {columns} FROM {table}")]
+        database.close()
+        return rows
+
+    def announced(self):
+        """Files that somebody announced and neither registered nor removed."""
+        if self.server is not None:
+            cluster, namespace = self.server
+            registry = _core.Registry.open_on_server(cluster.url, writeable=False, namespace=namespace)
+        else:
+            registry = _core.Registry.open(f"{self.repo}/gen3.sqlite3", writeable=False)
+        try:
+            return registry.announced_files()
+        finally:
+            registry.close()
 
     def state(self):
         """All rows and all files, read without armillary; what a writer left in a journal is undone by SQLite."""
@@ -51,11 +76,12 @@ class Workshop:
         return sorted(path for path in found if path.suffix not in (".sqlite3", ".sqlite3-journal"))
 
 
-def make_workshop(folder, detectors=2, visits=2):
-    """Make a repository with a number for every visit and detector in the run `in`."""
-    workshop = Workshop(Path(folder))
+def make_workshop(folder, detectors=2, visits=2, cluster=None):
+    """Make a repository with a number for every visit and detector in the run `in`: in SQLite, or on a cluster."""
+    server = cluster and (cluster, cluster.new_namespace())
+    workshop = Workshop(Path(folder), server)
     workshop.write("pipeline.yaml", PIPELINE)
-    Butler.makeRepo(workshop.repo)
+    Butler.makeRepo(workshop.repo, config=cluster and cluster.seed(server[1]))
     with Butler(workshop.repo, writeable=True, run="in") as butler:
         fill_small_repository(butler)
         add_visits(butler, detectors, visits)
@@ -92,15 +118,11 @@ def workshop(tmp_path):
 
 def check_files_and_rows(workshop, may_announce=False):
     """Every file has its row, every row its file, and no temporary file or announcement is left."""
-    with sqlite3.connect(f"file:{workshop.repo}/gen3.sqlite3?mode=rw", uri=True) as database:
-        rows = dict(database.execute("SELECT path, file_size FROM file_datastore_records"))
-        recorded = {key for (key,) in database.execute("SELECT dataset_id FROM file_datastore_records")}
-        registered = {key for (key,) in database.execute("SELECT id FROM dataset")}
-    database.close()
-    registry = _core.Registry.open(f"{workshop.repo}/gen3.sqlite3", writeable=False)
-    announced = registry.announced_files()
-    registry.close()
-    files = {str(path.relative_to(workshop.repo)): path.stat().st_size for path in workshop.files()}
+    rows = dict(workshop.select("path, file_size", "file_datastore_records"))
+    recorded = set(workshop.select("dataset_id", "file_datastore_records"))
+    registered = set(workshop.select("id", "dataset"))
+    announced = workshop.announced()
+    files = {str(path.relative_to(workshop.repo)): str(path.stat().st_size) for path in workshop.files()}
     del files["butler.yaml"]
     assert files == rows
     assert recorded == registered

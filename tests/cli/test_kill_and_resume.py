@@ -43,7 +43,7 @@ def resume(workshop, *arguments):
 class Running:
     """A run in a session of its own, of which every process carries a mark in its environment."""
 
-    def __init__(self, workshop, *arguments):
+    def __init__(self, workshop, *arguments, words=None):
         self.workshop = workshop
         self.seen = workshop.folder / "seen"
         self.seen.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ class Running:
             "QUANTA_SEEN": str(self.seen),
             "ARMILLARY_TEST_MARK": str(workshop.folder),
         }
-        command = [sys.executable, "-c", PROGRAM, *command_line(workshop), *arguments]
+        command = [sys.executable, "-c", PROGRAM, *(words or command_line(workshop)), *arguments]
         self.log = open(workshop.folder / "log", "ab")  # noqa: SIM115  # closed in `wait`
         self.process = subprocess.Popen(
             list(map(str, command)), env=environment, start_new_session=True, stdout=self.log, stderr=self.log
