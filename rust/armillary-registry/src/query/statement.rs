@@ -20,6 +20,8 @@ pub(crate) struct Statement<'a> {
     pub(super) dialect: &'a dyn Dialect,
     text_dates: bool,
     pub(super) sources: Vec<Source>,
+    /// How many of the first sources are data IDs that the caller gave.
+    n_uploads: usize,
     /// Rows of two tables that belong together; then the sources are joined in our order, the pairs first.
     pub(super) pairs: Option<Pairs>,
     /// Name of each element's table in the statement.
@@ -43,6 +45,7 @@ impl<'a> Statement<'a> {
             dialect: store.dialect(),
             text_dates,
             sources: Vec::new(),
+            n_uploads: uploads.len(),
             pairs: None,
             tables: IndexMap::new(),
             datasets: Vec::new(),
@@ -262,7 +265,7 @@ impl<'a> Statement<'a> {
             }
             sql.append(column.clone());
         }
-        self.write_from(&mut sql, &self.join_order(), self.pairs.is_some());
+        self.write_from(&mut sql, &self.join_order(), self.is_ordered());
         self.write_conditions(&mut sql);
         for (position, order) in self.plan.order.iter().enumerate() {
             sql.push(if position == 0 { " ORDER BY " } else { ", " });
@@ -319,7 +322,7 @@ impl<'a> Statement<'a> {
             let comma = if position == 0 { "" } else { ", " };
             let _ = write!(order, "{comma}o{position}{}", if wanted.descending { " DESC" } else { "" });
         }
-        self.write_from(&mut inner, &self.join_order(), self.pairs.is_some());
+        self.write_from(&mut inner, &self.join_order(), self.is_ordered());
         self.write_conditions(&mut inner);
         let groups: Vec<String> = (1..=names.len()).map(|number| number.to_string()).collect();
         inner.push(&format!(" GROUP BY {}", groups.join(", ")));
@@ -339,9 +342,19 @@ impl<'a> Statement<'a> {
             let (mut first, rest): (Vec<&Source>, Vec<&Source>) = needed.into_iter().partition(first);
             first.sort_by_key(|source| source.alias != pairs.alias);
             needed = self.continued(first, rest);
+        } else if self.n_uploads > 0 {
+            let rest = needed.split_off(self.n_uploads);
+            needed = self.continued(needed, rest);
         }
         needed.extend(optional);
         needed
+    }
+
+    /// Whether the database must join the sources as they stand.
+    ///
+    /// Of a list of data IDs it knows neither its length nor an index: it would read it anew for each row of a table.
+    fn is_ordered(&self) -> bool {
+        self.pairs.is_some() || self.n_uploads > 0
     }
 
     /// Continues a join: next comes the source of which the least is unknown.
