@@ -129,44 +129,7 @@ def pipeline_graph(folder: Path):
         for connection in entry["connections"].values():
             if connection["kind"] == "Output" and not connection.get("dimensions"):
                 connection["dimensions"] = entry["dimensions"]  # which the code of the real class says
-    pipeline = stub_tasks.stub_pipeline(PIPELINE)
-    ir = getattr(pipeline, "_pipelineIR", None) or pipeline._ir
-    ir.steps = []  # of another version than the tasks of analysis_tools in the shared inputs, whose names they lack
-    tell_apart(pipeline)
-    return pipeline.to_graph()
-
-
-def tell_apart(pipeline) -> None:
-    """Give names of their own to dataset types that only the code of the real classes would tell apart.
-
-    These are outputs of several tasks of one class, and inputs of other dimensions than their producer's.
-    """
-    from armillary.butler import DimensionUniverse
-
-    universe = DimensionUniverse()
-    written: set[str] = set()
-    dimensions_of: dict[str, object] = {}
-
-    def rename(label: str, connection: str, name: str) -> None:
-        pipeline.addConfigOverride(label, f"connections.{connection}", f"{label}_{name}")
-
-    graph = pipeline.to_graph()
-    for label, task in graph.tasks.items():
-        for connection, edge in task.outputs.items():
-            name = edge.parent_dataset_type_name
-            if name in written:
-                rename(label, connection, name)
-            else:
-                dimensions_of[name] = universe.conform(edge.raw_dimensions)
-            written.add(name)
-    for label, task in graph.tasks.items():
-        for connection, edge in [*task.inputs.items(), *task.prerequisite_inputs.items()]:
-            name = edge.parent_dataset_type_name
-            own = universe.conform("htm7" if one == "skypix" else one for one in edge.raw_dimensions)
-            if dimensions_of.setdefault(name, own) != own:
-                rename(label, connection, name)
-            elif edge.component is not None:  # which the one storage class of the stubs has not
-                pipeline.addConfigOverride(label, f"connections.{connection}", name)
+    return stub_tasks.stub_graph(PIPELINE, pixels=True)
 
 
 def every_data_id(butler, dimensions: tuple[str, ...]) -> list:
