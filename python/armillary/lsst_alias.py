@@ -58,6 +58,7 @@ MODULES = {
     "lsst.pipe.base.pipelineIR": "armillary.pipeline.pipeline_yaml",
     "lsst.pipe.base.pipelineTask": "armillary.pipeline.pipeline_task",
     "lsst.pipe.base.pipeline_graph": "armillary.pipeline.pipeline_graph",
+    "lsst.pipe.base.pipeline_graph.visualization": "armillary.pipeline.visualization",
     "lsst.pipe.base.quantum_graph": "armillary.pipeline.quantum_graph",
     "lsst.pipe.base.quantum_graph.formatter": "armillary.pipeline.provenance_formatter",
     "lsst.pipe.base.quantum_graph_executor": "armillary.pipeline.execution.quantum_graph_executor",
@@ -74,6 +75,7 @@ MODULES = {
     "lsst.pipe.base.tests": "armillary.pipeline.tests",
     "lsst.pipe.base.tests.mocks": "armillary.pipeline.tests.mocks",
     "lsst.pipe.base.tests.mocks._pipeline_task": "armillary.pipeline.tests.mocks.task",
+    "lsst.pipe.base.tests.no_dimensions": "armillary.pipeline.tests.no_dimensions",
     "lsst.pipe.base.utils": "armillary.pipeline.utils",
 }
 """Name below `lsst` and the armillary module that answers for it."""

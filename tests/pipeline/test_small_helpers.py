@@ -1,0 +1,55 @@
+"""The task without dimensions, and drawings under the names that users' code knows."""
+
+import io
+
+import pytest
+
+from armillary.lsst_alias import MODULES
+from armillary.pipeline import PipelineGraph, TaskMetadata
+from armillary.pipeline.graph_drawing import pipeline_dot, pipeline_mermaid, pipeline_svg, pipeline_text
+from armillary.pipeline.importing import import_class
+from armillary.pipeline.tests.no_dimensions import NoDimensionsTestConfig, NoDimensionsTestTask
+from armillary.pipeline.visualization import show, show_dot, show_mermaid
+
+
+@pytest.fixture(name="pipeline")
+def pipeline_fixture():
+    made = PipelineGraph()
+    made.add_task("add", NoDimensionsTestTask)
+    return made
+
+
+@pytest.mark.parametrize("given", [{"a": 5}, TaskMetadata.from_dict({"a": 5})])
+def test_task_adds_its_item_and_leaves_what_it_was_given(given):
+    config = NoDimensionsTestConfig()
+    config.key, config.value = "two", 2
+    assert NoDimensionsTestTask(config=config).run(given).output == {"a": 5, "two": 2}
+    config = NoDimensionsTestConfig()
+    config.key, config.value, config.outputSC = "two", 2, "TaskMetadata"
+    assert NoDimensionsTestTask(config=config).run(given).output == TaskMetadata.from_dict({"a": 5, "two": 2})
+    assert "two" not in given
+
+
+def test_graphs_name_it_as_the_peer_does(pipeline):
+    name = pipeline.tasks["add"].task_class_name
+    assert name == "lsst.pipe.base.tests.no_dimensions.NoDimensionsTestTask"
+    module, _, own = name.rpartition(".")
+    assert import_class(f"{MODULES[module]}.{own}") is NoDimensionsTestTask
+
+
+def test_streams_get_the_drawings(pipeline, capsys):
+    show(pipeline, dataset_types=True)
+    assert capsys.readouterr().out == pipeline_text(pipeline) + "\n"
+    for draw, text, options in (
+        (show_dot, pipeline_dot(pipeline), {}),
+        (show_mermaid, pipeline_mermaid(pipeline), {}),
+        (show_mermaid, pipeline_svg(pipeline), {"output_format": "svg"}),
+    ):
+        stream = io.StringIO()
+        draw(pipeline, stream, **options)
+        assert stream.getvalue() == text
+
+
+def test_a_picture_of_pixels_is_refused(pipeline):
+    with pytest.raises(ValueError, match="cannot be made as `png`"):
+        show_mermaid(pipeline, io.StringIO(), "png")
