@@ -1,12 +1,15 @@
 """Provenance graphs: made from what a run left, taken into a repository, read again, and followed over runs."""
 
 import json
+import shutil
+import threading
 import uuid
 
 import pytest
 
 from armillary.butler import Butler
 from armillary.pipeline.provenance import ProvenanceQuantumGraph
+from armillary.pipeline.provenance.aggregate import aggregate_graph
 from cli.programs import butler, pipetask
 from reports import moody
 
@@ -45,6 +48,29 @@ def test_every_quantum_is_told_with_how_it_ended(ran):
     assert failed.attempts[0].resource_usage.memory > 1e6
     partial = next(q for q in graph.quanta.values() if q.exception and q.status.name == "SUCCESSFUL")
     assert partial.exception.metadata == {"stars": 2}
+
+
+def test_several_threads_look_for_files_and_find_the_same(ran, tmp_path, monkeypatch):
+    two_at_once, met = threading.Barrier(2, timeout=20), []
+    shutil.copytree(ran / "repo", tmp_path / "repo")
+    with Butler(tmp_path / "repo", writeable=True) as repository:
+        kind = type(repository._datastore.file_datastore)
+        exists = kind.exists
+
+        def meeting(self, records):
+            if not met:  # waits for a second thread, and fails without one
+                two_at_once.wait()
+                met.append(True)
+            return exists(self, records)
+
+        monkeypatch.setattr(kind, "exists", meeting)
+        aggregate_graph(str(ran / "one.qg"), repository, output=str(tmp_path / "four.qg"), processes=4)
+    assert met
+    one, four = (ProvenanceQuantumGraph(path) for path in (ran / "provenance.qg", tmp_path / "four.qg"))
+    assert four.quanta == one.quanta
+    assert four.datasets == one.datasets
+    ids = list(one.quanta)
+    assert four.get_metadata(ids) == one.get_metadata(ids)
 
 
 def test_datasets_know_their_makers_and_readers(ran):

@@ -78,7 +78,15 @@ def transfer_from_graph(
 @click.argument("predicted_graph", metavar="PREDICTED_GRAPH")
 @click.argument("repo", metavar="REPO")
 @click.option("-o", "--output", metavar="FILE", help="Write the provenance graph (`.qg`).")
-@click.option("-j", "--processes", type=click.IntRange(min=1), default=1, metavar="N", **_kept)
+@click.option(
+    "-j",
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Files that are looked for, or read, at once.",
+)
 @click.option(
     "--incomplete/--complete",
     default=False,
@@ -125,6 +133,7 @@ def aggregate_graph(predicted_graph: str, repo: str, **options: Any) -> None:
             register_dataset_types=options["register_dataset_types"],
             update_output_chain=options["update_output_chain"],
             promise_ingest_graph=options["promise_ingest_graph"],
+            processes=options["processes"],
             zstd_level=options["zstd_level"],
             zstd_dict_size=options["zstd_dict_size"],
             zstd_dict_n_inputs=options["zstd_dict_n_inputs"],

@@ -8,8 +8,9 @@ import itertools
 import json
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from armillary import _core
 from armillary.pipeline.provenance.provenance_graph import COLUMNS, NODES, QuantumAttempt, ResourceUsage
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from armillary.butler import Butler, DatasetRef
 
 __all__ = ["Aggregation", "aggregate_graph"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass
@@ -51,6 +55,7 @@ def aggregate_graph(
     register_dataset_types: bool = True,
     update_output_chain: bool = True,
     promise_ingest_graph: bool = False,
+    processes: int = 1,
     zstd_level: int = 10,
     zstd_dict_size: int = 32_768,
     zstd_dict_n_inputs: int = 512,
@@ -78,6 +83,8 @@ def aggregate_graph(
         Whether the run is put at the front of the graph's output chain.
     promise_ingest_graph
         Whether metadata, logs and configs are left to `ingest_graph`, which registers them inside the provenance graph.
+    processes
+        How many files are looked for, or read, at once: in threads, since what takes long is the storage.
     zstd_level, zstd_dict_size, zstd_dict_n_inputs
         How hard to compress, and the size in bytes and the number of samples of the dictionary that blocks share.
 
@@ -93,7 +100,7 @@ def aggregate_graph(
     if output is not None and not output.endswith(".qg"):
         raise ValueError(f"a quantum graph file ends in `.qg`, unlike `{output}`")
     opened = open_graph(graph)
-    gathering = _Gathering(opened, butler, complete)
+    gathering = _Gathering(opened, butler, complete, processes)
     done = Aggregation(states=gathering.states())
     skipped = gathering.automatic if promise_ingest_graph else frozenset()
     done.n_ingested, done.n_present = register_outputs(
@@ -131,9 +138,10 @@ class _Quantum:
 class _Gathering:
     """What a run left, found out once; metadata and logs are read when they are written."""
 
-    def __init__(self, graph: Any, butler: Butler, complete: bool) -> None:
+    def __init__(self, graph: Any, butler: Butler, complete: bool, processes: int) -> None:
         from armillary.butler import QuantumBackedButler
 
+        self._processes = processes
         self._graph = graph
         self._pipeline = graph.pipeline_graph
         self._butler = butler
@@ -153,9 +161,9 @@ class _Gathering:
         for record in registry.records(list(self._outputs), table=datastore.records_table):
             records.setdefault(record.dataset_id, []).append(record)
         self._stored = set(records)
-        for key, ref in self._outputs.items():
-            if key not in self._stored and datastore.exists(datastore.predict_records(ref)):
-                self._stored.add(key)
+        unknown = [ref for key, ref in self._outputs.items() if key not in self._stored]
+        found = _at_once(processes, lambda ref: datastore.exists(datastore.predict_records(ref)), unknown)
+        self._stored.update(ref.id for ref, exists in zip(unknown, found, strict=True) if exists)
         # Reads files without asking the database for each.
         self._files = QuantumBackedButler(datastore, butler.dimensions, records, predicted_outputs=list(self._outputs))
         self._find_states(complete)
@@ -252,8 +260,8 @@ class _Gathering:
 
     def _quantum_blocks(self, metadata: _Spool, logs: _Spool) -> Iterator[tuple[list[uuid.UUID], bytes]]:
         """The blocks of quanta; what their metadata and logs hold is put aside on the way."""
-        for quantum in self._quanta:
-            earlier, log, last = self._left_by(quantum)
+        left = _at_once(self._processes, self._left_by, self._quanta)
+        for quantum, (earlier, log, last) in zip(self._quanta, left, strict=True):
             attempts = self._attempts(quantum, earlier, log, last)
             if quantum.status is not QuantumAttemptStatus.BLOCKED:
                 found = [*(one.get("metadata") for one in earlier), last]
@@ -357,6 +365,17 @@ def _json(plain: Any) -> bytes:
 
 def _values(data_id: Any) -> list[int | str]:
     return list(data_id.full_values if data_id.hasFull() else data_id.required_values)
+
+
+def _at_once(number: int, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in order, made by a number of threads; few are made before they are taken."""
+    if number == 1:
+        yield from map(function, items)
+        return
+    waiting = iter(items)
+    with ThreadPoolExecutor(number) as pool:
+        while batch := list(itertools.islice(waiting, 16 * number)):
+            yield from pool.map(function, batch)
 
 
 def _note(
