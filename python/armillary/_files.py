@@ -97,17 +97,25 @@ def _is_alive(process: int) -> bool:
 
 
 def make_folder(folder: str, *, durable: bool) -> None:
-    """Make a folder and its parents; if `durable`, each new one is made to stay."""
+    """Make a folder and its parents; if `durable`, each new one is made to stay.
+
+    Raises `NotADirectoryError` if there is a file in its place.
+    """
     missing = []
     current = folder
     while current and not os.path.isdir(current):
         missing.append(current)
         current = os.path.dirname(current)
     for one in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # another writer was faster
+        try:
             os.mkdir(one)
-            if durable:
-                sync_directory(os.path.dirname(one) or ".")
+        except FileExistsError as error:
+            if os.path.isdir(one):
+                continue  # another writer was faster
+            said = "there is a file of this name, so it cannot be a folder for datasets; use another run name"
+            raise NotADirectoryError(errno.ENOTDIR, said, one) from error
+        if durable:
+            sync_directory(os.path.dirname(one) or ".")
 
 
 def sync_directory(folder: str) -> None:
@@ -172,7 +180,7 @@ def write_temporary(path: str, content: bytes, *, durable: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o600)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         make_folder(os.path.dirname(path), durable=durable)
         descriptor = os.open(path, flags, 0o600)
     try:
@@ -253,22 +261,33 @@ def unlink_all(paths: Iterable[str]) -> None:
     left = iter(paths)
     done = False
     while not done:
-        with contextlib.suppress(FileNotFoundError):  # entered once for all that are there
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # entered once for all that are there
             for path in left:
                 os.unlink(path)
             done = True
 
 
 def unlink_for_good(paths: Iterable[str], *, durable: bool) -> None:
-    """Remove files; if `durable`, a power cut does not bring them back. Those already gone are no error."""
+    """Remove files; if `durable`, a power cut does not bring them back. Those already gone are no error.
+
+    Where one cannot be removed the others are, and then the first error is raised.
+    """
     folders: dict[str, None] = {}
+    failure: OSError | None = None
     for path in paths:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            failure = failure or error
+        else:
             folders[os.path.dirname(path)] = None
     if durable:
         for folder in folders:
             sync_directory(folder)
+    if failure is not None:
+        raise failure
 
 
 class DiskReserve:

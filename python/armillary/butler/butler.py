@@ -24,7 +24,7 @@ from armillary.butler.reading import Defaults
 from armillary.butler.registry import Registry
 from armillary.butler.repository import open_database
 from armillary.butler.searching import SearchingMixin
-from armillary.butler.writing import WriteSession
+from armillary.butler.writing import OpenSessions, WriteSession
 from armillary.config import ButlerConfig
 from armillary.durability import choose_durability
 from armillary.errors import DimensionNameError, ValidationError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from armillary._core import DatasetRef, DatasetType, DimensionUniverse
 
 __all__ = ["Butler"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Butler(MovingMixin, SearchingMixin):
@@ -106,7 +108,7 @@ class Butler(MovingMixin, SearchingMixin):
         self._without_datastore = without_datastore
         self._datastore_cache: Any = None
         self._metrics = metrics or ButlerMetrics()
-        self._session: WriteSession | None = None
+        self._sessions = OpenSessions()
         self._closed = False
         # One entry for each open butler of the database connection, clones included; the last to close closes it.
         self._sharers: list[None] = [None]
@@ -123,8 +125,12 @@ class Butler(MovingMixin, SearchingMixin):
         stale = self._core_registry.begin_recovery({name: store.records_table for name, store in stores.items()})
         try:
             for intent, name, paths in stale:
-                stores[name].recover(paths)
-                undone.append(intent)
+                try:
+                    stores[name].recover(paths)
+                except OSError as error:  # as where they are another user's: the next writer tries again
+                    _LOG.warning("files that a writer left which no longer runs cannot be removed: %s", error)
+                else:
+                    undone.append(intent)
             if stale:  # what was being removed goes on to be
                 announced = self._core_registry.announced_files()
                 living = {path for _, path, dead in announced if not dead}
@@ -275,7 +281,6 @@ class Butler(MovingMixin, SearchingMixin):
         other.__dict__.update(self.__dict__)
         other.__dict__.pop("_query_context_cache", None)
         other._metrics = metrics or ButlerMetrics()
-        other._session = None
         old = self._defaults
         if run is ...:
             run = old.run
@@ -441,7 +446,7 @@ class Butler(MovingMixin, SearchingMixin):
         ]
         if logFailures:
             for problem in found:
-                logging.getLogger(__name__).critical(problem)
+                _LOG.critical(problem)
         if found:
             raise ValidationError("; ".join(found))
 
@@ -491,6 +496,11 @@ class Butler(MovingMixin, SearchingMixin):
             self._write([ref], prepared)
             return ref
 
+    @property
+    def _session(self) -> WriteSession | None:
+        """What is undone if the calling thread's transaction, begun here or in a clone, is."""
+        return self._sessions.current
+
     def _new_session(self) -> WriteSession:
         if self._without_datastore:
             return WriteSession(self._core_registry, None)
@@ -530,28 +540,29 @@ class Butler(MovingMixin, SearchingMixin):
         []
         """
         self._need_writeable()
-        outer, self._session = self._session, self._new_session()
+        outer, session = self._session, self._new_session()
         self._core_registry.begin()
+        self._sessions.current = session
         try:
             yield
             if outer is None:
-                self._session.sync()
+                session.sync()
         except BaseException:
             self._core_registry.rollback()
-            self._session.undo()
+            session.undo()
             raise
         else:
             try:
                 self._core_registry.commit()
             except BaseException as error:
-                self._session.fail(error)
+                session.fail(error)
                 raise
             if outer is not None:
-                outer.adopt(self._session)
+                outer.adopt(session)
             else:
-                self._session.finish()
+                session.finish()
         finally:
-            self._session = outer
+            self._sessions.current = outer
 
     def query(self) -> Any:
         """Give a block with a query to build; see `Query`."""

@@ -53,8 +53,8 @@ class ChainedWriteSession(WriteSession):
                 paths = [path for item in items for path in item.paths]
                 intents.append(registry.begin_write(child.name, paths))
                 self._intents.append(intents[-1])
-                records.append(child.write_many(items))  # undoes itself when it fails
                 self._undo.extend(partial(child.undo, item) for item in items)
+                records.append(child.write_many(items))
             registry.begin()
             try:
                 registry.import_datasets(refs)

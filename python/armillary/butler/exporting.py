@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from armillary._files import temporary_path, unlink_all
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.export_yaml import EXPORT_VERSION, Region, dump, timespan_bounds
 
@@ -44,6 +45,7 @@ class RepoExportContext:
         self._collections: dict[str, None] = {}
         self._files: dict[Any, Any] = {}
         self._refs: dict[Any, DatasetRef] = {}
+        self._made: list[str] = []
 
     def saveCollection(self, name: str) -> None:
         """Export a collection; for a chain, its children too."""
@@ -89,6 +91,7 @@ class RepoExportContext:
             self._butler._datastore.file_records(self._butler._core_registry, [ref.id for ref in new]),
             self._directory,
             self._transfer,
+            self._made,
         )
         for ref, file in exported:
             self._refs[ref.id] = ref
@@ -109,10 +112,22 @@ class RepoExportContext:
             *self._dataset_items(),
             *self._association_items(),
         ]
-        temporary = f"{path}.tmp"
-        with open(temporary, "w", encoding="utf-8") as stream:
-            dump(head, items, stream)
-        os.replace(temporary, path)
+        temporary = temporary_path(path)
+        try:
+            with open(temporary, "w", encoding="utf-8") as stream:
+                dump(head, items, stream)
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.errno and error.filename is None:
+                error.filename = path
+            raise
+        finally:
+            unlink_all([temporary])
+
+    def undo(self) -> None:
+        """Remove the files that were made for it; folders stay."""
+        unlink_all(self._made)
+        self._made.clear()
 
     def _dimension_items(self) -> list[dict[str, Any]]:
         order = [element.name for element in self._butler.dimensions.elements]

@@ -25,7 +25,9 @@ _LOG = logging.getLogger(__name__)
 class MovingMixin(ZippingMixin):
     """Methods of `Butler` that move or remove whole files."""
 
-    _session: WriteSession | None
+    @property
+    def _session(self) -> WriteSession | None:
+        raise NotImplementedError
 
     def ingest(
         self,
@@ -262,6 +264,8 @@ class MovingMixin(ZippingMixin):
     ) -> Iterator[Any]:
         """Give a block in which datasets and dimension records are chosen; their description is written at its end.
 
+        If it fails, as where a disk is full, the files that it made are taken away again.
+
         Examples
         --------
         >>> import os, tempfile
@@ -277,8 +281,12 @@ class MovingMixin(ZippingMixin):
 
         path = export_file(directory, filename, format)
         context = RepoExportContext(self, directory=directory, transfer=transfer)
-        yield context
-        context.write(path)
+        try:
+            yield context
+            context.write(path)
+        except BaseException:
+            context.undo()
+            raise
 
     def import_(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,9 @@ from armillary.errors import CommitUnknownError
 if TYPE_CHECKING:
     from armillary._core import DatasetRef, Registry
 
-__all__ = ["WriteSession"]
+__all__ = ["OpenSessions", "WriteSession"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class WriteSession:
@@ -90,14 +94,34 @@ class WriteSession:
             self.undo()
 
     def undo(self) -> None:
-        """Remove the files that were written; none of them has rows."""
+        """Remove the files that were written; none of them has rows.
+
+        What cannot be removed now stays announced, so that the next writer does it.
+        """
+        failures: list[OSError] = []
         while self._undo:
-            self._undo.pop()()
-        for intent in self._intents:
-            self._registry.abandon_write(intent)
+            try:
+                self._undo.pop()()
+            except OSError as error:  # the others can go nevertheless
+                failures.append(error)
+        if failures:
+            _LOG.warning(
+                "%d files of what was undone are left until the repository is next opened for writing; the first: %s",
+                len(failures),
+                failures[0],
+            )
+        else:
+            for intent in self._intents:
+                self._registry.abandon_write(intent)
         self._intents.clear()
 
     def finish(self) -> None:
         """Do what has to wait for the commit: the originals of moved files go."""
         for finish in self._finish:
             finish()
+
+
+class OpenSessions(threading.local):
+    """The session of each thread's open transaction, for a butler and its clones: they share the transaction, too."""
+
+    current: WriteSession | None = None

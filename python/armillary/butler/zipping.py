@@ -111,12 +111,12 @@ class ZippingMixin(ReadingMixin):
             )
         if dry_run:
             return
-        for run in dict.fromkeys(ref.run for ref in refs):
-            self._core_registry.register_collection(run, int(CollectionType.RUN), None)
-        for dataset_type in dict.fromkeys(ref.datasetType for ref in refs):
-            self._core_registry.register_dataset_type(dataset_type)
         prepared = self._datastore.prepare_zip(path, index, transfer)
         with self.transaction():
+            for run in dict.fromkeys(ref.run for ref in refs):
+                self._core_registry.register_collection(run, int(CollectionType.RUN), None)
+            for dataset_type in dict.fromkeys(ref.datasetType for ref in refs):
+                self._core_registry.register_dataset_type(dataset_type)
             if transfer_dimensions:
                 for element in self.dimensions.elements:
                     records = index.records.get(element.name)

@@ -86,7 +86,6 @@ def _unpack_file(datastore: Any, record: FileRecord, target: str, *, overwrite: 
 
 def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str, *, overwrite: bool) -> None:
     """Put a copy of, or a link to, one file of a datastore somewhere else."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
     source = datastore._local_path(stored)
     if source is None:
         transfer = "copy"
@@ -94,10 +93,15 @@ def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str
         raise FileNotFoundError(f"`{stored}` is not in datastore `{datastore.name}`")
     if os.path.lexists(target) and not overwrite:
         raise FileExistsError(f"`{target}` already exists")
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = temporary_path(target, path_extension(target))
     try:
         _make(datastore, stored, source, temporary, transfer)
         publish(temporary, target, overwrite=True)
+    except OSError as error:
+        if error.errno and error.filename in (None, source, temporary):
+            error.filename, error.filename2 = target, None  # what could not be made, and not what it is made of
+        raise
     finally:
         unlink_all([temporary])
 
@@ -129,16 +133,18 @@ def export_files(
     records: Iterable[FileRecord],
     directory: str | None,
     transfer: str | None,
+    made: list[str] | None = None,
 ) -> list[tuple[Any, FileDataset]]:
     """Describe the files of datasets for an export.
 
     With a directory and a transfer mode other than `direct`, files are copied below the directory under their stored
-    paths; otherwise paths stay as records have them. Datasets without a file are left out. Raises
-    `NotImplementedError` for a dataset in several files or in a zip file.
+    paths, and where they are is added to `made`; otherwise paths stay as records have them. Datasets without a file are
+    left out. Raises `NotImplementedError` for a dataset in several files or in a zip file.
     """
     by_id: dict[Any, list[FileRecord]] = {}
     for record in records:
         by_id.setdefault(record.dataset_id, []).append(record)
+    made = [] if made is None else made
     placed: dict[str, str] = {}
     exported = []
     for ref in refs:
@@ -149,12 +155,14 @@ def export_files(
             raise NotImplementedError(f"{ref} is in several files or in a zip file, which an export cannot describe")
         stored = own[0].path
         if stored not in placed:
-            placed[stored] = _export_file(datastore.store_of(own[0]), ref, stored, directory, transfer)
+            placed[stored] = _export_file(datastore.store_of(own[0]), ref, stored, directory, transfer, made)
         exported.append((ref, FileDataset(placed[stored], [ref], formatter=own[0].formatter)))
     return exported
 
 
-def _export_file(datastore: FileDatastore, ref: Any, stored: str, directory: str | None, transfer: str | None) -> str:
+def _export_file(
+    datastore: FileDatastore, ref: Any, stored: str, directory: str | None, transfer: str | None, made: list[str]
+) -> str:
     if directory is None or transfer is None:
         return stored
     if transfer == "direct":
@@ -162,5 +170,7 @@ def _export_file(datastore: FileDatastore, ref: Any, stored: str, directory: str
     inside = stored
     if "://" in stored:  # a file outside the datastore gets the path it would have in it
         inside = datastore.templates.getTemplate(ref).format(ref) + path_extension(stored)
-    place_file(datastore, stored, os.path.join(directory, inside), transfer, overwrite=False)
+    target = os.path.join(directory, inside)
+    place_file(datastore, stored, target, transfer, overwrite=False)
+    made.append(target)
     return inside

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -355,7 +355,8 @@ class FileDatastore(FileReading):
                     sync_directory(folder)
         except BaseException:
             for prepared in batch:
-                self.undo(prepared)
+                with suppress(OSError):  # what failed before is told; the caller undoes again what is left
+                    self.undo(prepared)
             raise
         return records
 

@@ -28,6 +28,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # A reader that takes paths for URIs would decode `%41`, and one that takes them for a shell's would expand `$HOME`.
 _PERCENT = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 _VARIABLE = re.compile(r"\$(?=[A-Za-z_{])")
+_RESERVED = (
+    "armillary-collection-edits.jsonl",
+    "butler.yaml",
+    *(f"gen3.sqlite3{end}" for end in ("", "-journal", "-wal", "-shm")),
+)
+"""Files at the root of a repository; the database's come and go, and a folder in their place would break it."""
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4000
 
@@ -284,6 +290,11 @@ def _tidy(path: str, ref: Any) -> str:
         path = _VARIABLE.sub("DOLLAR", path)
     if path.startswith("~"):
         path = "_" + path[1:]
+    if path.startswith(_RESERVED) and path.partition("/")[0] in _RESERVED:
+        raise UnsafePathError(
+            f"`{path}`, the file name of {ref}, begins with the name of a file that is the repository's own; use "
+            "another run name"
+        )
     if ".." in path or "/." in path or path.startswith("."):
         parts = [part for part in path.split("/") if part != ""]
         if ".." in parts or "." in parts:

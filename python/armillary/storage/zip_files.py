@@ -156,6 +156,10 @@ def write_zip(
             for name, (record, _) in members.items():
                 _add_member(archive, datastore, record, name)
         publish(temporary, target, overwrite=overwrite)
+    except OSError as error:
+        if error.errno and error.filename in (None, temporary):
+            error.filename, error.filename2 = target, None
+        raise
     finally:
         unlink_all([temporary])
     return target
