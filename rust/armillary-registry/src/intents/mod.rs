@@ -74,6 +74,8 @@ struct Own {
 struct Recovery {
     /// Its lock is held as long as it is open.
     _guard: Option<File>,
+    /// On a server, the table's lock is held by a transaction of this connection.
+    locking: Option<Connection>,
     /// Files of dead writers, with the numbers given to what they announced.
     files: Vec<(PathBuf, Vec<i64>)>,
     /// Rows of dead writers, with the number given to each.
@@ -238,9 +240,9 @@ impl Registry {
         if self.announces_in_files() {
             return self.intents().announce(datastore_name, paths);
         }
-        self.store().write("announcing files", |connection| {
-            table::announce(connection, self.store().dialect(), datastore_name, paths)
-        })
+        // Not as part of the open transaction: what is undone with it when this process dies announces nothing.
+        self.store()
+            .write_aside(|connection| table::announce(connection, self.store().dialect(), datastore_name, paths))
     }
 
     /// Forgets an announcement: the files were removed again.
@@ -335,9 +337,14 @@ impl Registry {
         let folder = &self.intents().folder;
         let read = self.intents().read_for_recovery().map_err(|error| journal::failed(folder, &error))?;
         let (guard, files) = read;
+        let locking = self.lock_rows()?;
+        let rows_are_judged = locking.is_some() || self.announces_in_files();
         // The live are looked at before the records: what they finish meanwhile has its records.
         let (rows, mut stale, names) = self.store().read_together(|connection| {
-            let rows = table::rows(connection)?;
+            let mut rows = table::rows(connection)?;
+            for row in &mut rows {
+                row.stale &= rows_are_judged;
+            }
             let live: HashSet<(&str, &str)> = files
                 .iter()
                 .filter(|(_, reading)| reading.liveness != Liveness::Dead)
@@ -372,8 +379,18 @@ impl Registry {
             Ok((rows_of, stale, files_of))
         })?;
         stale.sort_by_key(|intent| intent.id);
-        self.intents().state().recovery = Some(Recovery { _guard: guard, files: names, rows });
+        self.intents().state().recovery = Some(Recovery { _guard: guard, locking, files: names, rows });
         Ok(stale)
+    }
+
+    /// Keeps others from announcing while rows of dead writers are judged; none if there are none, or if somebody is in
+    /// the middle of it: then the next writer looks again.
+    fn lock_rows(&self) -> Result<Option<Connection>, RegistryError> {
+        if self.announces_in_files() || !self.store().read(table::rows)?.iter().any(|row| row.stale) {
+            return Ok(None);
+        }
+        let connection = self.store().connect(true)?;
+        Ok(table::lock(&connection)?.then_some(connection))
     }
 
     /// Ends a recovery; the files of the intents `undone` are gone.
@@ -392,6 +409,10 @@ impl Registry {
         }
         let rows: Vec<i64> =
             recovery.rows.iter().filter(|(_, number)| undone.contains(number)).map(|(id, _)| *id).collect();
+        if let Some(locking) = &recovery.locking {
+            rows.iter().try_for_each(|id| table::delete(locking, *id))?;
+            return Ok(locking.commit()?);
+        }
         if rows.is_empty() {
             return Ok(());
         }

@@ -29,16 +29,18 @@ pub(super) fn host() -> &'static str {
     })
 }
 
-/// When a process started, as text that differs for each that ever had this number; empty if none has it.
+/// When a process started, as text that differs for each that ever had this number; empty if none runs with it.
 pub(super) fn process_start(pid: u32) -> String {
     if !Path::new("/proc/self").exists() {
         // No process table to ask: every process counts as running, so that nobody's files are taken away.
         return "running".to_owned();
     }
-    // The name in parentheses may hold spaces; the start time is the 20th field after it.
+    // The name in parentheses may hold spaces; the state is the first field after it, the start time the 20th. One that
+    // has ended keeps its number until its parent asks for it.
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
         .and_then(|stat| stat.rsplit_once(')').map(|(_, rest)| rest.to_owned()))
+        .filter(|rest| !rest.trim_start().starts_with(['Z', 'X']))
         .and_then(|rest| rest.split_whitespace().nth(19).map(str::to_owned))
         .unwrap_or_default()
 }

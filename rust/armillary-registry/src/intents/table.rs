@@ -6,7 +6,7 @@ use crate::{
     datasets::now_tai,
     dialect::Dialect,
     error::RegistryError,
-    store::{Connection, params},
+    store::{Connection, DatabaseError, ErrorKind, params},
 };
 
 pub(super) const TABLE: &str = "armillary_intent";
@@ -40,6 +40,24 @@ pub(super) fn announce(
 pub(super) fn delete(connection: &Connection, intent: i64) -> Result<(), RegistryError> {
     connection.prepare_cached("DELETE FROM armillary_intent WHERE id = ?")?.execute([intent])?;
     Ok(())
+}
+
+/// Begins a transaction during which nobody announces and no announcement is taken back; false if others are at it and
+/// do not end soon.
+///
+/// A transaction that took one back and is being committed counts, also when its client is dead: the files it names may
+/// have rows in a moment.
+pub(super) fn lock(connection: &Connection) -> Result<bool, RegistryError> {
+    connection.begin()?;
+    let locked = connection.execute_batch("SET LOCAL lock_timeout = '2s'").and_then(|()| connection.lock_table(TABLE));
+    match locked {
+        Ok(()) => Ok(true),
+        Err(DatabaseError { kind: ErrorKind::Busy | ErrorKind::Conflict, .. }) => {
+            connection.rollback()?;
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) fn rows(connection: &Connection) -> Result<Vec<Row>, RegistryError> {

@@ -58,6 +58,8 @@ pub struct Store {
     /// Of a repository that is only read: notices changes, which needs one fixed connection.
     watcher: Mutex<Option<Connection>>,
     writer: Mutex<Option<Connection>>,
+    /// On a server: what it writes is kept whatever becomes of the writer's transaction.
+    aside: Mutex<Option<Connection>>,
     transaction: Mutex<TransactionState>,
     released: Condvar,
     changes: [Changes; 3],
@@ -109,6 +111,7 @@ impl Store {
             versions: Versions::default(),
             watcher: Mutex::default(),
             writer: Mutex::default(),
+            aside: Mutex::default(),
             transaction: Mutex::default(),
             released: Condvar::new(),
             changes: Default::default(),
@@ -163,7 +166,8 @@ impl Store {
         self.versions.watch(tables);
     }
 
-    fn connect(&self, writeable: bool) -> Result<Connection, RegistryError> {
+    /// Makes a new connection.
+    pub(crate) fn connect(&self, writeable: bool) -> Result<Connection, RegistryError> {
         match &self.place {
             Place::File(path) => Ok(Connection::Sqlite(sqlite::connect(path, writeable, self.durability)?)),
             Place::Server(place) => {
@@ -377,6 +381,28 @@ impl Store {
         }
     }
 
+    /// On a server, runs one statement that is kept at once, whatever becomes of the transaction that is open.
+    pub(crate) fn write_aside<T>(
+        &self,
+        mut write: impl FnMut(&Connection) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut aside = lock(&self.aside);
+        let mut tries = 0;
+        loop {
+            let connection = aside.take().map_or_else(|| self.connect(true), Ok)?;
+            let result = write(&connection);
+            if !connection.is_lost() {
+                *aside = Some(connection);
+                return result;
+            }
+            tries += 1;
+            if result.is_ok() || tries > RECONNECTIONS {
+                return result;
+            }
+            wait_before(tries);
+        }
+    }
+
     /// Says who holds the lock that was waited for in vain, if that can be known.
     fn with_holder(&self, error: RegistryError, doing: &str, waiting: &Connection) -> RegistryError {
         let RegistryError::Busy { holder: None, .. } = error else { return error };
@@ -459,9 +485,10 @@ impl Store {
         let readers = std::mem::take(&mut *lock(&self.readers));
         let together = std::mem::take(&mut *lock(&self.together));
         let (watcher, writer) = (lock(&self.watcher).take(), lock(&self.writer).take());
+        let aside = lock(&self.aside).take();
         if self.process != std::process::id() {
             // Closing in a forked child would undo the transaction its parent has open.
-            std::mem::forget((readers, together, watcher, writer));
+            std::mem::forget((readers, together, watcher, writer, aside));
             return;
         }
         if let Some(connection) = writer {
