@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,15 @@ def cluster_fixture():
         yield cluster
 
 
+@pytest.fixture
+def memory_folder():
+    """A folder in memory, where a thousand copies cost little."""
+    base = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    folder = tempfile.mkdtemp(prefix="armillary-faults-", dir=base)
+    yield Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 DATABASES = ["sqlite", "postgresql"]
 
 
@@ -62,6 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     faults = parser.getgroup("faults")
     faults.addoption("--faults-full", action="store_true", help="kill and cut power everywhere, not in a sample")
     faults.addoption("--kills", type=int, default=4, help="how many runs to kill at random moments on each database")
+    faults.addoption("--writer-kills", type=int, default=1, help="how often to kill each operation in each place")
     servers = parser.getgroup("servers of files")
     servers.addoption("--all-servers", action="store_true", help="test SeaweedFS and WebDAV, too, not only moto")
     engines = parser.getgroup("engines")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from armillary.butler import Butler, CollectionType, DatasetRef, DatasetType, FileDataset, Timespan
 
 DETECTORS = 200
 
 
-def make_repository(root: Path, run: str = "u/there") -> None:
+def make_repository(root: Path, run: str = "u/there", configuration: dict[str, Any] | None = None) -> None:
     """A repository with a camera, and some datasets in a run."""
-    Butler.makeRepo(str(root))
+    Butler.makeRepo(str(root), config=configuration, forceConfigRoot="datastore" not in (configuration or {}))
     with Butler(str(root), run=run) as butler:
         registry = butler.registry
         registry.insertDimensionData("instrument", {"name": "Cam", "detector_max": 1000, "class_name": "none.Such"})
@@ -58,9 +59,14 @@ class Place:
     def other(self) -> str:
         return str(self.folder / "other")
 
+    @property
+    def configuration(self) -> dict[str, Any] | None:
+        """What the repository is made from, if that is not the default."""
+        return None
+
     def make(self) -> None:
         """Make everything."""
-        make_repository(Path(self.repo))
+        make_repository(Path(self.repo), configuration=self.configuration)
         make_repository(Path(self.other), "u/elsewhere")
         self.incoming.mkdir()
         for i in range(3):
@@ -73,7 +79,7 @@ class Place:
     def copy(self, folder: Path) -> Place:
         """The same in another folder."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        return Place(folder)
+        return replace(self, folder=folder)
 
 
 def put(place: Place) -> None:

@@ -44,7 +44,7 @@ class Case:
         self.before = look(place.repo)
         OPERATIONS[name](place)
         self.after = look(place.repo)
-        assert left_over(place.repo, self.after) == []
+        assert left_over(self.after) == []
         assert self.after.rows() != self.before.rows()
         self.sources = {path.read_bytes() for path in template.incoming.iterdir()}
 
@@ -65,7 +65,7 @@ class Case:
         if end == killing.End(killed=False, error=None):
             assert happened, f"{where}: said to be done, and is not"
         self.counts["happened" if happened else "did not happen"] += 1
-        self.counts["left something over"] += bool(left_over(place.repo, found))
+        self.counts["left something over"] += bool(left_over(found))
         if end.error is not None:
             self.counts["said an error"] += 1
             # The last sync of a commit may fail: only for written files do we look then whether it was kept.
@@ -76,13 +76,13 @@ class Case:
         recovered = look(place.repo)
         assert not recovered.problems, where
         assert recovered.rows() == found.rows(), where
-        assert left_over(place.repo, recovered) == [], where
+        assert left_over(recovered) == [], where
         if not happened:
             OPERATIONS[self.name](place)
             again = look(place.repo)
             assert not again.problems, where
             assert again.rows() == self.rows(self.after, place), f"{where}: it cannot be repeated"
-            assert left_over(place.repo, again) == [], where
+            assert left_over(again) == [], where
 
     def possible(self, place):
         return [self.rows(self.before, place), self.rows(self.after, place)]

@@ -81,10 +81,10 @@ def test_what_was_acknowledged_is_there_after_a_power_cut(disk, write, durabilit
                 assert sum(path.startswith(f"{run}/") for path in found.registered) % BATCH == 0
             counts["cuts"] += 1
             counts["acknowledged"] += len(said)
-            counts["cuts that left something over"] += bool(left_over(root, found))
+            counts["cuts that left something over"] += bool(left_over(found))
             with Butler(root, run=run) as butler:
                 butler.put(content(0), "other", instrument="Cam", detector=0)
-            assert durability == "batch" or left_over(root, look(root)) == []
+            assert durability == "batch" or left_over(look(root)) == []
         with Butler(str(disk.root / "repo"), writeable=True) as butler:
             butler.removeRuns([run])
     with capsys.disabled():
