@@ -151,7 +151,11 @@ def test_results_outlive_changes_of_the_repository(butler):
     assert len(found) == 7
 
 
-@pytest.mark.parametrize(("visit", "n_rows"), [(100, 1), (106, 1), (999, 0)])
-def test_a_result_without_dimensions_has_one_row_or_none(visit, n_rows, engine):
-    where = f"instrument = 'CamA' AND skymap = 'skyA' AND tract >= 0 AND visit = {visit}"
-    assert len(list(engine.data_ids([], where=where))) == n_rows
+def test_a_result_without_dimensions_has_one_row_or_none(engine):
+    numbers = set()
+    for visit in (*range(100, 107), 999):
+        where = f"instrument = 'CamA' AND skymap = 'skyA' AND tract >= 0 AND visit = {visit}"
+        overlaps = len(engine.data_ids(["visit", "tract"], where=where))
+        assert len(list(engine.data_ids([], where=where))) == min(overlaps, 1)
+        numbers.add(min(overlaps, 1))
+    assert numbers == {0, 1}
