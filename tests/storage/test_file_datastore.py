@@ -417,7 +417,7 @@ def test_small_datasets_cost_little(make_datastore, make_ref, monkeypatch):
     got, gets = calls_of(lambda: [datastore.get(ref, record) for ref, record in zip(refs, records, strict=True)])
     assert got == [value] * 20
     print(f"{puts / 20:.0f} calls a put, {gets / 20:.0f} a get")
-    assert puts / 20 < 1050
+    assert puts / 20 < 920
     assert gets / 20 < 60
 
 

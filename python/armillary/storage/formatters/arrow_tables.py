@@ -228,6 +228,15 @@ def _plain_values(array: pa.Array, kind: pa.DataType, width: int | None) -> np.n
         array = array.fill_null(float("nan"))  # for those who look below the mask
     elif array.null_count and pa.types.is_integer(kind):
         array = array.fill_null(0)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        # As `to_numpy`, which imports pandas.
+        numbers = np.dtype(kind.to_pandas_dtype())
+        buffer = array.buffers()[1]
+        if buffer is None or not len(array):
+            return np.empty(0, numbers)
+        found = np.frombuffer(buffer, numbers, len(array), array.offset * numbers.itemsize)
+        found.flags.writeable = False  # others may have the same Arrow table
+        return found
     values: np.ndarray[Any, Any] = array.to_numpy(zero_copy_only=False)
     return values
 
