@@ -11,7 +11,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NewType
+from typing import IO, TYPE_CHECKING, Any, NewType
 
 from armillary.pipeline.directed_graph import DirectedGraph
 from armillary.pipeline.quantum_graph import PredictedQuantumGraph
@@ -303,6 +303,71 @@ class QuantumGraph:
     def globalInitOutputRefs(self) -> list[DatasetRef]:
         """Return what belongs to the whole run: the versions of packages."""
         return list(self._predicted.get_init_outputs("").values())
+
+    def get_init_input_refs(self, task_label: str) -> list[DatasetRef]:
+        """Return what the making of a task reads, by its label."""
+        return list(self._predicted.get_init_inputs(task_label).values())
+
+    def get_init_output_refs(self, task_label: str) -> list[DatasetRef]:
+        """Return what the making of a task writes, by its label; what belongs to the whole run has the label `""`."""
+        return list(self._predicted.get_init_outputs(task_label).values())
+
+    def findTaskWithOutput(self, datasetTypeName: DatasetTypeName | str) -> TaskDef | None:
+        """Return the task whose quanta write a dataset type; None for an overall input, or one that nobody has."""
+        edge = self._predicted.pipeline_graph.producing_edge_of(datasetTypeName) if self._has(datasetTypeName) else None
+        return None if edge is None or edge.is_init else self._tasks.get(edge.task_label)
+
+    def findTasksWithInput(self, datasetTypeName: DatasetTypeName | str) -> Iterable[TaskDef]:
+        """Return the tasks whose quanta read a dataset type."""
+        edges = self._predicted.pipeline_graph.consuming_edges_of(datasetTypeName) if self._has(datasetTypeName) else []
+        labels = dict.fromkeys(edge.task_label for edge in edges if not edge.is_init)
+        return [self._tasks[label] for label in labels if label in self._tasks]
+
+    def tasksWithDSType(self, datasetTypeName: DatasetTypeName | str) -> Iterable[TaskDef]:
+        """Return the tasks whose quanta read or write a dataset type, the writer first."""
+        writer = self.findTaskWithOutput(datasetTypeName)
+        return [*([] if writer is None else [writer]), *self.findTasksWithInput(datasetTypeName)]
+
+    def findQuantaWithDSType(self, datasetTypeName: DatasetTypeName | str) -> set[QuantumNode]:
+        """Return the nodes whose quanta read or write datasets of a type."""
+
+        def has(quantum: Quantum) -> bool:
+            sides = (*quantum.inputs.items(), *quantum.outputs.items())
+            return any(refs and getattr(key, "name", key) == datasetTypeName for key, refs in sides)
+
+        return {node for node in self if has(node.quantum)}
+
+    def checkQuantumInGraph(self, quantum: Quantum) -> bool:
+        """Tell whether a quantum is one of this graph's."""
+        return quantum.quantum_id in self._nodes
+
+    @property
+    def isConnected(self) -> bool:
+        """Whether every node can be reached from every other along edges, whichever way these run."""
+        beside: dict[uuid.UUID, list[uuid.UUID]] = {key: [] for key, _ in self._predicted.quanta()}
+        for first, second in self._predicted.edges():
+            beside[first].append(second)
+            beside[second].append(first)
+        reached, ahead = set(list(beside)[:1]), list(beside)[:1]
+        while ahead:
+            fresh = [key for key in beside[ahead.pop()] if key not in reached]
+            reached.update(fresh)
+            ahead.extend(fresh)
+        return len(reached) == len(beside)
+
+    def writeDotGraph(self, output: str | os.PathLike[str] | IO[bytes]) -> None:
+        """Write a drawing in the language of Graphviz, to a file of that name or to an open one of bytes."""
+        from armillary.pipeline.quantum_graph_drawing import quantum_graph_dot
+
+        content = quantum_graph_dot(self._predicted).encode()
+        if isinstance(output, str | os.PathLike):
+            with open(output, "wb") as stream:
+                stream.write(content)
+        else:
+            output.write(content)
+
+    def _has(self, dataset_type_name: str) -> bool:
+        return dataset_type_name in self._predicted._core.pipeline.dataset_type_names
 
     def getSummary(self) -> QgraphSummary:
         """Return the graph in numbers."""
