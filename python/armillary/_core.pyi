@@ -882,7 +882,7 @@ def read_yaml(text: str, /, *, source: str, constructors: dict[str, Callable[[An
     {'a': [1, True]}
     """
 
-def write_yaml(value: Any, /) -> str | None:
+def write_yaml(value: Any) -> str | None:
     r"""A mapping or list as YAML 1.1, as PyYAML writes it in block style with the keys in their order.
 
     Takes dicts, lists, tuples, text of ordinary letters, numbers, booleans and None, nothing derived from them, one in
