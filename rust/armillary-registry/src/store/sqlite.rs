@@ -10,22 +10,44 @@ use rusqlite::{
     types::{ToSql, ToSqlOutput},
 };
 use std::{
+    cell::Cell,
     path::Path,
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// How many compiled statements each connection keeps.
 const STATEMENTS: usize = 256;
-/// Tries of a locked database; with the pauses of [`wait_for_lock`] a little more than five minutes.
-const LOCK_TRIES: i32 = 31_000;
+/// How long a locked database is waited for.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The pause of who has just come and finds the database locked.
+const FIRST_PAUSE: Duration = Duration::from_millis(4);
+/// Pauses get half as long with each such time of waiting, down to the shortest.
+const HALVING: Duration = Duration::from_millis(200);
+const SHORTEST_PAUSE: Duration = Duration::from_micros(250);
 
-/// Pauses 1 to 10 milliseconds, unevenly, so that many writers take turns instead of starving one.
+thread_local! {
+    /// When this thread began to wait for the lock that it waits for.
+    static WAITING_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
 fn wait_for_lock(tries: i32) -> bool {
+    let now = Instant::now();
+    let since = WAITING_SINCE.get().filter(|_| tries > 0).unwrap_or(now);
+    WAITING_SINCE.set(Some(since));
+    let waited = now.duration_since(since);
     let noise = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos() % 1000);
-    let millis = u64::try_from(1 + tries / 20).unwrap_or(1).min(9);
-    thread::sleep(Duration::from_millis(millis) + Duration::from_micros(u64::from(noise)));
-    tries < LOCK_TRIES
+    thread::sleep(pause(waited, f64::from(noise) / 1000.0));
+    waited < PATIENCE
+}
+
+/// How long to pause before looking again whether a lock is free; `noise` is from 0 to 1.
+///
+/// `SQLite` has no line to stand in: whoever looks first after a commit is next. So who has waited long looks often and who
+/// came late looks rarely, and many writers take turns; with equal pauses the unluckiest waits ten times as long as most.
+fn pause(waited: Duration, noise: f64) -> Duration {
+    let halvings = waited.as_secs_f64() / HALVING.as_secs_f64();
+    FIRST_PAUSE.mul_f64((-halvings).exp2()).max(SHORTEST_PAUSE).mul_f64(0.5 + noise)
 }
 
 /// Makes an empty database file, unless there is one.
@@ -117,5 +139,62 @@ pub(super) const fn value(value: rusqlite::types::ValueRef<'_>) -> ValueRef<'_> 
         Stored::Real(value) => ValueRef::Real(value),
         Stored::Text(text) => ValueRef::Text(text),
         Stored::Blob(bytes) => ValueRef::Blob(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{cmp::Reverse, collections::BinaryHeap};
+
+    const WRITERS: usize = 24;
+
+    /// The longest wait of many writers who each commit `count` times, without a clock: all pauses are only added up.
+    fn longest_wait(holding: Duration, count: usize, pause: impl Fn(Duration, f64) -> Duration) -> Duration {
+        let working = Duration::from_millis(8);
+        let mut state = 1_u64;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            f64::from(u32::try_from(state >> 33).unwrap_or(0)) / f64::from(1_u32 << 31)
+        };
+        // When each looks whether the lock is free, since when it waits, and how often it still has to commit.
+        let mut next: BinaryHeap<_> =
+            (0..WRITERS).map(|_| working.mul_f64(random())).map(|at| Reverse((at, at, count))).collect();
+        let (mut free, mut longest) = (Duration::ZERO, Duration::ZERO);
+        while let Some(Reverse((now, since, left))) = next.pop() {
+            if now < free {
+                next.push(Reverse((now + pause(now.saturating_sub(since), random()), since, left)));
+                continue;
+            }
+            longest = longest.max(now.saturating_sub(since));
+            free = now + holding.mul_f64(0.6 + 0.8 * random());
+            if left > 1 {
+                let again = free + working.mul_f64(0.5 + random());
+                next.push(Reverse((again, again, left - 1)));
+            }
+        }
+        longest
+    }
+
+    #[test]
+    fn many_writers_take_turns() {
+        let holding = Duration::from_millis(9); // of a commit of a `put` on a common disk
+        let turns = holding * u32::try_from(WRITERS).unwrap_or(0);
+        let longest = longest_wait(holding, 40, pause);
+        assert!(longest < 4 * turns, "{longest:?} where turns would be {turns:?}");
+        // Pauses that grow, as is usual, let the latest come first.
+        let growing = |waited: Duration, noise: f64| {
+            (Duration::from_millis(1) + waited / 25).min(Duration::from_millis(9)).mul_f64(0.5 + noise)
+        };
+        assert!(longest_wait(holding, 40, growing) > 2 * longest, "what the pauses are for");
+    }
+
+    #[test]
+    fn pauses_get_shorter_and_never_vanish() {
+        for noise in [0.0, 0.5, 0.999] {
+            let pauses: Vec<_> = (0..3000).map(|waited| pause(Duration::from_millis(waited * 100), noise)).collect();
+            assert!(pauses.is_sorted_by(|one, next| one >= next), "at noise {noise}");
+            assert!(pauses[0] <= FIRST_PAUSE * 2 && pauses[2999] >= SHORTEST_PAUSE / 2);
+        }
     }
 }
