@@ -77,7 +77,7 @@ impl Registry {
         let record = catalog.require_dataset_type(dataset_type)?;
         let data_id = if data_id.group() == record.group { data_id.clone() } else { data_id.subset(record.group)? };
         let order = catalog.flatten(collections)?;
-        let summaries = self.summaries()?;
+        let summaries = self.summaries_for(record, &order, false)?;
         let holds = |id: &&i64| summaries.may_hold(**id, record.id);
         let (mut calibrations, others): (Vec<i64>, Vec<i64>) = order.iter().filter(holds).partition(|id| {
             catalog.collection_by_id(**id).is_some_and(|found| found.kind == CollectionKind::Calibration)
@@ -203,9 +203,10 @@ impl Registry {
     ) -> Result<Vec<Association>, RegistryError> {
         let catalog = self.catalog()?;
         let record = catalog.require_dataset_type(dataset_type)?;
-        let summaries = self.summaries()?;
+        let order = catalog.flatten(collections)?;
+        let summaries = self.summaries_for(record, &order, false)?;
         let mut found = Vec::new();
-        for id in catalog.flatten(collections)? {
+        for id in order {
             let Some(collection) = catalog.collection_by_id(id) else { continue };
             if !kinds.contains(&collection.kind) || !summaries.may_hold(id, record.id) {
                 continue;

@@ -9,12 +9,12 @@ use crate::{
     intents::Intents,
     schema,
     store::{Connection, Kept, Place, Store},
-    summaries::Summaries,
+    summaries::{self, SearchedSummaries, Summaries},
 };
 use armillary_dimensions::{ElementKind, Universe};
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 /// One open repository database; safe to use from many threads.
@@ -39,6 +39,9 @@ pub struct Registry {
     ingest_date_is_text: bool,
     catalog: Memory<Catalog>,
     summaries: Memory<Summaries>,
+    searched_summaries: Memory<SearchedSummaries>,
+    /// Whether there were many summaries when this was first asked.
+    many_summaries: OnceLock<bool>,
     pub(crate) records: Memory<KeptRecords>,
 }
 
@@ -86,6 +89,8 @@ impl Registry {
             ingest_date_is_text,
             catalog: Memory::default(),
             summaries: Memory::default(),
+            searched_summaries: Memory::default(),
+            many_summaries: OnceLock::new(),
             records: Memory::default(),
         };
         if writeable {
@@ -145,6 +150,26 @@ impl Registry {
     /// What each collection may hold; read again only when something changed.
     pub fn summaries(&self) -> Result<Arc<Summaries>, RegistryError> {
         self.summaries.get(&self.store, Kept::Summaries, |connection| Summaries::load(connection, &self.universe))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_read_all_summaries(&self) -> bool {
+        let slots = self.summaries.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.committed.is_some() || slots.private.is_some()
+    }
+
+    /// Parts of the summaries that were read since something changed.
+    pub(crate) fn searched_summaries(&self) -> Result<Arc<SearchedSummaries>, RegistryError> {
+        self.searched_summaries.get(&self.store, Kept::Summaries, |_| Ok(SearchedSummaries::default()))
+    }
+
+    /// Whether it would take long to read all summaries; a repository that grows meanwhile is no reason to ask again.
+    pub(crate) fn has_many_summaries(&self) -> Result<bool, RegistryError> {
+        if let Some(many) = self.many_summaries.get() {
+            return Ok(*many);
+        }
+        let many = self.store.read(summaries::are_many)?;
+        Ok(*self.many_summaries.get_or_init(|| many))
     }
 }
 

@@ -28,6 +28,7 @@ mod statement;
 pub use answer::{DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable};
 pub use error::{QueryError, QueryProblem};
 pub use request::{Bind, Clause, DatasetSearch, QueryRequest, ResultKind, Upload};
+pub(crate) use sql::Sql;
 
 use crate::{Registry, RegistryError};
 use armillary_dimensions::{ColumnType, ElementIndex};

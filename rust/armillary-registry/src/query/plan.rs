@@ -74,8 +74,9 @@ impl Plan {
         plan.extend_group(request);
         plan.govern(registry, request)?;
         plan.constrain();
-        let summaries = registry.summaries()?;
         for search in &mut plan.searches {
+            let places: Vec<i64> = search.collections.iter().map(|place| place.id).collect();
+            let summaries = registry.summaries_for(&search.dataset_type, &places, true)?;
             search.prune(&plan.catalog, &summaries, &plan.universe, &plan.constraints);
         }
         plan.join_regions()?;
