@@ -115,6 +115,21 @@ def test_an_id_is_found_by_its_uuid(engine):
         assert list(engine.datasets("calexp", ["run1"], where=where, bind=bind)) == [ref]
 
 
+def test_a_box_is_a_region_although_it_has_longitudes(engine):
+    from lsst.sphgeom import Box
+
+    box = Box.fromDegrees(9.5, -5.5, 10.5, -4.5)
+    found = visits(engine, "visit.region OVERLAPS :box", {"box": box})
+    assert found == visits(engine, "visit.region OVERLAPS REGION('RANGE 9.5 10.5 -5.5 -4.5')") != []
+
+
+def test_equal_bounds_are_an_instant(engine):
+    at = "T'2020-01-01T22:00:00/tai'"
+    assert (
+        visits(engine, f"visit.timespan OVERLAPS ({at}, {at})") == visits(engine, f"visit.timespan OVERLAPS {at}") != []
+    )
+
+
 def test_objects_of_astropy_are_bound(engine):
     from astropy.coordinates import SkyCoord
     from astropy.time import Time

@@ -306,8 +306,16 @@ fn special_bind(object: &Bound<'_, PyAny>) -> PyResult<Option<Bind>> {
         }
         return Ok(None);
     }
+    // Several times or directions of astropy in one object.
+    if object.hasattr("isscalar")? && !object.getattr("isscalar")?.is_truthy()? {
+        return Ok(None);
+    }
     if let Some(nanoseconds) = time_to_nanoseconds(object)? {
         return Ok(Some(Bind::Time(nanoseconds)));
+    }
+    // Before directions: a `Box` has longitudes and latitudes, too.
+    if object.hasattr("getBoundingCircle")? {
+        return Ok(region_from_python(object)?.map(|bytes| Bind::Region(bytes.into())));
     }
     // `lsst.sphgeom.LonLat`.
     if object.hasattr("getLon")? && object.hasattr("getLat")? {
@@ -316,9 +324,6 @@ fn special_bind(object: &Bound<'_, PyAny>) -> PyResult<Option<Bind>> {
     }
     // `astropy.coordinates.SkyCoord`, of one direction.
     if object.hasattr("icrs")? && object.hasattr("isscalar")? {
-        if !object.getattr("isscalar")?.is_truthy()? {
-            return Ok(None);
-        }
         let icrs = object.getattr("icrs")?;
         let degrees = |name: &str| icrs.getattr(name)?.getattr("deg")?.extract::<f64>();
         return Ok(Some(Bind::Point(degrees("ra")?, degrees("dec")?)));
@@ -326,9 +331,6 @@ fn special_bind(object: &Bound<'_, PyAny>) -> PyResult<Option<Bind>> {
     // A `datetime.datetime` is UTC unless it says otherwise.
     if object.hasattr("timestamp")? && object.hasattr("tzinfo")? {
         return datetime_bind(object).map(Some);
-    }
-    if object.hasattr("getBoundingCircle")? {
-        return Ok(region_from_python(object)?.map(|bytes| Bind::Region(bytes.into())));
     }
     Ok(None)
 }

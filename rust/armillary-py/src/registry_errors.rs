@@ -46,7 +46,11 @@ fn query_class(problem: &QueryProblem) -> ErrorClass {
         QueryProblem::AmbiguousCalibration { .. } => ErrorClass::CalibrationLookupError,
         QueryProblem::UnknownFunction { .. } => ErrorClass::QueryValueError,
         // The peer leaves the text of a region to Python, which raises a `ValueError`.
-        QueryProblem::BadArguments { function, .. } if function == "REGION" => ErrorClass::QueryValueError,
+        QueryProblem::BadArguments { function, .. }
+            if matches!(function.as_str(), "REGION" | "POINT" | "CIRCLE" | "BOX" | "POLYGON") =>
+        {
+            ErrorClass::QueryValueError
+        }
         QueryProblem::Syntax(_)
         | QueryProblem::BadArguments { .. }
         | QueryProblem::BadKey { .. }

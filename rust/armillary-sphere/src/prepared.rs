@@ -138,6 +138,14 @@ impl PreparedRegion {
         }
     }
 
+    /// The parts, if the region is an intersection.
+    pub(crate) fn intersection_parts(&self) -> Option<&[Self]> {
+        match &self.shape {
+            Shape::Intersection(parts) => Some(parts),
+            Shape::Box(_) | Shape::Circle(_) | Shape::Ellipse(..) | Shape::Polygon(_) | Shape::Union(_) => None,
+        }
+    }
+
     /// The sides, if the region is a polygon.
     pub(crate) fn as_polygon(&self) -> Option<EdgesRef<'_>> {
         match &self.shape {

@@ -84,6 +84,24 @@ class Decoder:
 
         return lsst.sphgeom.LonLat.fromDegrees(*degrees)
 
+    def vector(self, degrees):
+        import lsst.sphgeom
+
+        return lsst.sphgeom.UnitVector3d(self.lonlat(degrees))
+
+    def encoded(self, text):
+        import lsst.sphgeom
+
+        return lsst.sphgeom.Region.decode(bytes.fromhex(text))
+
+    def bytes(self, text):
+        return bytes.fromhex(text)
+
+    def date(self, text):
+        import datetime
+
+        return datetime.date.fromisoformat(text)
+
     def pattern(self, text):
         import re
 

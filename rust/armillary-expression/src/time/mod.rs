@@ -98,7 +98,7 @@ fn understand(text: &str) -> Result<i64, Refusal> {
 }
 
 fn format_named(name: &str) -> Option<Format> {
-    Some(match name {
+    Some(match name.to_ascii_lowercase().as_str() {
         "iso" => Format::Iso,
         "isot" => Format::Isot,
         "fits" => Format::Fits,
@@ -117,7 +117,7 @@ fn format_named(name: &str) -> Option<Format> {
 }
 
 fn scale_named(name: &str) -> Result<Scale, Refusal> {
-    Ok(match name {
+    Ok(match name.to_ascii_lowercase().as_str() {
         "utc" => Scale::Utc,
         "tai" => Scale::Tai,
         "tt" => Scale::Tt,

@@ -440,7 +440,9 @@ impl Resolver<'_> {
                 Err(self.error(problem, node.span))
             }
         };
-        let span = Timespan::new(bound(begin, Timespan::MIN)?, bound(end, Timespan::MAX)?);
+        let (begin, end) = (bound(begin, Timespan::MIN)?, bound(end, Timespan::MAX)?);
+        // A `Timespan` whose bounds are equal is that instant, not empty.
+        let span = if begin == end { Timespan::instant(begin) } else { Timespan::new(begin, end) };
         Ok(Operand::Time(TimeTerm::Literal(span)))
     }
 
