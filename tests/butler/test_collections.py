@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from armillary.butler import CollectionType
@@ -10,6 +12,7 @@ from armillary.errors import (
     CollectionTypeError,
     ConflictingDefinitionError,
     DatasetTypeError,
+    DatasetTypeExpressionError,
     MissingCollectionError,
     OrphanedRecordError,
 )
@@ -159,6 +162,8 @@ def test_the_older_names_do_the_same(many):
     assert registry.getCollectionType("chain") == CollectionType.CHAINED
     assert registry.getCollectionChain("chain") == ("run/2", "run/1")
     assert registry.getCollectionParentChains("run/1") == {"chain"}
+    with pytest.raises(CollectionTypeError, match="`run/1` is a RUN, not CHAINED"):
+        registry.getCollectionChain("run/1")
     registry.setCollectionChain("chain", ["tag"], flatten=True)
     assert registry.getCollectionChain("chain") == ("tag",)
     registry.setCollectionDocumentation("chain", "words")
@@ -166,3 +171,19 @@ def test_the_older_names_do_the_same(many):
     assert registry.registerRun("run/9") is True
     registry.removeCollection("run/9")
     assert "run/9" not in registry.queryCollections()
+
+
+def test_regular_expressions_find_collections_with_a_warning(many):
+    with pytest.warns(FutureWarning, match="use globs"):
+        assert sorted(many.collections.query([re.compile("run/[12]"), "tag"])) == ["run/1", "run/2", "tag"]
+
+
+def test_components_are_no_dataset_types_of_their_own(many):
+    with pytest.raises(DatasetTypeExpressionError, match="ask for `summary`"):
+        many.registry.queryDatasetTypes("summary.wcs")
+
+
+def test_results_of_several_types_say_which_they_are(many):
+    many.put({}, "summary", instrument="Cam", run="run/1")
+    found = many.registry.queryDatasets(["summary", "metrics"], collections="run/1").byParentDatasetType()
+    assert {part.parentDatasetType.name for part in found} == {"summary", "metrics"}

@@ -163,7 +163,7 @@ class ButlerCollections(Sequence[str]):
             If a name without wildcards does not exist.
         """
         return self._registry.query_collections(
-            as_patterns(expression),
+            as_patterns(without_regular_expressions(self._registry, expression)),
             _kinds(collection_types),
             flatten_chains=flatten_chains,
             include_chains=include_chains,

@@ -288,6 +288,11 @@ class DatasetRefQueryResults(QueryResults["DatasetRef"]):
         )
         return DataCoordinateQueryResults(self._context, spec, list(self.dataset_type.dimensions.names))
 
+    @property
+    def parentDatasetType(self) -> DatasetType:
+        """The dataset type, as results for several types call it."""
+        return self.dataset_type
+
     def byParentDatasetType(self) -> Iterator[DatasetRefQueryResults]:
         """Give the results type by type."""
         yield self

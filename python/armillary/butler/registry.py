@@ -29,6 +29,7 @@ from armillary.butler.query_results import (
 from armillary.butler.query_spec import QuerySpec, dimension_names, type_name
 from armillary.errors import (
     ArgumentError,
+    CollectionTypeError,
     DatasetTypeExpressionError,
     InvalidQueryError,
     MissingDatasetTypeError,
@@ -151,8 +152,17 @@ class Registry:
         return CollectionType(self._core.collection(name)[1])
 
     def getCollectionChain(self, parent: str) -> tuple[str, ...]:
-        """Give the children of a chain."""
-        return tuple(self._core.collection(parent)[3])
+        """Give the children of a chain.
+
+        Raises
+        ------
+        CollectionTypeError
+            If the collection is no chain.
+        """
+        _, kind, _, children = self._core.collection(parent)
+        if kind != CollectionType.CHAINED:
+            raise CollectionTypeError(f"collection `{parent}` is a {CollectionType(kind).name}, not CHAINED")
+        return tuple(children)
 
     def setCollectionChain(self, parent: str, children: Any, *, flatten: bool = False) -> None:
         """Replace the children of a chain."""
@@ -237,8 +247,18 @@ class Registry:
         """List dataset types that match names or globs; all by default.
 
         Names that do not exist are appended to `missing`.
+
+        Raises
+        ------
+        DatasetTypeExpressionError
+            If a name is that of a component: only whole dataset types are listed.
         """
         patterns = dataset_type_patterns(expression)
+        for name in patterns or ():
+            if "." in name and not is_glob(name):
+                raise DatasetTypeExpressionError(
+                    f"`{name}` names a component, which has no dataset type of its own; ask for `{name.split('.')[0]}`"
+                )
         found = self._core.query_dataset_types(patterns)
         if missing is not None and patterns is not None:
             names = {dataset_type.name for dataset_type in found}
