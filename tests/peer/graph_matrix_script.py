@@ -3,13 +3,13 @@
 Arguments: folder of the bench scripts, repository, `peer` or `ours`.
 """
 
-import hashlib
 import importlib
 import itertools
 import json
 import os
 import sys
 
+from graph_content import told
 from graph_matrix import CONDITIONS, SELECTIONS
 
 bench, repository, who = sys.argv[1:4]
@@ -21,25 +21,6 @@ pipe_name, butler_name = {
 pb = importlib.import_module(pipe_name)
 builder_module = importlib.import_module(pipe_name + ".all_dimensions_quantum_graph_builder")
 butler = importlib.import_module(butler_name).Butler.from_config(repository)
-
-
-def told(components):
-    """Quanta with all their datasets, and edges; ids, which are random, left out."""
-    graph = components.assemble()
-    names, lines = {}, []
-    for quantum_id, quantum in graph.build_execution_quanta().items():
-        label = graph.quantum_only_xgraph.nodes[quantum_id]["task_label"]
-        names[quantum_id] = f"{label}/" + "/".join(str(value) for value in quantum.dataId.required_values)
-        for side in (quantum.inputs, quantum.outputs):
-            for key, refs in side.items():
-                ids = sorted(
-                    "/".join(str(value) for value in ref.dataId.required_values) + "@" + ref.run for ref in refs
-                )
-                if ids:
-                    lines.append(f"{names[quantum_id]} {getattr(key, 'name', key)} {ids}")
-    edges = [f"{names[first]} > {names[second]}" for first, second in graph.quantum_only_xgraph.edges]
-    digest = hashlib.sha256("\n".join(sorted([*lines, *edges])).encode()).hexdigest()
-    return {"quanta": len(names), "edges": len(edges), "lines": len(lines), "content": digest}
 
 
 def outcome(selection, where):

@@ -33,13 +33,15 @@ def value_of(given):
     return EXPRESSIONS[given["$expr"]] if isinstance(given, dict) and "$expr" in given else given
 
 
-def connection(name, entry):
+def connection(name, entry, of_task):
     initial = entry["kind"].startswith("Init")
     options = {key: entry[key] for key in OPTIONS if key in entry and not initial}
     if options.get("minimum", 0) > 1:
         options["multiple"] = True
     if not initial:
         options["dimensions"] = tuple(value_of(entry.get("dimensions", ())))
+    if entry["kind"] == "Output" and not options["dimensions"]:
+        options["dimensions"] = of_task  # which the code of the real class says
     dataset_type = value_of(entry.get("name", name))
     if STORAGE_CLASS:
         dataset_type = dataset_type.partition(".")[0]  # which has no components
@@ -75,7 +77,9 @@ def make(name):
             delattr(self, one)
 
     try:
-        body = {key: connection(key, one) for key, one in entry["connections"].items()} | {"__init__": drop}
+        body = {key: connection(key, one, used["dimensions"]) for key, one in entry["connections"].items()} | {
+            "__init__": drop
+        }
         connections = new("Connections", pipe.PipelineTaskConnections, used, body)
     except (KeyError, TypeError):  # a name that only the code of the class knows
         connections = new("Connections", pipe.PipelineTaskConnections, {"dimensions": used["dimensions"]}, {})
