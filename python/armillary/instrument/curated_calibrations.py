@@ -83,7 +83,7 @@ def write_curated_calibrations(
     from armillary.butler import CollectionType, DatasetRef, FileDataset
 
     name = instrument.getName()
-    files = _find(butler, name, Path(folder))
+    files = _find(butler, name, Path(folder).absolute())
     target = collection or instrument.makeCalibrationCollectionName(*labels)
     numbers: dict[str, int] = defaultdict(int)
     with butler.transaction():

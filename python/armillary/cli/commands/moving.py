@@ -106,7 +106,7 @@ def export_calibs(
     help="Whether the same data give the same dataset ID everywhere.",
 )
 @click.option("--data-id", "fixed", multiple=True, metavar="KEY=VALUE", help="Values that all files share.")
-@click.option("--prefix", metavar="DIRECTORY", help="Where relative paths in the table begin.")
+@click.option("--prefix", metavar="DIRECTORY", help="Where relative paths in the table begin, if not here.")
 @track_file_attrs_option
 @transfer_option
 @durability_option
@@ -147,9 +147,9 @@ def _python_value(value: Any) -> Any:
 
 
 def _below(prefix: str, path: str) -> str:
-    """A path of the table where it is: below the prefix, or as it stands if absolute."""
+    """A path of the table where it is: below the prefix or the current directory, or as it stands if absolute."""
     if "://" in path or "://" not in prefix:
-        return path if "://" in path else str(Path(prefix, path))
+        return path if "://" in path else str(Path(prefix, path).absolute())
     return prefix.rstrip("/") + "/" + path
 
 
@@ -170,7 +170,7 @@ def ingest_zip(repo: str, zip_file: str, transfer: str, transfer_dimensions: boo
 
 @command(
     "butler transfer-datasets SOURCE DEST -d raw --collections LSSTCam/raw/all --register-dataset-types\n"
-    "butler transfer-datasets SOURCE DEST --collections u/me/run --dry-run"
+    "butler transfer-datasets SOURCE DEST --collections u/me/run --register-dataset-types --dry-run"
 )
 @click.argument("source", shell_complete=complete_repositories)
 @click.argument("dest", shell_complete=complete_repositories)
