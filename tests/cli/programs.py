@@ -55,7 +55,7 @@ def run_program(program, *arguments, before=None, path=(HERE / "modules",), dire
         told = []
         for stream in (out, err):
             stream.seek(0)
-            told.append(stream.read().decode())
+            told.append(stream.read().decode(errors="replace"))  # some is binary
     return Ended(os.waitstatus_to_exitcode(status), *told)
 
 

@@ -276,7 +276,8 @@ def tell_graph(components: Any) -> None:
 
 
 @click.command(
-    cls=OrderedCommand, example='pipetask qgraph -b REPO -p pipe.yaml -i in -o u/me/run -d "detector < 4" -q run.qg'
+    cls=OrderedCommand,
+    example="""pipetask qgraph -b REPO -p pipe.yaml -i in -o u/me/run -d "instrument='Cam' AND visit=10" -q run.qg""",
 )
 @build_options()
 @repository_options()

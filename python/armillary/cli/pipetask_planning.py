@@ -187,7 +187,10 @@ def tell_difference(difference: Any, of_graphs: bool) -> None:
         print_table(["Task", "Quanta", "Why"], [[label, number, why] for (label, why), number in reasons.items()])
 
 
-@click.command(cls=OrderedCommand, example='pipetask check -b REPO -p pipe.yaml -i in -d "day_obs = 20250101"')
+@click.command(
+    cls=OrderedCommand,
+    example="""pipetask check -b REPO -p pipe.yaml -i in -d "instrument='Cam' AND day_obs = 20250101\"""",
+)
 @build_options()
 @repository_options()
 @graph_options()

@@ -292,7 +292,7 @@ def retrieve_artifacts_for_quanta(graph: str, repo: str, dest: str, **options: A
     click.echo(f"Number of files retrieved: {len(paths)}")
 
 
-@command("butler lineage REPO calexp visit=1228 detector=4 --collections u/me/run --up")
+@command("butler lineage REPO calexp instrument=Cam visit=1228 detector=4 --collections u/me/run --up")
 @click.argument("repo", metavar="REPO")
 @click.argument("dataset", metavar="ID | TYPE KEY=VALUE...", nargs=-1, required=True)
 @click.option("--up/--down", default=True, help="What it was made from (default), or what was made from it.")

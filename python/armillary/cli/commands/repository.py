@@ -75,7 +75,7 @@ def _keys(section: Any) -> list[str]:
     return list(section) if hasattr(section, "keys") else []
 
 
-@command("butler config-validate REPO\nbutler config-validate REPO -d 'calexp*' -i calexpBackground")
+@command("butler config-validate REPO\nbutler config-validate REPO -d calexp,raw")
 @repo_argument
 @click.option("-q", "--quiet", is_flag=True, help="Only the exit code tells.")
 @click.option(
