@@ -38,7 +38,10 @@ def peer_python() -> str:
     shared = Path(os.environ.get("ARMILLARY_SHARED", REPOSITORY_ROOT.parent / "shared"))
     cache_root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     made = subprocess.run(
-        [shared / "tools" / "make-peer-venv", cache_root / "armillary-peer"], check=True, capture_output=True, text=True
+        [shared / "tools" / "make-peer-venv", cache_root / "armillary-peer", "boto3"],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return made.stdout.strip().splitlines()[-1]
 
