@@ -118,6 +118,39 @@ impl StrColumn {
     pub fn dictionary(&self) -> &[Arc<str>] {
         &self.dictionary
     }
+
+    /// The distinct values that some row has.
+    pub fn used(&self) -> impl Iterator<Item = &Arc<str>> {
+        let mut used = vec![false; self.dictionary.len()];
+        for code in self.codes.iter().filter(|code| **code != NO_TEXT) {
+            used[*code as usize] = true;
+        }
+        self.dictionary.iter().zip(used).filter(|(_, used)| *used).map(|(text, _)| text)
+    }
+
+    /// The same text in each of some rows.
+    #[must_use]
+    pub fn constant(text: Arc<str>, rows: usize) -> Self {
+        Self { codes: vec![0; rows], lookup: HashMap::from([(text.clone(), 0)]), dictionary: vec![text] }
+    }
+}
+
+/// The number of a row, of whatever width.
+pub trait RowNumber: Copy {
+    /// As an index.
+    fn get(self) -> usize;
+}
+
+impl RowNumber for usize {
+    fn get(self) -> usize {
+        self
+    }
+}
+
+impl RowNumber for u32 {
+    fn get(self) -> usize {
+        self as usize
+    }
 }
 
 impl Column {
@@ -167,6 +200,19 @@ impl Column {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether all rows have the same key: a known integer or text.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        match self {
+            Self::Int { values, nulls } => nulls.is_empty() && values.windows(2).all(|pair| pair[0] == pair[1]),
+            Self::Str(column) => {
+                column.codes.first().is_none_or(|first| *first != NO_TEXT)
+                    && column.codes.windows(2).all(|pair| pair[0] == pair[1])
+            }
+            Self::Float { .. } | Self::Bool(_) | Self::Bytes(_) | Self::Uuid(_) | Self::Timespan(_) => false,
+        }
     }
 
     /// The value in a row.
@@ -256,9 +302,9 @@ impl Column {
 
     /// The rows at `rows`, in that order.
     #[must_use]
-    pub fn take(&self, rows: &[usize]) -> Self {
-        fn pick<T: Clone>(values: &[T], rows: &[usize]) -> Vec<T> {
-            rows.iter().map(|row| values[*row].clone()).collect()
+    pub fn take<R: RowNumber>(&self, rows: &[R]) -> Self {
+        fn pick<T: Clone, R: RowNumber>(values: &[T], rows: &[R]) -> Vec<T> {
+            rows.iter().map(|row| values[row.get()].clone()).collect()
         }
         let pick_nulls = |nulls: &[bool]| if nulls.is_empty() { Vec::new() } else { pick(nulls, rows) };
         match self {

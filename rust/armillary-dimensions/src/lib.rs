@@ -13,7 +13,7 @@ mod timespan;
 mod universe;
 mod value;
 
-pub use column::{Column, ColumnType, StrColumn};
+pub use column::{Column, ColumnType, RowNumber, StrColumn};
 pub use coordinate::DataCoordinate;
 pub use element::{Element, ElementIndex, ElementKind, Field, FieldRole, FieldType};
 pub use error::{DimensionError, nearest};

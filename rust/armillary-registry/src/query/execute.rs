@@ -3,26 +3,28 @@
 use super::{
     answer::{DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable},
     error::{QueryError, QueryProblem},
+    lookup::{Fields, is_found_by_key, records_by_key, records_by_row, records_without_table},
     plan::Plan,
     predicate::{DatasetField, Owner, Reference, Sort},
-    refine::{distinct, refine},
+    refine::refine,
     request::{QueryRequest, ResultKind},
     rows::Distinct,
-    skypix::Pixelization,
     statement::{Statement, key_type},
 };
-use crate::{Catalog, Registry, RegistryError, Store};
-use armillary_dimensions::{
-    Column, ColumnType, DataCoordinate, ElementIndex, FieldRole, Key, StrColumn, Universe, Value,
-};
-use std::collections::HashMap;
+use crate::{Catalog, Registry, RegistryError};
+use armillary_dimensions::{Column, ColumnType, DataCoordinate, DimensionGroup, ElementIndex, FieldRole, Key, Value};
+use indexmap::IndexMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A statement with the positions of what the answer takes from its rows.
 pub(crate) struct Query<'a> {
     registry: &'a Registry,
     plan: &'a Plan,
     statement: Statement<'a>,
-    keys: Vec<usize>,
+    /// Values of dimensions: the required ones, and those of the implied ones that the rows tell.
+    keys: IndexMap<ElementIndex, usize>,
+    /// Elements whose records tell the other implied ones, each found by what comes before it.
+    implying: Vec<ElementIndex>,
     /// Id and run of the dataset.
     dataset: Option<(usize, usize)>,
     /// Where collections compete: what tells data IDs apart, and the collection and id of the dataset.
@@ -43,13 +45,18 @@ struct Ranked {
 
 /// How the records of an element are found.
 enum RecordColumns {
+    /// By the values of dimensions, when the rows are known.
+    Keys(ElementIndex),
     /// By the number of their row.
     Row(ElementIndex, usize),
     /// All their fields are in the row of the answer.
     Fields(ElementIndex, Vec<usize>),
     /// They say nothing but their key.
-    Key(ElementIndex, usize),
+    WithoutTable(ElementIndex),
 }
+
+/// Rows to give at least for what they imply to be looked up afterwards; for fewer, one statement is quicker.
+const MANY_ROWS: usize = 1000;
 
 impl<'a> Query<'a> {
     /// Prepares the statement; records only if wanted, and for a count no more than tells rows apart.
@@ -63,8 +70,11 @@ impl<'a> Query<'a> {
         let info = plan.universe.info(plan.output);
         let ranks = plan.find_first.is_some_and(|search| !plan.searches[search].is_single());
         let narrow = !with_records && (has_unique_rows(plan, &statement) || (ranks && plan.gives_datasets));
-        let wanted: Vec<ElementIndex> = if narrow { info.required.clone() } else { info.keys().collect() };
-        let keys: Vec<usize> = wanted.into_iter().map(|index| statement.select_key(index)).collect();
+        let mut keys: IndexMap<ElementIndex, usize> =
+            info.required.iter().map(|index| (*index, statement.select_key(*index))).collect();
+        if with_records && request.limit.is_some_and(|limit| limit < MANY_ROWS) {
+            keys.extend(info.implied.iter().map(|index| (*index, statement.select_key(*index))));
+        }
         let dataset = (plan.gives_datasets && !narrow)
             .then(|| (statement.select_dataset(0, DatasetField::Id), statement.select_dataset(0, DatasetField::Run)));
         let ranked = plan.find_first.filter(|search| !plan.searches[*search].is_single()).map(|search| {
@@ -87,14 +97,16 @@ impl<'a> Query<'a> {
             .filter(|_| !narrow)
             .map(|(_, reference, sort)| statement.select_reference(*reference, column_type(*sort)))
             .collect();
-        let mut query = Self { registry, plan, statement, keys, dataset, ranked, columns, records: Vec::new() };
+        let implying = Vec::new();
+        let mut query =
+            Self { registry, plan, statement, keys, implying, dataset, ranked, columns, records: Vec::new() };
         match request.result {
             ResultKind::Records(element) if with_records => query.add_result_record(element),
             // Records that do not exist do not count.
             ResultKind::Records(element) if plan.universe.get(element).has_table() => {
                 query.statement.table(element);
+                return Ok(query);
             }
-            _ if narrow => query.statement.drop_tables(),
             _ if with_records && request.with_records => {
                 for element in &info.elements {
                     query.add_record(*element);
@@ -102,14 +114,40 @@ impl<'a> Query<'a> {
             }
             _ => {}
         }
+        if with_records {
+            query.leave_implied();
+        } else {
+            query.statement.drop_tables(|_| true);
+        }
         Ok(query)
     }
 
+    /// Leaves for later what the records of distinct keys tell, and adds the other implied values.
+    fn leave_implied(&mut self) {
+        let universe = &self.plan.universe;
+        self.implying = self.statement.drop_tables(|element| is_found_by_key(universe, element));
+        let mut lacking = DimensionGroup::EMPTY;
+        for index in &universe.info(self.plan.output).implied {
+            if self.keys.contains_key(index) {
+                continue;
+            }
+            if self.statement.gives(*index) {
+                self.keys.insert(*index, self.statement.select_key(*index));
+            } else {
+                lacking = lacking.union(DimensionGroup::single(*index));
+            }
+        }
+        self.implying.retain(|index| !universe.get(*index).implied.intersection(lacking).is_empty());
+    }
+
     fn add_record(&mut self, index: ElementIndex) {
-        let columns = if self.plan.universe.get(index).has_table() {
+        let element = self.plan.universe.get(index);
+        let columns = if is_found_by_key(&self.plan.universe, element) {
+            RecordColumns::Keys(index)
+        } else if element.has_table() {
             RecordColumns::Row(index, self.statement.select_row(index, true))
         } else {
-            RecordColumns::Key(index, self.statement.select_key(index))
+            RecordColumns::WithoutTable(index)
         };
         self.records.push(columns);
     }
@@ -196,7 +234,59 @@ impl<'a> Query<'a> {
                 columns.iter().map(|column| column.take(rows)).collect()
             }
         };
-        self.assemble(&columns)
+        let implied = self.look_up_implied(&columns)?;
+        if implied.is_complete() {
+            return self.assemble(columns, implied);
+        }
+        // Without a record there is no such data ID, as a join would have it.
+        let known = implied.known_rows();
+        let columns: Vec<Column> = columns.iter().map(|column| column.take(&known)).collect();
+        let implied = self.look_up_implied(&columns)?;
+        self.assemble(columns, implied)
+    }
+
+    /// Looks up what the rows imply but do not tell.
+    fn look_up_implied(&self, columns: &[Column]) -> Result<Implied, RegistryError> {
+        let universe = &self.plan.universe;
+        let mut implied = Implied::default();
+        for index in &self.implying {
+            let with_record =
+                self.records.iter().any(|record| matches!(record, RecordColumns::Keys(of) if of == index));
+            let fields = if with_record { Fields::All } else { Fields::Implied };
+            let table =
+                self.look_up(*index, fields, |key| implied.values.get(&key).or_else(|| self.key(columns, key)))?;
+            let names = fields.of(universe.get(*index)).zip(&table.columns);
+            for (field, values) in names {
+                if let FieldRole::Implied(dimension) = field.role
+                    && !self.keys.contains_key(&dimension)
+                {
+                    implied.values.insert(dimension, spread(values, &table.rows));
+                }
+            }
+            implied.tables.push(table);
+        }
+        Ok(implied)
+    }
+
+    /// The column of the rows with the values of a dimension.
+    fn key<'c>(&self, columns: &'c [Column], index: ElementIndex) -> Option<&'c Column> {
+        self.keys.get(&index).map(|position| &columns[*position])
+    }
+
+    fn look_up<'c>(
+        &self,
+        index: ElementIndex,
+        fields: Fields,
+        key: impl Fn(ElementIndex) -> Option<&'c Column>,
+    ) -> Result<RecordTable, RegistryError> {
+        let universe = &self.plan.universe;
+        let element = universe.get(index);
+        let keys: Vec<&Column> = element.required.iter().filter_map(key).collect();
+        if keys.len() < element.required.len() {
+            let what = format!("records of `{}` for data IDs that do not tell which", element.name);
+            return Err(QueryError::from(QueryProblem::Unsupported { what }).into());
+        }
+        records_by_key(self.registry.store(), universe, index, &keys, fields)
     }
 
     /// The rows of the answer among those of the statement.
@@ -213,7 +303,7 @@ impl<'a> Query<'a> {
         if self.is_unique() {
             return Ok(rows);
         }
-        let mut identity = self.keys.clone();
+        let mut identity: Vec<usize> = self.keys.values().copied().collect();
         identity.extend(self.dataset.map(|(id, _)| id));
         identity.extend(&self.columns);
         let identity: Vec<&Column> = identity.iter().map(|position| &columns[*position]).collect();
@@ -260,7 +350,7 @@ impl<'a> Query<'a> {
         let search = &plan.searches[search];
         let info = plan.universe.info(plan.output);
         let values = self.keys[..info.required.len()]
-            .iter()
+            .values()
             .map(|position| columns[*position].get(row).to_key().unwrap_or(Key::Int(0)))
             .collect();
         let data_id = DataCoordinate::from_values(plan.universe.clone(), info, values);
@@ -273,54 +363,164 @@ impl<'a> Query<'a> {
         .into()
     }
 
-    fn assemble(&self, columns: &[Column]) -> Result<QueryResult, RegistryError> {
+    /// The records of the answer, but for columns that are moved into it.
+    fn record_tables(
+        &self,
+        columns: &[Column],
+        implied: &BTreeMap<ElementIndex, Column>,
+        mut tables: Vec<RecordTable>,
+    ) -> Result<Vec<Found<'_>>, RegistryError> {
+        let (store, universe) = (self.registry.store(), &self.plan.universe);
+        let key = |index: ElementIndex| implied.get(&index).or_else(|| self.key(columns, index));
+        let mut found = Vec::with_capacity(self.records.len());
+        for record in &self.records {
+            found.push(Found::Table(match record {
+                RecordColumns::Keys(element) => match tables.iter().position(|table| table.element == *element) {
+                    Some(known) => tables.swap_remove(known),
+                    None => self.look_up(*element, Fields::All, key)?,
+                },
+                RecordColumns::Row(element, column) => records_by_row(store, universe, *element, &columns[*column])?,
+                RecordColumns::WithoutTable(element) => {
+                    let unknown = Column::new(key_type(universe.get(*element)));
+                    records_without_table(universe, *element, key(*element).unwrap_or(&unknown))
+                }
+                RecordColumns::Fields(element, positions) => {
+                    found.push(Found::Fields(*element, positions));
+                    continue;
+                }
+            }));
+        }
+        Ok(found)
+    }
+
+    /// How often the answer takes each column.
+    fn uses(&self, columns: usize) -> Vec<usize> {
+        let mut uses = vec![0; columns];
+        let fields = self.records.iter().flat_map(|record| match record {
+            RecordColumns::Fields(_, positions) => &positions[..],
+            _ => &[],
+        });
+        let dataset = self.dataset.iter().flat_map(|(id, run)| [id, run]);
+        for position in self.keys.values().chain(dataset).chain(&self.columns).chain(fields) {
+            uses[*position] += 1;
+        }
+        uses
+    }
+
+    fn assemble(&self, columns: Vec<Column>, implied: Implied) -> Result<QueryResult, RegistryError> {
         let plan = self.plan;
         let rows = columns.first().map_or(0, Column::len);
-        let pick = |position: &usize| columns[*position].clone();
+        let Implied { values: mut implied, tables } = implied;
+        let records = self.record_tables(&columns, &implied, tables)?;
+        let mut columns = Parts { uses: self.uses(columns.len()), columns };
         let datasets = match self.dataset {
             None => None,
             Some((id, run)) => Some(DatasetColumns {
                 dataset_type: plan.searches[0].dataset_type.clone(),
-                ids: columns[id].clone(),
-                runs: names_of_runs(&plan.catalog, &columns[run])?,
+                ids: columns.take(id),
+                runs: names_of_runs(&plan.catalog, &columns.take(run))?,
             }),
         };
-        let records: Result<Vec<RecordTable>, RegistryError> =
-            self.records.iter().map(|record| self.record_table(record, columns)).collect();
+        let key = |index: ElementIndex| match (self.keys.get(&index), implied.remove(&index)) {
+            (Some(position), _) => columns.take(*position),
+            (None, values) => values.unwrap_or_else(|| unknown(key_type(plan.universe.get(index)), rows)),
+        };
         Ok(QueryResult {
             universe: plan.universe.clone(),
             group: plan.output,
             rows,
-            keys: self.keys.iter().map(pick).collect(),
+            keys: plan.universe.info(plan.output).keys().map(key).collect(),
             datasets,
-            records: records?,
+            records: records.into_iter().map(|record| record.finish(&mut columns, rows)).collect(),
             columns: plan
                 .columns
                 .iter()
                 .zip(&self.columns)
-                .map(|((name, _, sort), position)| named(name, pick(position), *sort))
+                .map(|((name, _, sort), position)| named(name, columns.take(*position), *sort))
                 .collect(),
             reasons: Vec::new(),
         })
     }
+}
 
-    fn record_table(&self, record: &RecordColumns, columns: &[Column]) -> Result<RecordTable, RegistryError> {
-        let universe = &self.plan.universe;
-        match record {
-            RecordColumns::Row(element, column) => {
-                records_by_row(self.registry.store(), universe, *element, &columns[*column])
-            }
-            RecordColumns::Fields(element, positions) => {
-                let rows = columns.first().map_or(0, Column::len);
-                Ok(RecordTable {
-                    element: *element,
-                    rows: (0..u32::try_from(rows).unwrap_or(u32::MAX)).collect(),
-                    columns: positions.iter().map(|position| columns[*position].clone()).collect(),
-                })
-            }
-            RecordColumns::Key(element, column) => Ok(records_by_key(universe, *element, &columns[*column])),
+/// The columns of the rows, each moved where it is taken for the last time.
+struct Parts {
+    columns: Vec<Column>,
+    uses: Vec<usize>,
+}
+
+impl Parts {
+    fn take(&mut self, position: usize) -> Column {
+        self.uses[position] = self.uses[position].saturating_sub(1);
+        if self.uses[position] > 0 {
+            return self.columns[position].clone();
+        }
+        std::mem::replace(&mut self.columns[position], Column::new(ColumnType::Int))
+    }
+}
+
+/// The records of one element.
+enum Found<'q> {
+    Table(RecordTable),
+    /// In columns of the rows.
+    Fields(ElementIndex, &'q [usize]),
+}
+
+impl Found<'_> {
+    fn finish(self, columns: &mut Parts, rows: usize) -> RecordTable {
+        match self {
+            Self::Table(table) => table,
+            Self::Fields(element, positions) => RecordTable {
+                element,
+                rows: (0..u32::try_from(rows).unwrap_or(u32::MAX)).collect(),
+                columns: positions.iter().map(|position| columns.take(*position)).collect(),
+            },
         }
     }
+}
+
+/// What was looked up of what the rows imply.
+#[derive(Default)]
+struct Implied {
+    /// Values of dimensions, row by row.
+    values: BTreeMap<ElementIndex, Column>,
+    /// The records that tell them.
+    tables: Vec<RecordTable>,
+}
+
+impl Implied {
+    /// Whether there is a record for each row.
+    fn is_complete(&self) -> bool {
+        self.tables.iter().all(|table| !table.rows.contains(&RecordTable::NONE))
+    }
+
+    /// The rows of which all records were found.
+    fn known_rows(&self) -> Vec<usize> {
+        let rows = self.tables.first().map_or(0, |table| table.rows.len());
+        (0..rows).filter(|row| self.tables.iter().all(|table| table.rows[*row] != RecordTable::NONE)).collect()
+    }
+}
+
+/// Values of records for the rows that they belong to.
+fn spread(values: &Column, rows: &[u32]) -> Column {
+    if !rows.contains(&RecordTable::NONE) {
+        return values.take(rows);
+    }
+    let mut column = Column::new(values.kind());
+    for row in rows {
+        match *row {
+            RecordTable::NONE => column.push_null(),
+            known => column.push(&values.get(known as usize)),
+        }
+    }
+    column
+}
+
+/// A column of which nothing is known.
+fn unknown(kind: ColumnType, rows: usize) -> Column {
+    let mut column = Column::new(kind);
+    (0..rows).for_each(|_| column.push_null());
+    column
 }
 
 fn has_unique_rows(plan: &Plan, statement: &Statement) -> bool {
@@ -376,100 +576,15 @@ const fn column_type(sort: Sort) -> ColumnType {
 }
 
 fn names_of_runs(catalog: &Catalog, keys: &Column) -> Result<Column, RegistryError> {
-    let mut names = StrColumn::default();
-    if let Column::Int { values, .. } = keys {
-        for key in values {
-            let run = catalog.collection_by_id(*key).ok_or_else(|| RegistryError::Corrupt {
-                what: "`dataset.run_id`".to_owned(),
-                reason: format!("no collection has the number {key}"),
-            })?;
-            names.push(&run.name);
-        }
+    let (kinds, firsts) = Distinct::kinds(&[keys], keys.len());
+    let mut names = Column::new(ColumnType::Str);
+    for first in firsts {
+        let Value::Int(key) = keys.get(first) else { continue };
+        let run = catalog.collection_by_id(key).ok_or_else(|| RegistryError::Corrupt {
+            what: "`dataset.run_id`".to_owned(),
+            reason: format!("no collection has the number {key}"),
+        })?;
+        names.push_str(&run.name);
     }
-    Ok(Column::Str(names))
-}
-
-/// Fetches records by the numbers of their rows, each once.
-fn records_by_row(
-    store: &Store,
-    universe: &Universe,
-    index: ElementIndex,
-    numbers: &Column,
-) -> Result<RecordTable, RegistryError> {
-    let element = universe.get(index);
-    let all: Vec<usize> = (0..numbers.len()).collect();
-    let wanted = distinct(numbers, &all);
-    let dialect = store.dialect();
-    let mut sql = format!("SELECT {}", dialect.row_number());
-    let mut types = vec![ColumnType::Int];
-    for field in &element.fields {
-        sql.push_str(", ");
-        types.push(field.kind.into());
-        if field.role == FieldRole::Timespan {
-            sql.push_str(&dialect.timespan_bounds("", &field.name).join(", "));
-        } else {
-            dialect.identifier(&mut sql, &field.name);
-        }
-    }
-    sql.push_str(" FROM ");
-    dialect.identifier(&mut sql, &element.name);
-    sql.push_str(" WHERE ");
-    sql.push_str(dialect.row_number());
-    dialect.in_json_array(&mut sql);
-    let values: Vec<Value> = wanted.into_iter().map(Value::Int).collect();
-    let array = super::sql::json_array(&values).unwrap_or_default();
-    let mut columns = store.select(&sql, &[Value::Str(array.into())], &types)?;
-    let found = columns.remove(0);
-    let mut positions: hashbrown::HashMap<i64, u32> = hashbrown::HashMap::with_capacity(found.len());
-    if let Column::Int { values, .. } = &found {
-        positions.extend(values.iter().copied().zip(0..));
-    }
-    let rows = match numbers {
-        Column::Int { values, nulls } => values
-            .iter()
-            .enumerate()
-            .map(|(row, number)| {
-                let known = nulls.get(row).is_none_or(|null| !null);
-                known.then(|| positions.get(number).copied()).flatten().unwrap_or(RecordTable::NONE)
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
-    Ok(RecordTable { element: index, rows, columns })
-}
-
-/// Records of elements without a table: their key, and the region of a pixel.
-fn records_by_key(universe: &Universe, index: ElementIndex, keys: &Column) -> RecordTable {
-    let element = universe.get(index);
-    let identity = [keys];
-    let mut seen = Distinct::new(&identity, keys.len());
-    let mut first = Vec::new();
-    let mut rows = Vec::with_capacity(keys.len());
-    for row in 0..keys.len() {
-        let position = seen.position(row);
-        if position == first.len() {
-            first.push(row);
-        }
-        rows.push(u32::try_from(position).unwrap_or(RecordTable::NONE));
-    }
-    let own = keys.take(&first);
-    let columns = element
-        .fields
-        .iter()
-        .map(|field| match field.role {
-            FieldRole::Region => {
-                let mut regions = Column::new(ColumnType::Bytes);
-                for row in 0..own.len() {
-                    let region = match (Pixelization::of(element), own.get(row)) {
-                        (Some(pixelization), Value::Int(pixel)) => pixelization.region(pixel),
-                        _ => None,
-                    };
-                    regions.push(&region.map_or(Value::Null, |region| Value::Bytes(region.encode().into())));
-                }
-                regions
-            }
-            _ => own.clone(),
-        })
-        .collect();
-    RecordTable { element: index, rows, columns }
+    Ok(names.take(&kinds))
 }

@@ -8,6 +8,7 @@ mod error;
 mod execute;
 mod explain;
 mod halves;
+mod lookup;
 mod names;
 mod needless;
 mod pairs;

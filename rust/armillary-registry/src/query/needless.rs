@@ -1,27 +1,34 @@
-//! What a count needs not read.
+//! What needs not be read, or not for each row.
 
 use super::{
     sources::{Source, group_of},
     sql::{Sql, write_scalar},
     statement::Statement,
 };
-use armillary_dimensions::ElementIndex;
+use armillary_dimensions::{Element, ElementIndex};
 
 impl Statement<'_> {
     /// Leaves out the tables that change nothing: no column of theirs is used, and a foreign key of another source says
     /// that each of its rows has exactly one match there. Nothing can be selected or joined afterwards.
-    pub(crate) fn drop_tables(&mut self) {
+    ///
+    /// Gives their elements, in an order in which each one's key is known from what comes before.
+    pub(crate) fn drop_tables(&mut self, may_go: impl Fn(&Element) -> bool) -> Vec<ElementIndex> {
+        let mut dropped = Vec::new();
         if self.pairs.is_some() {
-            return;
+            return dropped;
         }
-        while let Some((index, position)) = self.needless_table() {
+        while let Some((index, position)) = self.needless_table(&may_go) {
             self.tables.shift_remove(&index);
             self.sources.remove(position);
+            dropped.push(index);
         }
+        dropped.reverse();
+        dropped
     }
 
-    fn needless_table(&self) -> Option<(ElementIndex, usize)> {
-        self.tables.iter().rev().find_map(|(index, alias)| {
+    fn needless_table(&self, may_go: impl Fn(&Element) -> bool) -> Option<(ElementIndex, usize)> {
+        let tables = self.tables.iter().rev().filter(|(index, _)| may_go(self.plan.universe.get(**index)));
+        tables.into_iter().find_map(|(index, alias)| {
             let position = self.sources.iter().position(|source| &source.alias == alias)?;
             self.is_needless(position).then_some((*index, position))
         })

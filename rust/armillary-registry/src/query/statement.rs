@@ -246,6 +246,11 @@ impl<'a> Statement<'a> {
         self.sources.iter().filter(|source| !source.optional).find_map(|source| source.column(self.dialect, index))
     }
 
+    /// Whether some source tells the value of a dimension.
+    pub(crate) fn gives(&self, index: ElementIndex) -> bool {
+        self.provider(index).is_some()
+    }
+
     pub(super) fn key(&self, index: ElementIndex) -> String {
         self.provider(index).unwrap_or_else(|| "NULL".to_owned())
     }

@@ -295,13 +295,11 @@ impl Store {
 
     /// Runs something whose reads, on this thread, all see one state of the database.
     ///
-    /// Needed where the numbers of rows go from one statement to the next: a server renumbers what is updated.
+    /// Needed where one statement goes on with what another one found: what others change in between would not fit, and
+    /// a server renumbers the rows that are updated.
     pub(crate) fn together<T>(&self, mut run: impl FnMut() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
         let me = thread::current().id();
         let nested = lock(&self.together).contains_key(&me);
-        if let Place::File(_) = self.place {
-            return run();
-        }
         if nested || self.in_own_transaction() {
             return run();
         }
