@@ -29,14 +29,18 @@ use std::{
 pub struct DataCoordinate {
     universe: Arc<Universe>,
     info: Arc<GroupInfo>,
+    /// Required ones first; only those, if the implied ones are kept apart or not known.
     values: Arc<[Key]>,
+    /// Implied ones that many data IDs share.
+    shared: Option<Arc<[Key]>>,
 }
 
 impl DataCoordinate {
     /// The data ID with no dimensions.
     #[must_use]
     pub fn empty(universe: &Arc<Universe>) -> Self {
-        Self { universe: universe.clone(), info: universe.info(DimensionGroup::EMPTY), values: Arc::new([]) }
+        let info = universe.info(DimensionGroup::EMPTY);
+        Self { universe: universe.clone(), info, values: Arc::new([]), shared: None }
     }
 
     /// From values in the order of [`GroupInfo::keys`]: the required ones, or the required and the implied ones.
@@ -49,7 +53,26 @@ impl DataCoordinate {
             values.len() == info.required.len() || values.len() == info.required.len() + info.implied.len(),
             "a data ID has its required values, or all"
         );
-        Self { universe, info, values }
+        Self { universe, info, values, shared: None }
+    }
+
+    /// From the required values and the implied ones, both in the order of [`GroupInfo::keys`]; data IDs that imply the
+    /// same may share the latter.
+    ///
+    /// # Panics
+    /// If there is not one value for each dimension.
+    #[must_use]
+    pub fn from_shared(
+        universe: Arc<Universe>,
+        info: Arc<GroupInfo>,
+        required: Arc<[Key]>,
+        implied: Arc<[Key]>,
+    ) -> Self {
+        assert!(
+            required.len() == info.required.len() && implied.len() == info.implied.len(),
+            "a data ID has a value for each dimension"
+        );
+        Self { universe, info, values: required, shared: Some(implied) }
     }
 
     /// From a look-up of values by dimension name; checks types, and takes the implied values if all are there.
@@ -83,7 +106,7 @@ impl DataCoordinate {
         if values.len() < info.required.len() + info.implied.len() {
             values.truncate(info.required.len());
         }
-        Ok(Self { universe: universe.clone(), info, values: values.into() })
+        Ok(Self { universe: universe.clone(), info, values: values.into(), shared: None })
     }
 
     /// From keys in the order of [`GroupInfo::keys`], the required ones or all; checks their types.
@@ -119,9 +142,14 @@ impl DataCoordinate {
     }
 
     /// The known values, required ones first.
+    pub fn values(&self) -> impl Iterator<Item = &Key> {
+        self.values.iter().chain(self.shared.iter().flat_map(|implied| implied.iter()))
+    }
+
+    /// How many values are known.
     #[must_use]
-    pub fn values(&self) -> &[Key] {
-        &self.values
+    pub fn count(&self) -> usize {
+        self.values.len() + self.shared.as_ref().map_or(0, |implied| implied.len())
     }
 
     /// The values of the required dimensions.
@@ -133,18 +161,18 @@ impl DataCoordinate {
     /// Whether the values of the implied dimensions are known.
     #[must_use]
     pub fn has_full(&self) -> bool {
-        self.values.len() == self.info.required.len() + self.info.implied.len()
+        self.count() == self.info.required.len() + self.info.implied.len()
     }
 
     /// The value of a dimension, if known.
     #[must_use]
     pub fn get(&self, index: ElementIndex) -> Option<&Key> {
-        self.info.keys().zip(self.values.iter()).find(|(key, _)| *key == index).map(|(_, value)| value)
+        self.info.keys().zip(self.values()).find(|(key, _)| *key == index).map(|(_, value)| value)
     }
 
     /// The known values, each with its dimension.
     pub fn iter(&self) -> impl Iterator<Item = (ElementIndex, &Key)> {
-        self.info.keys().zip(self.values.iter())
+        self.info.keys().zip(self.values())
     }
 
     /// The same values for fewer dimensions.

@@ -110,8 +110,12 @@ impl fmt::Debug for Record {
 }
 
 /// The records of the elements of a data ID: one for each, or none where the repository has none.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct Records(Vec<(ElementIndex, Option<Record>)>);
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    own: Vec<(ElementIndex, Option<Record>)>,
+    /// Records of other elements that many data IDs share.
+    shared: Option<Arc<Records>>,
+}
 
 impl Records {
     /// From records by element, in any order.
@@ -119,17 +123,61 @@ impl Records {
     pub fn new(mut records: Vec<(ElementIndex, Option<Record>)>) -> Self {
         records.sort_by_key(|(index, _)| *index);
         records.dedup_by_key(|(index, _)| *index);
-        Self(records)
+        Self { own: records, shared: None }
+    }
+
+    /// From records by element, in any order, and those of other elements.
+    #[must_use]
+    pub fn with_shared(own: Vec<(ElementIndex, Option<Record>)>, shared: Arc<Self>) -> Self {
+        Self { shared: Some(shared), ..Self::new(own) }
     }
 
     /// The record of an element; `None` if the element is not here, `Some(None)` if it is known to have no record.
     #[must_use]
     pub fn get(&self, element: ElementIndex) -> Option<Option<&Record>> {
-        self.0.iter().find(|(index, _)| *index == element).map(|(_, record)| record.as_ref())
+        let own = self.own.iter().find(|(index, _)| *index == element).map(|(_, record)| record.as_ref());
+        own.or_else(|| self.shared.as_ref()?.get(element))
     }
 
     /// Each element with its record, in universe order.
     pub fn iter(&self) -> impl Iterator<Item = (ElementIndex, Option<&Record>)> {
-        self.0.iter().map(|(index, record)| (*index, record.as_ref()))
+        let mut all: Vec<_> = self.own.iter().map(|(index, record)| (*index, record.as_ref())).collect();
+        let mut next = self.shared.as_deref();
+        while let Some(records) = next {
+            all.extend(records.own.iter().map(|(index, record)| (*index, record.as_ref())));
+            next = records.shared.as_deref();
+        }
+        all.sort_by_key(|(index, _)| *index);
+        all.into_iter()
+    }
+}
+
+impl PartialEq for Records {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_records_stand_among_the_others() {
+        let universe = Universe::default_universe();
+        let record = |name: &str, value: Value| {
+            let element = universe.element(name).expect("it is one");
+            let values =
+                element.fields.iter().enumerate().map(|(at, _)| if at == 0 { value.clone() } else { Value::Null });
+            (element.index, Some(Record::new(universe.clone(), element.index, values.collect())))
+        };
+        let (band, instrument) =
+            (record("band", Value::Str("g".into())), record("instrument", Value::Str("Cam".into())));
+        let all = Records::new(vec![instrument.clone(), band.clone()]);
+        let shared = Records::with_shared(vec![instrument.clone()], Arc::new(Records::new(vec![band.clone()])));
+        assert_eq!(shared, all);
+        assert_eq!(shared.iter().map(|(index, _)| index).collect::<Vec<_>>(), [band.0, instrument.0]);
+        assert_eq!(shared.get(band.0), Some(band.1.as_ref()));
+        assert_ne!(shared, Records::new(vec![band]));
     }
 }

@@ -201,7 +201,7 @@ impl PyDataCoordinate {
 
     #[getter]
     fn mapping(&self) -> PyDataIdView {
-        PyDataIdView::new(self.id.clone(), self.id.values().len())
+        PyDataIdView::new(self.id.clone(), self.id.count())
     }
 
     #[getter]
@@ -214,7 +214,7 @@ impl PyDataCoordinate {
         if !self.id.has_full() {
             return Err(PyValueError::new_err(format!("{} has only its required values", self.id)));
         }
-        PyTuple::new(py, self.id.values().iter().map(|key| key_to_python(py, key)))
+        PyTuple::new(py, self.id.values().map(|key| key_to_python(py, key)).collect::<Vec<_>>())
     }
 
     #[pyo3(name = "hasFull")]
@@ -414,7 +414,7 @@ impl PyDataCoordinate {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        let values = PyTuple::new(py, self.id.values().iter().map(|key| key_to_python(py, key)))?;
+        let values = PyTuple::new(py, self.id.values().map(|key| key_to_python(py, key)).collect::<Vec<_>>())?;
         let records = match &self.records {
             Some(records) => Some(PyRecordsView::new(self.id.clone(), records.clone()).dict(py)?),
             None => None,

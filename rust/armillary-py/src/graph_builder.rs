@@ -269,7 +269,7 @@ impl PyQuantumGraphBuilder {
         lists: Vec<(u32, Vec<PyRef<'_, PyDatasetRef>>)>,
     ) -> PyResult<()> {
         let dataset = |reference: &PyRef<'_, PyDatasetRef>| FoundDataset {
-            values: reference.data_id().id.values().to_vec(),
+            values: reference.data_id().id.values().cloned().collect(),
             id: reference.id_bytes(),
             run: reference.run_arc().clone(),
         };

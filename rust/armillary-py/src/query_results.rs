@@ -12,7 +12,7 @@ use crate::{
 use armillary_dimensions::{
     Column, DataCoordinate, ElementIndex, FieldRole, FieldType, GroupInfo, Key, Record, Records, Universe, Value,
 };
-use armillary_registry::query::{Meaning, NamedColumn, QueryResult, RecordTable};
+use armillary_registry::query::{Alike, Meaning, NamedColumn, QueryResult, RecordTable};
 use pyo3::{
     exceptions::{PyIndexError, PyTypeError},
     prelude::*,
@@ -29,19 +29,51 @@ pub(crate) struct Answer {
     info: Arc<GroupInfo>,
     /// The records of each table, made when the first row asks.
     records: Vec<OnceLock<Vec<Record>>>,
+    /// By the number of rows alike, what they share; made when the first row asks.
+    shared: OnceLock<Vec<Shared>>,
     empty_run: Arc<str>,
+}
+
+/// What rows that imply the same have in common.
+#[derive(Clone, Default)]
+struct Shared {
+    implied: Arc<[Key]>,
+    records: OnceLock<Arc<Records>>,
 }
 
 impl Answer {
     fn new(result: QueryResult) -> Arc<Self> {
         let info = result.universe.info(result.group);
         let records = result.records.iter().map(|_| OnceLock::new()).collect();
-        Arc::new(Self { info, records, result, empty_run: "".into() })
+        Arc::new(Self { info, records, result, shared: OnceLock::new(), empty_run: "".into() })
     }
 
     fn data_id(&self, row: usize) -> DataCoordinate {
-        let values: Arc<[Key]> = self.result.keys.iter().map(|column| key_at(column, row)).collect();
-        DataCoordinate::from_values(self.result.universe.clone(), self.info.clone(), values)
+        let (universe, info) = (self.result.universe.clone(), self.info.clone());
+        let Some(alike) = &self.result.alike else {
+            return DataCoordinate::from_values(universe, info, keys_at(&self.result.keys, row));
+        };
+        let required = keys_at(&self.result.keys[..info.required.len()], row);
+        let implied = self.shared(alike, row).implied.clone();
+        DataCoordinate::from_shared(universe, info, required, implied)
+    }
+
+    /// What a row shares with those that are like it.
+    fn shared(&self, alike: &Alike, row: usize) -> &Shared {
+        let made = self.shared.get_or_init(|| {
+            let implied = &self.result.keys[self.info.required.len()..];
+            let mut shared: Vec<Option<Shared>> = Vec::new();
+            for (row, number) in alike.rows.iter().enumerate() {
+                let number = *number as usize;
+                if number >= shared.len() {
+                    shared.resize(number + 1, None);
+                }
+                let make = || Shared { implied: keys_at(implied, row), records: OnceLock::new() };
+                shared[number].get_or_insert_with(make);
+            }
+            shared.into_iter().map(Option::unwrap_or_default).collect()
+        });
+        &made[alike.rows[row] as usize]
     }
 
     fn record(&self, table: usize, row: usize) -> Option<Record> {
@@ -56,14 +88,20 @@ impl Answer {
         if self.result.records.is_empty() {
             return None;
         }
-        let records: Vec<(ElementIndex, Option<Record>)> = self
-            .result
-            .records
-            .iter()
-            .enumerate()
-            .map(|(table, source)| (source.element, self.record(table, row)))
-            .collect();
-        Some(Arc::new(Records::new(records)))
+        let Some(alike) = &self.result.alike else {
+            return Some(Arc::new(Records::new(self.records_where(row, |_| true))));
+        };
+        let is_shared = |element: ElementIndex| self.result.universe.get(element).required.is_subset(alike.dimensions);
+        let make = || Arc::new(Records::new(self.records_where(row, is_shared)));
+        let shared = self.shared(alike, row).records.get_or_init(make).clone();
+        let own = self.records_where(row, |element| !is_shared(element));
+        Some(if own.is_empty() { shared } else { Arc::new(Records::with_shared(own, shared)) })
+    }
+
+    /// The records of some elements.
+    fn records_where(&self, row: usize, wanted: impl Fn(ElementIndex) -> bool) -> Vec<(ElementIndex, Option<Record>)> {
+        let tables = self.result.records.iter().enumerate().filter(|(_, source)| wanted(source.element));
+        tables.map(|(table, source)| (source.element, self.record(table, row))).collect()
     }
 
     fn run(&self, row: usize) -> &Arc<str> {
@@ -131,6 +169,10 @@ impl Answer {
 
 /// Element, positions, and of each field its name, whether it is a key, and its buffers.
 type RecordBuffers<'py> = (String, Buffers<'py>, Vec<(String, bool, Buffers<'py>)>);
+
+fn keys_at(columns: &[Column], row: usize) -> Arc<[Key]> {
+    columns.iter().map(|column| key_at(column, row)).collect()
+}
 
 fn key_at(column: &Column, row: usize) -> Key {
     match column {

@@ -15,6 +15,8 @@ pub struct QueryResult {
     pub rows: usize,
     /// Values of the dimensions, in the order of the keys of a data ID: required, then implied.
     pub keys: Vec<Column>,
+    /// Which rows imply the same, if that is known.
+    pub alike: Option<Alike>,
     /// The datasets, if they were asked for.
     pub datasets: Option<DatasetColumns>,
     /// Records, if they were asked for.
@@ -23,6 +25,15 @@ pub struct QueryResult {
     pub columns: Vec<NamedColumn>,
     /// Why there are no rows, if that was clear before looking.
     pub reasons: Vec<String>,
+}
+
+/// Rows that imply the same.
+#[derive(Clone, Debug)]
+pub struct Alike {
+    /// The dimensions whose values such rows share, all implied ones among them.
+    pub dimensions: DimensionGroup,
+    /// For each row a number, the same for rows that share those values. Not every number needs to occur.
+    pub rows: Vec<u32>,
 }
 
 /// A column of an answer that is none of its keys.

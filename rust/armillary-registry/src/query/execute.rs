@@ -1,7 +1,7 @@
 //! From a request to its answer.
 
 use super::{
-    answer::{DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable},
+    answer::{Alike, DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable},
     error::{QueryError, QueryProblem},
     lookup::{Fields, is_found_by_key, records_by_key, records_by_row, records_without_table},
     plan::Plan,
@@ -9,12 +9,18 @@ use super::{
     refine::refine,
     request::{QueryRequest, ResultKind},
     rows::Distinct,
+    search::Place,
     statement::{Statement, key_type},
 };
-use crate::{Catalog, Registry, RegistryError};
-use armillary_dimensions::{Column, ColumnType, DataCoordinate, DimensionGroup, ElementIndex, FieldRole, Key, Value};
+use crate::{Catalog, CollectionKind, Registry, RegistryError};
+use armillary_dimensions::{
+    Column, ColumnType, DataCoordinate, DimensionGroup, ElementIndex, FieldRole, Key, StrColumn, Value,
+};
 use indexmap::IndexMap;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// A statement with the positions of what the answer takes from its rows.
 pub(crate) struct Query<'a> {
@@ -26,11 +32,20 @@ pub(crate) struct Query<'a> {
     /// Elements whose records tell the other implied ones, each found by what comes before it.
     implying: Vec<ElementIndex>,
     /// Id and run of the dataset.
-    dataset: Option<(usize, usize)>,
+    dataset: Option<(usize, Run)>,
     /// Where collections compete: what tells data IDs apart, and the collection and id of the dataset.
     ranked: Option<Ranked>,
     columns: Vec<usize>,
     records: Vec<RecordColumns>,
+}
+
+/// How the run of a dataset is known.
+#[derive(Clone, Copy)]
+enum Run {
+    /// From its key in a column.
+    Column(usize),
+    /// By its key: nothing else is searched.
+    Only(i64),
 }
 
 /// The columns that decide which collection comes first.
@@ -75,8 +90,14 @@ impl<'a> Query<'a> {
         if with_records && request.limit.is_some_and(|limit| limit < MANY_ROWS) {
             keys.extend(info.implied.iter().map(|index| (*index, statement.select_key(*index))));
         }
-        let dataset = (plan.gives_datasets && !narrow)
-            .then(|| (statement.select_dataset(0, DatasetField::Id), statement.select_dataset(0, DatasetField::Run)));
+        let dataset = (plan.gives_datasets && !narrow).then(|| {
+            let id = statement.select_dataset(0, DatasetField::Id);
+            let run = match plan.searches[0].collections[..] {
+                [Place { id, kind: CollectionKind::Run }] => Run::Only(id),
+                _ => Run::Column(statement.select_dataset(0, DatasetField::Run)),
+            };
+            (id, run)
+        });
         let ranked = plan.find_first.filter(|search| !plan.searches[*search].is_single()).map(|search| {
             let found = plan.universe.info(plan.searches[search].dataset_type.group);
             let mut identity: Vec<ElementIndex> = info.required.iter().chain(&found.required).copied().collect();
@@ -268,6 +289,22 @@ impl<'a> Query<'a> {
         Ok(implied)
     }
 
+    /// Which rows imply the same: those with one record, if it tells everything else, by way of others if need be.
+    fn alike(&self, implied: &Implied) -> Option<Alike> {
+        let info = self.plan.universe.info(self.plan.output);
+        let first = implied.tables.first()?;
+        let mut told = self.plan.universe.get(first.element).required;
+        for table in &implied.tables {
+            let element = self.plan.universe.get(table.element);
+            if !element.required.is_subset(told) {
+                return None;
+            }
+            told = told.union(element.implied);
+        }
+        let all = info.implied.iter().all(|index| told.contains(*index));
+        all.then(|| Alike { dimensions: told, rows: first.rows.clone() })
+    }
+
     /// The column of the rows with the values of a dimension.
     fn key<'c>(&self, columns: &'c [Column], index: ElementIndex) -> Option<&'c Column> {
         self.keys.get(&index).map(|position| &columns[*position])
@@ -315,11 +352,17 @@ impl<'a> Query<'a> {
     fn first(&self, columns: &[Column], rows: &[usize], ranked: &Ranked) -> Result<Vec<usize>, RegistryError> {
         let places = &self.plan.searches[ranked.search].collections;
         let ranks: HashMap<i64, usize> = places.iter().enumerate().map(|(rank, place)| (place.id, rank)).collect();
-        let rank_of = |row: usize| match columns[ranked.collection].get(row) {
-            Value::Int(collection) => ranks.get(&collection).copied().unwrap_or(usize::MAX),
-            _ => usize::MAX,
+        // Neighbours are mostly of one collection.
+        let mut last = None;
+        let mut rank_of = |row: usize| {
+            let Column::Int { values, .. } = &columns[ranked.collection] else { return usize::MAX };
+            match last {
+                Some((collection, rank)) if collection == values[row] => rank,
+                _ => last.insert((values[row], ranks.get(&values[row]).copied().unwrap_or(usize::MAX))).1,
+            }
         };
-        let identity: Vec<&Column> = ranked.identity.iter().map(|position| &columns[*position]).collect();
+        let identity = ranked.identity.iter().map(|position| &columns[*position]);
+        let identity: Vec<&Column> = identity.filter(|column| !column.is_constant()).collect();
         let differ = |a: usize, b: usize| {
             let differ_in = |column: usize| columns[column].get(a) != columns[column].get(b);
             differ_in(ranked.id) || ranked.begin.is_some_and(differ_in)
@@ -400,7 +443,10 @@ impl<'a> Query<'a> {
             RecordColumns::Fields(_, positions) => &positions[..],
             _ => &[],
         });
-        let dataset = self.dataset.iter().flat_map(|(id, run)| [id, run]);
+        let dataset = self.dataset.iter().flat_map(|(id, run)| match run {
+            Run::Column(run) => vec![id, run],
+            Run::Only(_) => vec![id],
+        });
         for position in self.keys.values().chain(dataset).chain(&self.columns).chain(fields) {
             uses[*position] += 1;
         }
@@ -410,6 +456,7 @@ impl<'a> Query<'a> {
     fn assemble(&self, columns: Vec<Column>, implied: Implied) -> Result<QueryResult, RegistryError> {
         let plan = self.plan;
         let rows = columns.first().map_or(0, Column::len);
+        let alike = self.alike(&implied);
         let Implied { values: mut implied, tables } = implied;
         let records = self.record_tables(&columns, &implied, tables)?;
         let mut columns = Parts { uses: self.uses(columns.len()), columns };
@@ -418,7 +465,10 @@ impl<'a> Query<'a> {
             Some((id, run)) => Some(DatasetColumns {
                 dataset_type: plan.searches[0].dataset_type.clone(),
                 ids: columns.take(id),
-                runs: names_of_runs(&plan.catalog, &columns.take(run))?,
+                runs: match run {
+                    Run::Column(run) => names_of_runs(&plan.catalog, &columns.take(run))?,
+                    Run::Only(run) => Column::Str(StrColumn::constant(name_of_run(&plan.catalog, run)?, rows)),
+                },
             }),
         };
         let key = |index: ElementIndex| match (self.keys.get(&index), implied.remove(&index)) {
@@ -430,6 +480,7 @@ impl<'a> Query<'a> {
             group: plan.output,
             rows,
             keys: plan.universe.info(plan.output).keys().map(key).collect(),
+            alike,
             datasets,
             records: records.into_iter().map(|record| record.finish(&mut columns, rows)).collect(),
             columns: plan
@@ -539,6 +590,7 @@ pub(crate) fn empty_answer(plan: &Plan, reasons: Vec<String>) -> QueryResult {
         group: plan.output,
         rows: 0,
         keys: info.keys().map(|index| Column::new(key_type(plan.universe.get(index)))).collect(),
+        alike: None,
         datasets: plan.gives_datasets.then(|| DatasetColumns {
             dataset_type: plan.searches[0].dataset_type.clone(),
             ids: Column::new(ColumnType::Uuid),
@@ -579,12 +631,17 @@ fn names_of_runs(catalog: &Catalog, keys: &Column) -> Result<Column, RegistryErr
     let (kinds, firsts) = Distinct::kinds(&[keys], keys.len());
     let mut names = Column::new(ColumnType::Str);
     for first in firsts {
-        let Value::Int(key) = keys.get(first) else { continue };
-        let run = catalog.collection_by_id(key).ok_or_else(|| RegistryError::Corrupt {
-            what: "`dataset.run_id`".to_owned(),
-            reason: format!("no collection has the number {key}"),
-        })?;
-        names.push_str(&run.name);
+        if let Value::Int(key) = keys.get(first) {
+            names.push_str(&name_of_run(catalog, key)?);
+        }
     }
     Ok(names.take(&kinds))
+}
+
+fn name_of_run(catalog: &Catalog, key: i64) -> Result<Arc<str>, RegistryError> {
+    let run = catalog.collection_by_id(key).ok_or_else(|| RegistryError::Corrupt {
+        what: "`dataset.run_id`".to_owned(),
+        reason: format!("no collection has the number {key}"),
+    })?;
+    Ok(run.name.clone())
 }

@@ -26,7 +26,7 @@ mod spatial;
 mod sql;
 mod statement;
 
-pub use answer::{DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable};
+pub use answer::{Alike, DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable};
 pub use error::{QueryError, QueryProblem};
 pub use request::{Bind, Clause, DatasetSearch, QueryRequest, ResultKind, Upload};
 pub(crate) use sql::Sql;

@@ -261,7 +261,8 @@ pub(crate) fn dataset_source<'a>(
     let column = |name: &str| format!("{alias}.{name}");
     let columns = DatasetColumns {
         id: column("dataset_id"),
-        run: column("run_id"),
+        // In a run are its own datasets.
+        run: column(if calibrations.is_empty() && only_runs(&others) { "collection_id" } else { "run_id" }),
         collection: column("collection_id"),
         ingest_date: column("ingest_date"),
         begin: column("validity_begin"),
@@ -293,6 +294,10 @@ impl Needs {
     }
 }
 
+fn only_runs(places: &[&Place]) -> bool {
+    places.iter().all(|place| place.kind == CollectionKind::Run)
+}
+
 #[expect(clippy::too_many_arguments, reason = "one half of a union, called twice")]
 fn write_search(
     sql: &mut Sql,
@@ -304,11 +309,8 @@ fn write_search(
     collections: &[i64],
     validity: bool,
 ) {
-    let only_runs = search
-        .collections
-        .iter()
-        .filter(|place| collections.contains(&place.id))
-        .all(|p| p.kind == CollectionKind::Run);
+    let places: Vec<&Place> = search.collections.iter().filter(|place| collections.contains(&place.id)).collect();
+    let only_runs = only_runs(&places);
     let with_dataset = needs.ingest_date || (needs.run && !only_runs);
     sql.push("SELECT ");
     for (_, name) in keys {
