@@ -58,13 +58,16 @@ impl Registry {
         if !reasons.is_empty() || request.limit == Some(0) {
             return Ok(empty_answer(&plan, reasons));
         }
-        if let Some(hurried) = plan.hurried(request) {
-            let answer = Query::new(self, &hurried, request, true)?.answer(request)?;
-            if Some(answer.rows) == request.limit {
-                return Ok(answer);
+        let hurried = plan.hurried(request);
+        self.store().one_state(|| {
+            if let Some(hurried) = &hurried {
+                let answer = Query::new(self, hurried, request, true)?.answer(request)?;
+                if Some(answer.rows) == request.limit {
+                    return Ok(answer);
+                }
             }
-        }
-        Query::new(self, &plan, request, true)?.answer(request)
+            Query::new(self, &plan, request, true)?.answer(request)
+        })
     }
 
     /// How many rows the answer to a query has.

@@ -293,11 +293,16 @@ impl Store {
         })
     }
 
+    /// As [`Store::one_state`] on a server, where the numbers of rows change when others write. Makes nothing of files.
+    pub(crate) fn together<T>(&self, mut run: impl FnMut() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+        if let Place::File(_) = self.place { run() } else { self.one_state(run) }
+    }
+
     /// Runs something whose reads, on this thread, all see one state of the database.
     ///
-    /// Needed where one statement goes on with what another one found: what others change in between would not fit, and
-    /// a server renumbers the rows that are updated.
-    pub(crate) fn together<T>(&self, mut run: impl FnMut() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+    /// Needed where one statement goes on with what another one found. What runs must not ask for anything kept in
+    /// memory: that may wait for a thread of ours that commits to a file, which in turn waits for this one to end.
+    pub(crate) fn one_state<T>(&self, mut run: impl FnMut() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
         let me = thread::current().id();
         let nested = lock(&self.together).contains_key(&me);
         if nested || self.in_own_transaction() {
