@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from peer.two_actors.machine import PeerProcess, TwoActors
+from peer.two_actors.machine import PeerProcess, TwoActors, run_program
 
 MAKE = """
 import json, sys
@@ -48,7 +48,7 @@ def test_nobody_notices_who_did_what(database, repositories, peer_python, reques
     machine = TwoActors(repositories, peer)
     try:
         for program in range(programs):
-            machine.run(steps, f"{database} {request.config.getoption('--seed')} {program}")
+            run_program(machine, steps, f"{database} {request.config.getoption('--seed')} {program}")
     finally:
         peer.close()
     print(*sorted(machine.outcomes.items()), sep="\n")

@@ -102,7 +102,10 @@ class Actor:
         return None if found is None else self.plain_ref(found)
 
     def refs(self, butler, name, data_ids, run):
-        found = [butler.find_dataset(name, data_id, collections=[run]) for data_id in data_ids]
+        required = set(butler.get_dataset_type(name).dimensions.required)
+        # What an exposure implies is known to one package only; see the list of what is meant.
+        whole = [data_id for data_id in data_ids if required <= data_id.keys()]
+        found = [butler.find_dataset(name, data_id, collections=[run]) for data_id in whole]
         found = [ref for ref in found if ref is not None]
         if not found:
             raise LookupError("nothing to work on")  # what no datasets do to a wrong collection is of no interest

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import collections as counting
 import json
-import random
 import subprocess
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+from hypothesis import strategies
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.strategies import SearchStrategy, booleans, none, sampled_from
+
 from peer.queries_asked.comparison import GENERAL_ERRORS
 from peer.two_actors.actor import Actor
-from peer.two_actors.choices import Choice, booleans, lists, none, sampled_from
+from peer.two_actors.meant import MEANT, Step
 
 RUNS = ["run/a", "run/b", "u/me/c"]
 OTHERS = {"TAGGED": ["tag/a", "tag/b"], "CALIBRATION": ["calib"], "CHAINED": ["chain/a", "chain/b"]}
@@ -32,16 +36,22 @@ TYPES: dict[str, tuple[list[str], str, bool]] = {
 DETECTORS, EXPOSURES, FILTERS = [1, 2, 3], [11, 12, 13], ["Cam-G", "Cam-R"]
 SECOND = 10**9
 
+
+def lists(of: SearchStrategy[Any], max_size: int) -> SearchStrategy[list[Any]]:
+    """One to so many different items."""
+    return strategies.lists(of, min_size=1, max_size=max_size, unique_by=lambda item: json.dumps(item, sort_keys=True))
+
+
 collections = sampled_from(COLLECTIONS)
 # One run more often than the others, so that what is searched for is also found.
 runs = sampled_from([*RUNS, *RUNS[:1] * 4])
 some_collections = lists(sampled_from([*COLLECTIONS, *RUNS[:1] * 5]), max_size=3)
 types = sampled_from([*TYPES, "nothing"])
 bounds = none() | sampled_from([second * SECOND for second in range(1_500_000_000, 1_500_000_010)])
-spans = Choice(lambda chance: [bounds.draw(chance), bounds.draw(chance)])
+spans = strategies.tuples(bounds, bounds)
 
 
-def data_ids(name: str) -> Choice:
+def data_ids(name: str) -> SearchStrategy[dict[str, Any]]:
     """One data ID for a dataset type, now and then with a detector that is not there."""
     dimensions = TYPES[name][0]
     values = {
@@ -50,76 +60,27 @@ def data_ids(name: str) -> Choice:
         "physical_filter": [*FILTERS, *FILTERS[:1] * 2],
     }
     given = {"instrument": "Cam"} if dimensions else {}
-    return Choice(lambda chance: given | {key: chance.choice(values[key]) for key in dimensions})
+    return strategies.fixed_dictionaries({key: sampled_from(values[key]) for key in dimensions}).map(
+        lambda found: given | found
+    )
 
 
-def typed_data_ids(calibrations: bool = False) -> Choice:
+def typed_data_ids(calibrations: bool = False) -> SearchStrategy[tuple[str, list[dict[str, Any]]]]:
     """A dataset type with some data IDs."""
-
-    def draw(chance: random.Random) -> tuple[str, list[dict[str, Any]]]:
-        name = chance.choice([name for name, (_, _, calibration) in TYPES.items() if calibration or not calibrations])
-        return name, lists(data_ids(name), max_size=3).draw(chance)
-
-    return Choice(draw)
+    names = [name for name, (_, _, calibration) in TYPES.items() if calibration or not calibrations]
+    return strategies.one_of(
+        [strategies.tuples(strategies.just(name), lists(data_ids(name), max_size=3)) for name in names]
+    )
 
 
-# What the classes of errors are about.
-SUBJECTS = {
-    "CollectionTypeError": "collection",
-    "MissingCollectionError": "collection",
-    "CollectionCycleError": "chain",
-    "DataIdValueError": "data ID",
-    "DimensionNameError": "data ID",
-    "MissingDatasetTypeError": "dataset type",
-    "DatasetTypeError": "dataset type",
-}
+OPERATIONS: list[tuple[str, dict[str, SearchStrategy[Any]]]] = []
 
 
-def either(operation: str, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    """Whether two things may be wrong, of which each actor tells another one."""
-    first, second = SUBJECTS.get(ours.get("error", "")), SUBJECTS.get(theirs.get("error", ""))
-    both_known = first is not None and second is not None
-    return both_known and (first != second or (operation.endswith("_chain") and first == "collection"))
-
-
-# Differences that are meant; each with its reason and a test of the operation, our answer and the peer's.
-MEANT: list[tuple[str, Callable[[str, dict[str, Any], dict[str, Any]], bool]]] = [
-    (
-        "decertifying what was never certified changes nothing; the peer fails an assertion",
-        lambda operation, ours, theirs: (
-            operation == "decertify" and ours == {"value": None} and theirs.get("error") == "AssertionError"
-        ),
-    ),
-    (
-        "of two things that are wrong, either may be told",
-        either,
-    ),
-    (
-        "a data ID without a record is told as such; the peer says that it may be one or a dataset that is there",
-        lambda operation, ours, theirs: (
-            operation == "insert_datasets"
-            and ours.get("error") == "DataIdValueError"
-            and "may also mean a dimension row is missing" in theirs.get("message", "")
-        ),
-    ),
-    (
-        "an error of the database is no answer to a user",
-        lambda operation, ours, theirs: (
-            theirs.get("error") in ("IntegrityError", "OperationalError")
-            and {"ButlerUserError", "RegistryError"} & set(ours.get("classes", ()))
-        ),
-    ),
-]
-
-
-OPERATIONS: list[tuple[Callable[..., None], dict[str, Choice]]] = []
-
-
-def operation(weight: int = 1, **arguments: Choice) -> Callable[..., Any]:
+def operation(weight: int = 1, **arguments: SearchStrategy[Any]) -> Callable[..., Any]:
     """Note something to do, and how often beside the others."""
 
     def note(method: Callable[..., None]) -> Callable[..., None]:
-        OPERATIONS.extend([(method, arguments)] * weight)
+        OPERATIONS.extend([(method.__name__, arguments)] * weight)
         return method
 
     return note
@@ -151,19 +112,20 @@ class PeerProcess:
         self.process.wait(timeout=30)
 
 
-def difference(operation: str, ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
+def difference(step: Step) -> str | None:
     """Say how two answers differ, or None; an error of ours may say more than the peer's."""
-    if ours == theirs or any(meant(operation, ours, theirs) for _, meant in MEANT):
+    ours, theirs = step.ours, step.theirs
+    if ours == theirs or any(meant(step) for _, meant in MEANT):
         return None
     if "error" in ours and "error" in theirs:
         general = theirs["error"] in GENERAL_ERRORS
         if ours["error"] == theirs["error"] or (theirs["error"] in ours["classes"] and not general):
             return None
-    return f"{operation}: here {json.dumps(ours)[:1500]}, the peer {json.dumps(theirs)[:1500]}"
+    return f"{step.operation}: here {json.dumps(ours)[:1500]}, the peer {json.dumps(theirs)[:1500]}"
 
 
 class TwoActors:
-    """Programs of random steps, each on new repositories; `outcomes` counts what came of the steps."""
+    """Steps on pairs of repositories; `outcomes` counts what came of them."""
 
     def __init__(self, repositories: Callable[[], tuple[str, str]], peer: PeerProcess):
         self.repositories = repositories
@@ -171,22 +133,10 @@ class TwoActors:
         self.differences: list[str] = []
         self.outcomes: counting.Counter[tuple[str, str]] = counting.Counter()
 
-    def run(self, steps: int, seed: str) -> None:
-        """Begin anew and do so many steps."""
-        chance = random.Random(seed)
-        self.here = Actor("armillary.butler")
-        self.turn = 0
-        self.last: list[tuple[str, Any]] = []
-        self.first, self.second = self.repositories()
-        try:
-            self.begin()
-            while self.turn < steps:
-                method, choices = chance.choice(OPERATIONS)
-                method(self, **{name: choice.draw(chance) for name, choice in choices.items()})
-            self.compare()
-        finally:
-            for butler in self.here.butlers.values():
-                butler.close()
+    def end(self) -> None:
+        """Close what is open."""
+        for butler in self.here.butlers.values():
+            butler.close()
 
     def step(self, operation: str, *arguments: Any) -> None:
         """Let each actor do it, each in another repository, and compare."""
@@ -199,7 +149,7 @@ class TwoActors:
             ours = json.loads(json.dumps(self.here.do(mine, operation, given)))
         theirs = self.peer.do(its, operation, given)
         self.outcomes[operation, theirs.get("error", "done")] += 1
-        found = difference(operation, ours, theirs)
+        found = difference(Step(operation, given, ours, theirs, lambda: self.here.do(mine, "tell", [])["value"]))
         if found is not None:
             found = f"{found}\nafter {self.turn} steps, arguments {json.dumps(given)}"
             assert "error" in ours and "error" in theirs, found  # one of them changed something
@@ -219,6 +169,11 @@ class TwoActors:
                 assert found == expected, f"{where}\n{json.dumps(found)[:3000]}\n{json.dumps(expected)[:3000]}"
 
     def begin(self) -> None:
+        """Make new repositories and what every program needs."""
+        self.here = Actor("armillary.butler")
+        self.turn = 0
+        self.last: list[tuple[str, Any]] = []
+        self.first, self.second = self.repositories()
         self.step("insert", "instrument", [{"name": "Cam", "class_name": "my.Cam", "detector_max": 10}], {})
         rows = [{"instrument": "Cam", "name": name, "band": name[-1].lower()} for name in FILTERS]
         self.step("insert", "physical_filter", rows, {})
@@ -371,3 +326,45 @@ def exposure(identifier: int, name: str) -> dict[str, Any]:
         "instrument": "Cam", "id": identifier, "obs_id": name, "day_obs": 20250101, "group": "g",
         "physical_filter": FILTERS[identifier % 2], "exposure_time": 30.0,
     }  # fmt: skip
+
+
+STEPS = sampled_from(OPERATIONS).flatmap(
+    lambda entry: strategies.tuples(strategies.just(entry[0]), strategies.fixed_dictionaries(entry[1]))
+)
+
+
+def run_program(actors: TwoActors, steps: int, seed: str) -> None:
+    """Let hypothesis draw a program of so many steps, and run it on new repositories.
+
+    One rule has all operations: as rules of their own hypothesis would leave some of them out of a program, for good.
+    The first program that it tries is its simplest, one operation again and again; that is refused.
+    """
+
+    class Program(RuleBasedStateMachine):
+        begun = False
+
+        @initialize(number=strategies.integers(0, 2**32))
+        def begin(self, number: int) -> None:
+            hypothesis.assume(number > 0)
+            self.begun = True
+            actors.begin()
+
+        @rule(step=STEPS)
+        def turn(self, step: tuple[str, dict[str, Any]]) -> None:
+            name, arguments = step
+            getattr(actors, name)(**arguments)
+
+        def teardown(self) -> None:
+            if self.begun:
+                actors.compare()
+                actors.end()
+
+    settings = hypothesis.settings(
+        max_examples=1,
+        stateful_step_count=steps,
+        phases=[hypothesis.Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    run_state_machine_as_test(hypothesis.seed(seed)(Program), settings=settings)
