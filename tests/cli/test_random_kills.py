@@ -1,8 +1,8 @@
 """`pipetask run` killed with SIGKILL at random moments, then run again: what is left is what an undisturbed run leaves.
 
 `--kills 100` kills a hundred runs on each database; each has its own seed, and `--seed` changes them all. With
-`--kills 100 --seed 1` on SQLite, 126 runs were started, of which 26 ended before their moment came; 107 had made their
-collections; every one of the 126 was completed to what an undisturbed run leaves.
+`--kills 100 --seed 1` every run was completed to what an undisturbed run leaves: on SQLite 126 were started, 26 of them
+ended before their moment came, and 107 had made their collections by then; on PostgreSQL 106, 6 and 79.
 """
 
 import os
