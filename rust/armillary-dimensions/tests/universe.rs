@@ -109,6 +109,6 @@ fn columns_keep_unknown_values() {
     column.push_int(1);
     column.push(&Value::Null);
     column.push_int(3);
-    let taken = column.take(&[2, 1]);
+    let taken = column.take(&[2_usize, 1]);
     assert_eq!((taken.get(0), taken.get(1)), (Value::Int(3), Value::Null));
 }
