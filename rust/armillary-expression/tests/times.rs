@@ -13,11 +13,11 @@ const REFUSED_HERE: [&str; 4] = [
     "2020-01-01/ut1", // needs daily tables of the rotation of the Earth
 ];
 
-/// Texts we take and the oracle does not: whole numbers where the format is clear, exponents, and `Z` for UTC.
+/// Texts we take and the oracle does not: whole numbers where the format is clear, in any letters, exponents, and `Z` for UTC.
 fn accepted_here(text: &str) -> bool {
-    let numeric =
-        ["mjd/", "jd/", "unix/", "unix_tai/", "cxcsec/", "gps/"].iter().any(|format| text.starts_with(format));
-    (numeric && !text.ends_with(' ') && !text.contains("//") && !text.ends_with("TAI"))
+    let format = text.to_ascii_lowercase();
+    let numeric = ["mjd/", "jd/", "unix/", "unix_tai/", "cxcsec/", "gps/"].iter().any(|name| format.starts_with(name));
+    (numeric && !text.ends_with(' ') && !text.contains("//"))
         || ["58938", "2020-01-01T12:00:00Z", "1e5", "5.8e4"].contains(&text)
 }
 
