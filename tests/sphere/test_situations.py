@@ -77,9 +77,18 @@ def radius_of(region: sphgeom.Region) -> float:
     return max(0.0, region.getBoundingCircle().getOpeningAngle().asRadians())
 
 
+def parts_of(region: sphgeom.Region) -> list[sphgeom.Region]:
+    """The region and all that it is made of."""
+    parts = [region.cloneOperand(i) for i in range(region.nOperands())] if hasattr(region, "nOperands") else []
+    return [region, *(inner for part in parts for inner in parts_of(part))]
+
+
 def level_for(make: Situations, region: sphgeom.Region, deepest: int, base: int) -> int:
-    """A level at which the region has no more than a few dozen pixels."""
-    share = math.sin(min(radius_of(region), math.pi) / 2) ** 2
+    """A level at which the region has no more than a few dozen pixels, and neither has a part of it.
+
+    The library finds the pixels of each part: at deep levels it takes minutes for large parts that share nothing.
+    """
+    share = math.sin(min(max(map(radius_of, parts_of(region))), math.pi) / 2) ** 2
     if share == 0:
         return make.random.randint(0, deepest)
     top = max(0, min(deepest, int(math.log(PIXELS / (base * share), 4))))
