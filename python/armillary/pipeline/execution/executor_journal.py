@@ -164,9 +164,9 @@ def _from_simple(simple: dict[str, Any]) -> QuantumOutcome:
         QuantumSuccessCaveats(simple["caveats"]),
         None if simple["exception"] is None else ExceptionInfo(**simple["exception"]),
         simple["exit_code"],
-        written,
-        [uuid.UUID(text) for text in simple["removed"]],
-        simple["seconds"],
+        written=written,
+        removed=[uuid.UUID(text) for text in simple["removed"]],
+        seconds=simple["seconds"],
         kinds=tuple(simple["kinds"]),
     )
 
