@@ -54,7 +54,7 @@ with Butler.from_config(sys.argv[1], writeable=False) as butler:
         "types": sorted(found.name for found in registry.queryDatasetTypes()),
         "bias": sorted((ref.dataId["detector"], str(ref.id), ref.run) for ref in
                        registry.queryDatasets("bias", collections="u/one")),
-        "images": [butler.get(ref) for ref in registry.queryDatasets("image", collections=...)],
+        "images": sorted(butler.get(ref)["visit"] for ref in registry.queryDatasets("image", collections=...)),
         "records": [[record.id, record.name, record.exposure_time, record.timespan and list(record.timespan.nsec)]
                     for record in registry.queryDimensionRecords("visit").order_by("visit")],
         "certified": sorted((a.ref.dataId["detector"], list(a.timespan.nsec)) for a in
@@ -95,7 +95,7 @@ def _answers(root):
             "collections": sorted(registry.queryCollections()),
             "types": sorted(found.name for found in registry.queryDatasetTypes()),
             "bias": sorted([ref.dataId["detector"], str(ref.id), ref.run] for ref in bias),
-            "images": [butler.get(ref) for ref in registry.queryDatasets("image", collections=...)],
+            "images": sorted(butler.get(ref)["visit"] for ref in registry.queryDatasets("image", collections=...)),
             "records": [[r.id, r.name, r.exposure_time, r.timespan and list(r.timespan.nsec)] for r in records],
             "certified": sorted([a.ref.dataId["detector"], list(a.timespan.nsec)] for a in certified),
             "chain": list(registry.getCollectionChain("all")),
