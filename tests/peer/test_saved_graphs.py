@@ -148,7 +148,8 @@ def ran(filled, run_lines, shared_path, tmp_path_factory, pytestconfig):
         return [str(path), f"{bench}/drp.yaml{selection}", where, inputs, run]
 
     defaults = ["BenchCam/defaults"]
-    pairs = list(itertools.product(SELECTIONS, CONDITIONS)) if everything else SAMPLE
+    rest = [pair for pair in itertools.product(SELECTIONS, CONDITIONS) if pair not in SAMPLE]
+    pairs = SAMPLE + rest * everything
     graphs = save(sides["ours"], [ask("first", i, *pair, defaults) for i, pair in enumerate(pairs)])
     cases = [(graph, *what, sides) for graph, what in graphs.items()]
     run_cases(run_lines, "ours", cases, folder)
