@@ -4,6 +4,7 @@ use super::{
     answer::{Alike, DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable},
     error::{QueryError, QueryProblem},
     lookup::{Fields, is_found_by_key, records_by_key, records_by_row, records_without_table},
+    parts::{Found, Implied, Parts, name_of_run, names_of_runs, spread, unknown},
     plan::Plan,
     predicate::{DatasetField, Owner, Reference, Sort},
     refine::refine,
@@ -12,15 +13,12 @@ use super::{
     search::Place,
     statement::{Statement, key_type},
 };
-use crate::{Catalog, CollectionKind, Registry, RegistryError};
+use crate::{CollectionKind, Registry, RegistryError};
 use armillary_dimensions::{
     Column, ColumnType, DataCoordinate, DimensionGroup, ElementIndex, FieldRole, Key, StrColumn, Value,
 };
 use indexmap::IndexMap;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 /// A statement with the positions of what the answer takes from its rows.
 pub(crate) struct Query<'a> {
@@ -494,86 +492,6 @@ impl<'a> Query<'a> {
     }
 }
 
-/// The columns of the rows, each moved where it is taken for the last time.
-struct Parts {
-    columns: Vec<Column>,
-    uses: Vec<usize>,
-}
-
-impl Parts {
-    fn take(&mut self, position: usize) -> Column {
-        self.uses[position] = self.uses[position].saturating_sub(1);
-        if self.uses[position] > 0 {
-            return self.columns[position].clone();
-        }
-        std::mem::replace(&mut self.columns[position], Column::new(ColumnType::Int))
-    }
-}
-
-/// The records of one element.
-enum Found<'q> {
-    Table(RecordTable),
-    /// In columns of the rows.
-    Fields(ElementIndex, &'q [usize]),
-}
-
-impl Found<'_> {
-    fn finish(self, columns: &mut Parts, rows: usize) -> RecordTable {
-        match self {
-            Self::Table(table) => table,
-            Self::Fields(element, positions) => RecordTable {
-                element,
-                rows: (0..u32::try_from(rows).unwrap_or(u32::MAX)).collect(),
-                columns: positions.iter().map(|position| columns.take(*position)).collect(),
-            },
-        }
-    }
-}
-
-/// What was looked up of what the rows imply.
-#[derive(Default)]
-struct Implied {
-    /// Values of dimensions, row by row.
-    values: BTreeMap<ElementIndex, Column>,
-    /// The records that tell them.
-    tables: Vec<RecordTable>,
-}
-
-impl Implied {
-    /// Whether there is a record for each row.
-    fn is_complete(&self) -> bool {
-        self.tables.iter().all(|table| !table.rows.contains(&RecordTable::NONE))
-    }
-
-    /// The rows of which all records were found.
-    fn known_rows(&self) -> Vec<usize> {
-        let rows = self.tables.first().map_or(0, |table| table.rows.len());
-        (0..rows).filter(|row| self.tables.iter().all(|table| table.rows[*row] != RecordTable::NONE)).collect()
-    }
-}
-
-/// Values of records for the rows that they belong to.
-fn spread(values: &Column, rows: &[u32]) -> Column {
-    if !rows.contains(&RecordTable::NONE) {
-        return values.take(rows);
-    }
-    let mut column = Column::new(values.kind());
-    for row in rows {
-        match *row {
-            RecordTable::NONE => column.push_null(),
-            known => column.push(&values.get(known as usize)),
-        }
-    }
-    column
-}
-
-/// A column of which nothing is known.
-fn unknown(kind: ColumnType, rows: usize) -> Column {
-    let mut column = Column::new(kind);
-    (0..rows).for_each(|_| column.push_null());
-    column
-}
-
 fn has_unique_rows(plan: &Plan, statement: &Statement) -> bool {
     let searches =
         plan.searches.iter().enumerate().all(|(position, search)| {
@@ -625,23 +543,4 @@ const fn column_type(sort: Sort) -> ColumnType {
         Sort::Uuid => ColumnType::Uuid,
         Sort::Timespan => ColumnType::Timespan,
     }
-}
-
-fn names_of_runs(catalog: &Catalog, keys: &Column) -> Result<Column, RegistryError> {
-    let (kinds, firsts) = Distinct::kinds(&[keys], keys.len());
-    let mut names = Column::new(ColumnType::Str);
-    for first in firsts {
-        if let Value::Int(key) = keys.get(first) {
-            names.push_str(&name_of_run(catalog, key)?);
-        }
-    }
-    Ok(names.take(&kinds))
-}
-
-fn name_of_run(catalog: &Catalog, key: i64) -> Result<Arc<str>, RegistryError> {
-    let run = catalog.collection_by_id(key).ok_or_else(|| RegistryError::Corrupt {
-        what: "`dataset.run_id`".to_owned(),
-        reason: format!("no collection has the number {key}"),
-    })?;
-    Ok(run.name.clone())
 }

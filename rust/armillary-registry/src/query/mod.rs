@@ -12,6 +12,7 @@ mod lookup;
 mod names;
 mod needless;
 mod pairs;
+mod parts;
 mod plan;
 mod predicate;
 mod refine;
