@@ -22,6 +22,7 @@ __all__ = [
     "finish_temporary",
     "is_abandoned",
     "make_folder",
+    "new_file",
     "publish",
     "sync_contents",
     "sync_directory",
@@ -246,6 +247,25 @@ def publish(temporary: str, target: str, *, overwrite: bool = False) -> None:
     except BaseException:
         unlink_all([target])  # the caller is told that nothing was published
         raise
+
+
+@contextlib.contextmanager
+def new_file(target: str, extension: str = "", *, overwrite: bool, made_of: str | None = None) -> Iterator[str]:
+    """Give the name of a temporary file to write, which becomes `target` at the end of the block, or leaves nothing.
+
+    A failure of the operating system names `target`: neither the temporary file nor, where it is known, what the new
+    one is made of. Raises `FileExistsError` if there is a file of that name and `overwrite` is false.
+    """
+    temporary = temporary_path(target, extension)
+    try:
+        yield temporary
+        publish(temporary, target, overwrite=overwrite)
+    except OSError as error:
+        if error.errno and error.filename in (None, temporary, made_of):
+            error.filename, error.filename2 = target, None
+        raise
+    finally:
+        unlink_all([temporary])
 
 
 def file_checksum(path: str) -> str:

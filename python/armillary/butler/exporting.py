@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from armillary._files import temporary_path, unlink_all
+from armillary._files import new_file, unlink_all
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.export_yaml import EXPORT_VERSION, Region, dump, timespan_bounds
 
@@ -112,17 +112,8 @@ class RepoExportContext:
             *self._dataset_items(),
             *self._association_items(),
         ]
-        temporary = temporary_path(path)
-        try:
-            with open(temporary, "w", encoding="utf-8") as stream:
-                dump(head, items, stream)
-            os.replace(temporary, path)
-        except OSError as error:
-            if error.errno and error.filename is None:
-                error.filename = path
-            raise
-        finally:
-            unlink_all([temporary])
+        with new_file(path, overwrite=True) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+            dump(head, items, stream)
 
     def undo(self) -> None:
         """Remove the files that were made for it; folders stay."""

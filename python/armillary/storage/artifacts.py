@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from armillary._files import publish, temporary_path, unlink_all
+from armillary._files import new_file
 from armillary.errors import ValidationError
 from armillary.storage.file_dataset import FileDataset
 from armillary.storage.file_record import ZIP_MARK, FileRecord
@@ -72,16 +73,22 @@ def _beside(archive: str, member: str) -> str:
 
 def _unpack_file(datastore: Any, record: FileRecord, target: str, *, overwrite: bool) -> None:
     """Write one member of a zip file to a file of its own."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with (
+        _placed(target, overwrite=overwrite) as temporary,
+        datastore.open_file(record) as source,
+        open(temporary, "wb") as sink,
+    ):
+        shutil.copyfileobj(source, sink, 1 << 20)
+
+
+@contextmanager
+def _placed(target: str, *, overwrite: bool, made_of: str | None = None) -> Iterator[str]:
+    """Give the name of a temporary file in a folder that is made if it is missing; see `new_file`."""
     if os.path.lexists(target) and not overwrite:
         raise FileExistsError(f"`{target}` already exists")
-    temporary = temporary_path(target, path_extension(target))
-    try:
-        with datastore.open_file(record) as source, open(temporary, "wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
-        publish(temporary, target, overwrite=True)
-    finally:
-        unlink_all([temporary])
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with new_file(target, path_extension(target), overwrite=True, made_of=made_of) as temporary:
+        yield temporary
 
 
 def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str, *, overwrite: bool) -> None:
@@ -91,19 +98,8 @@ def place_file(datastore: FileDatastore, stored: str, target: str, transfer: str
         transfer = "copy"
     elif not os.path.exists(source):
         raise FileNotFoundError(f"`{stored}` is not in datastore `{datastore.name}`")
-    if os.path.lexists(target) and not overwrite:
-        raise FileExistsError(f"`{target}` already exists")
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    temporary = temporary_path(target, path_extension(target))
-    try:
+    with _placed(target, overwrite=overwrite, made_of=source) as temporary:
         _make(datastore, stored, source, temporary, transfer)
-        publish(temporary, target, overwrite=True)
-    except OSError as error:
-        if error.errno and error.filename in (None, source, temporary):
-            error.filename, error.filename2 = target, None  # what could not be made, and not what it is made of
-        raise
-    finally:
-        unlink_all([temporary])
 
 
 def _make(datastore: FileDatastore, stored: str, source: str | None, temporary: str, transfer: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionRecord
-from armillary._files import publish, temporary_path, unlink_all
+from armillary._files import new_file
 from armillary.errors import ValidationError
 from armillary.storage.file_ingest import PreparedFile, PreparedIngest
 from armillary.storage.file_record import ZIP_MARK, FileRecord
@@ -149,19 +149,13 @@ def write_zip(
     text = _index_text(refs, members)
     os.makedirs(destination, exist_ok=True)
     target = os.path.join(destination, _zip_name(members))
-    temporary = temporary_path(target, ".zip")
-    try:
-        with zipfile.ZipFile(temporary, "w", allowZip64=True) as archive:
-            archive.writestr(zipfile.ZipInfo(INDEX_NAME, _NO_TIME), text, zipfile.ZIP_DEFLATED)
-            for name, (record, _) in members.items():
-                _add_member(archive, datastore, record, name)
-        publish(temporary, target, overwrite=overwrite)
-    except OSError as error:
-        if error.errno and error.filename in (None, temporary):
-            error.filename, error.filename2 = target, None
-        raise
-    finally:
-        unlink_all([temporary])
+    with (
+        new_file(target, ".zip", overwrite=overwrite) as temporary,
+        zipfile.ZipFile(temporary, "w", allowZip64=True) as archive,
+    ):
+        archive.writestr(zipfile.ZipInfo(INDEX_NAME, _NO_TIME), text, zipfile.ZIP_DEFLATED)
+        for name, (record, _) in members.items():
+            _add_member(archive, datastore, record, name)
     return target
 
 
