@@ -11,7 +11,7 @@ from armillary.pipeline.tests.mocks.dataset import ConvertedUnmockedDataset, Moc
 from armillary.pipeline.tests.mocks.graph import ForcedFailure, mock_pipeline_graph
 from armillary.pipeline.tests.mocks.matching import DataIdMatch
 from armillary.pipeline.tests.mocks.names import get_mock_name, get_original_name, is_mock_name
-from armillary.pipeline.tests.mocks.repository import DirectButlerRepo, MockRepo
+from armillary.pipeline.tests.mocks.repository import DirectButlerRepo, InMemoryRepo, MockRepo
 from armillary.pipeline.tests.mocks.storage_class import MockStorageClass, MockStorageClassDelegate
 from armillary.pipeline.tests.mocks.task import (
     DynamicConnectionConfig,
@@ -30,6 +30,7 @@ __all__ = [
     "DynamicTestPipelineTask",
     "DynamicTestPipelineTaskConfig",
     "ForcedFailure",
+    "InMemoryRepo",
     "MockAlgorithmError",
     "MockDataset",
     "MockDatasetQuantum",
