@@ -134,3 +134,12 @@ def seaweed_server(folder: Path) -> Iterator[S3Server]:
     command += ["-volume.max=50", "-master.volumeSizeLimitMB=64"]
     with _running(command, f"http://127.0.0.1:{ports[3]}/"):
         yield S3Server(f"http://127.0.0.1:{ports[3]}", one_bucket=True)
+
+
+def keys(bucket: str) -> list[str]:
+    """Keys of all files below a folder, relative to it."""
+    from armillary.storage.remote import remote_files
+
+    files, folder = remote_files(bucket + "/")
+    found = files._obstore.list(files._store, prefix=folder.strip("/") or None).collect()
+    return sorted(str(one["path"]).removeprefix(folder) for one in found)

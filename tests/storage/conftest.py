@@ -1,10 +1,14 @@
-"""Dataset references without a registry."""
+"""Dataset references without a registry; servers of files, with `--all-servers` SeaweedFS and WebDAV, too."""
 
 from __future__ import annotations
 
 import pytest
 
 from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionUniverse
+from armillary.butler import Butler
+from remote_servers import s3_server, seaweed_server, webdav_server
+
+FILES = "lsst.daf.butler.datastores.fileDatastore.FileDatastore"
 
 
 @pytest.fixture(scope="session")
@@ -39,5 +43,53 @@ def make_ref(universe):
                 made[element] = _record(universe, element, mapping, records.get(element, {})) if is_dimension else None
             data_id = data_id.expanded(made)
         return DatasetRef(dataset_type, data_id, run=run)
+
+    return make
+
+
+def pytest_generate_tests(metafunc):
+    if "server" in metafunc.fixturenames:
+        every = ["moto", *(["seaweed", "webdav"] if metafunc.config.getoption("--all-servers") else [])]
+        metafunc.parametrize("server", every, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def server(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    started = {
+        "moto": s3_server,
+        "seaweed": lambda: seaweed_server(folder),
+        "webdav": lambda: webdav_server(folder),
+    }[request.param]
+    with started() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server, monkeypatch, tmp_path):
+    """The URI of a new bucket, with the settings to reach it."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DAF_BUTLER_CACHE_DIRECTORY", str(tmp_path / "cache"))
+    return server.new_bucket()
+
+
+@pytest.fixture
+def make_butler(bucket, tmp_path):
+    def make(name="repo", **datastore):
+        root = str(tmp_path / name)
+        config = {"datastore": {"cls": FILES, "root": f"{bucket}/some where/{name}", **datastore}}
+        Butler.makeRepo(root, config=config, forceConfigRoot=False)
+        butler = Butler(root, writeable=True, run="run")
+        butler.registry.insertDimensionData("instrument", {"name": "Cam"})
+        for dataset_type, storage_class in (
+            ("summary", "StructuredDataDict"),
+            ("image", "FitsMaskedImage"),
+            ("table", "ArrowAstropy"),
+        ):
+            butler.registry.registerDatasetType(
+                DatasetType(dataset_type, ["instrument"], storage_class, universe=butler.dimensions)
+            )
+        return butler
 
     return make

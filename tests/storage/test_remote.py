@@ -16,64 +16,7 @@ from armillary.errors import ConfigurationError, FileIntegrityError
 from armillary.storage import MaskedImage
 from armillary.storage.read_cache import ReadCache
 from armillary.storage.remote import in_parallel, remote_files
-from remote_servers import s3_server, seaweed_server, webdav_server
-
-FILES = "lsst.daf.butler.datastores.fileDatastore.FileDatastore"
-
-
-def pytest_generate_tests(metafunc):
-    if "server" in metafunc.fixturenames:
-        every = ["moto", *(["seaweed", "webdav"] if metafunc.config.getoption("--all-servers") else [])]
-        metafunc.parametrize("server", every, indirect=True, scope="module")
-
-
-@pytest.fixture(scope="module")
-def server(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    started = {
-        "moto": s3_server,
-        "seaweed": lambda: seaweed_server(folder),
-        "webdav": lambda: webdav_server(folder),
-    }[request.param]
-    with started() as running:
-        yield running
-
-
-@pytest.fixture
-def bucket(server, monkeypatch, tmp_path):
-    """The URI of a new bucket, with the settings to reach it."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DAF_BUTLER_CACHE_DIRECTORY", str(tmp_path / "cache"))
-    return server.new_bucket()
-
-
-@pytest.fixture
-def make_butler(bucket, tmp_path):
-    def make(name="repo", **datastore):
-        root = str(tmp_path / name)
-        config = {"datastore": {"cls": FILES, "root": f"{bucket}/some where/{name}", **datastore}}
-        Butler.makeRepo(root, config=config, forceConfigRoot=False)
-        butler = Butler(root, writeable=True, run="run")
-        butler.registry.insertDimensionData("instrument", {"name": "Cam"})
-        for dataset_type, storage_class in (
-            ("summary", "StructuredDataDict"),
-            ("image", "FitsMaskedImage"),
-            ("table", "ArrowAstropy"),
-        ):
-            butler.registry.registerDatasetType(
-                DatasetType(dataset_type, ["instrument"], storage_class, universe=butler.dimensions)
-            )
-        return butler
-
-    return make
-
-
-def keys(bucket):
-    """Keys of all files below a folder, relative to it."""
-    files, folder = remote_files(bucket + "/")
-    found = files._obstore.list(files._store, prefix=folder.strip("/") or None).collect()
-    return sorted(str(one["path"]).removeprefix(folder) for one in found)
+from remote_servers import keys
 
 
 def image(side=200):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,16 @@ from armillary._files import TEMPORARY_PREFIX, is_abandoned
 from armillary.butler.collection_journal import JOURNAL_NAME
 from armillary.butler.collection_type import CollectionType
 from armillary.repository_config import CONFIG_NAME, INSTRUMENTS_FOLDER
+from armillary.storage.file_listing import FileListing, walk_files
+from armillary.storage.file_record import ZIP_MARK
+from armillary.storage.lost_files import LOST_FOLDER, put_aside
+from armillary.storage.remote import in_parallel
+from armillary.storage.remote_writing import remote_size
 
 if TYPE_CHECKING:
     from armillary.butler.butler import Butler
 
 __all__ = ["LOST_FOLDER", "Problem", "RepositoryReport", "check_repository"]
-
-LOST_FOLDER = os.path.join(".armillary", "lost")
-"""Where files are put that no record names, below the root of their datastore."""
 
 KINDS = {
     "missing file": "a record names a file that is not there",
@@ -56,8 +57,9 @@ class RepositoryReport:
     """What a check found.
 
     `n_files` and `n_bytes` count the files that were looked at; `moved` maps paths of files that were put aside to
-    where they are now; `remaining` are the problems that `repair` did not solve, `not_walked` datastores on other
-    machines, where files without records were not looked for.
+    where they are now, `not_moved` paths of others to why they could not be; `remaining` are the problems that `repair`
+    did not solve. `not_walked` maps datastores on servers that do not let their files be listed to what those said:
+    files without records were not looked for there.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -65,8 +67,9 @@ class RepositoryReport:
     n_files: int = 0
     n_bytes: int = 0
     moved: dict[str, str] = field(default_factory=dict)
+    not_moved: dict[str, str] = field(default_factory=dict)
     solved: list[Problem] = field(default_factory=list)
-    not_walked: list[str] = field(default_factory=list)
+    not_walked: dict[str, str] = field(default_factory=dict)
 
     @property
     def remaining(self) -> list[Problem]:
@@ -137,55 +140,49 @@ class _CheckedStore:
 
     def check(self) -> None:
         """Look at files first: what is written meanwhile has its records when those are read."""
-        files: dict[str, int] = {}
-        if self._store.is_remote:
-            self._report.not_walked.append(self._store.name)
-        else:
-            files = dict(self._walk(self._own_files()))
-        announced = self._announced()
-        trashed = self._registry.trashed(self._store.name, table=self._store.records_table)
-        named: set[str] = set()
-        for record in trashed:
-            named.add(_file_of(record.path))
-            self._tell("trash", record.path, record.dataset_id)
-        named |= self._check_records()
-        for path, size in files.items():
-            self._report.n_files += 1
-            self._report.n_bytes += size
-            if path in named:
-                continue
-            name = os.path.basename(path)
-            if name.startswith(TEMPORARY_PREFIX):
-                if is_abandoned(name):
-                    self._tell("temporary file", path, detail=f"{size} bytes")
-            elif path not in announced:
-                self._tell("orphan file", path, detail=f"{size} bytes")
+        with FileListing() as listing:
+            walked = self._walk(listing)
+            announced = self._announced()
+            trashed = self._registry.trashed(self._store.name, table=self._store.records_table)
+            listing.name([_file_of(record.path) for record in trashed])
+            for record in trashed:
+                self._tell("trash", record.path, record.dataset_id)
+            for ids in self._batches():
+                self._check_batch(ids, listing, walked and self._store.is_remote)
+            n_files, n_bytes = listing.total()
+            self._report.n_files += n_files
+            self._report.n_bytes += n_bytes
+            for path, size in listing.unnamed():
+                self._check_unnamed(path, size, announced)
 
     def _tell(self, kind: str, path: str, dataset_id: Any = None, detail: str = "") -> None:
         self._report.problems.append(Problem(kind, self._store.name, path, dataset_id, detail))
 
+    def _walk(self, listing: FileListing) -> bool:
+        """List the files of the datastore; false if the server it is on does not let them be listed."""
+        own = self._own_files()
+        files = ((path, size) for path, size in walk_files(self._store) if path not in own)
+        if not self._store.is_remote:
+            listing.add(files)
+            return True
+        try:
+            listing.add(files)
+        except OSError as error:
+            listing.clear()
+            self._report.not_walked[self._store.name] = str(error)
+            return False
+        return True
+
     def _own_files(self) -> set[str]:
         """Paths of files that belong to the repository itself."""
-        root = os.path.realpath(self._store.root)
-        database = os.path.relpath(os.path.realpath(self._registry.path), root)
         cameras = [record.name for record in self._butler.registry.queryDimensionRecords("instrument")]
         descriptions = (os.path.join(INSTRUMENTS_FOLDER, f"{name}.yaml") for name in cameras)
-        ends = ("", "-journal", "-wal", "-shm")
-        return {CONFIG_NAME, JOURNAL_NAME, *descriptions, *(database + end for end in ends)}
-
-    def _walk(self, own: set[str]) -> Iterator[tuple[str, int]]:
-        root = self._store.root
-        for folder, folders, names in os.walk(root):
-            if folder == root and ".armillary" in folders:
-                folders.remove(".armillary")
-            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-            for name in (*names, *links):
-                path = os.path.relpath(os.path.join(folder, name), root)
-                if path not in own:
-                    try:
-                        yield path, os.lstat(os.path.join(folder, name)).st_size
-                    except FileNotFoundError:
-                        continue  # removed while we look
+        own = {CONFIG_NAME, JOURNAL_NAME, *descriptions}
+        if not self._store.is_remote:
+            root = os.path.realpath(self._store.root)
+            database = os.path.relpath(os.path.realpath(self._registry.path), root)
+            own.update(database + end for end in ("", "-journal", "-wal", "-shm"))
+        return own
 
     def _announced(self) -> set[str]:
         """Paths that living writers announced; those of dead ones are told."""
@@ -198,19 +195,6 @@ class _CheckedStore:
                     living.add(path)
         return living
 
-    def _check_records(self) -> set[str]:
-        named: set[str] = set()
-        for ids in self._batches():
-            records = self._registry.records(ids, table=self._store.records_table)
-            recorded = {record.dataset_id for record in records}
-            for dataset_id in ids:
-                if dataset_id not in recorded:
-                    self._tell("no record", "", dataset_id)
-            for record in records:
-                named.add(_file_of(record.path))
-                self._check_record(record)
-        return named
-
     def _batches(self) -> Iterator[list[Any]]:
         """Ids of the datasets that this datastore is said to have."""
         for run in self._registry.query_collections(None, [int(CollectionType.RUN)]):
@@ -220,47 +204,94 @@ class _CheckedStore:
                 self._report.n_datasets += len(found)
                 yield found
 
-    def _check_record(self, record: Any) -> None:
-        size = self._size(record)
+    def _check_batch(self, ids: list[Any], listing: FileListing, sizes_are_listed: bool) -> None:
+        records = self._registry.records(ids, table=self._store.records_table)
+        recorded = {record.dataset_id for record in records}
+        for dataset_id in ids:
+            if dataset_id not in recorded:
+                self._tell("no record", "", dataset_id)
+        listed = listing.name([_file_of(record.path) for record in records])
+        sizes = self._sizes(records, listed if sizes_are_listed else {})
+        sound = [record for record in records if self._has_its_size(record, sizes[record.path])]
+        if self._checksums:
+            self._check_checksums([record for record in sound if record.checksum and not _is_member(record)])
+
+    def _sizes(self, records: list[Any], listed: dict[str, int]) -> dict[str, int | None]:
+        """The size of each file by the path in its record; None where there is none.
+
+        Servers are asked only for files that were not listed with the size recorded: they may be new.
+        """
+        sizes: dict[str, int | None] = {}
+        elsewhere: dict[str, str] = {}
+        for record in records:
+            size = listed.get(_file_of(record.path))
+            if size is not None and (_is_member(record) or record.file_size in (size, -1)):
+                sizes[record.path] = size
+                continue
+            place = self._store.local_path(record)
+            if "://" in place:
+                elsewhere[record.path] = place
+            else:
+                sizes[record.path] = _local_size(place)
+        return sizes | dict(zip(elsewhere, in_parallel(remote_size, elsewhere.values()), strict=True))
+
+    def _has_its_size(self, record: Any, size: int | None) -> bool:
         if size is None:
             if self._registry.locations([record.dataset_id], self._store.name):  # not removed meanwhile
                 self._tell("missing file", record.path, record.dataset_id)
-            return
-        if _file_of(record.path) != record.path:
-            return  # a member of an archive; its size is not the file's
-        if record.file_size >= 0 and size != record.file_size:
+            return False
+        if not _is_member(record) and record.file_size >= 0 and size != record.file_size:
             detail = f"{size} bytes, not {record.file_size}"
             self._tell("wrong size", record.path, record.dataset_id, detail)
-        elif self._checksums and record.checksum and self._checksum(record) != record.checksum:
-            self._tell("wrong checksum", record.path, record.dataset_id)
+            return False
+        return True
 
-    def _checksum(self, record: Any) -> str:
-        import hashlib
+    def _check_checksums(self, records: list[Any]) -> None:
+        by_path = {record.path: record for record in records}
+        found = in_parallel(self._store.checksum, by_path.values())
+        for record, checksum in zip(by_path.values(), found, strict=True):
+            if checksum != record.checksum:
+                self._tell("wrong checksum", record.path, record.dataset_id)
 
-        with self._store.open_file(record) as stream:
-            return hashlib.file_digest(stream, "blake2b").hexdigest()
-
-    def _size(self, record: Any) -> int | None:
-        local = self._store.local_path(record)
-        if "://" in local:
-            return record.file_size if self._store.exists([record]) else None
-        try:
-            return os.stat(local).st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    def _check_unnamed(self, path: str, size: int, announced: set[str]) -> None:
+        name = os.path.basename(path)
+        if name.startswith(TEMPORARY_PREFIX):
+            if is_abandoned(name):
+                self._tell("temporary file", path, detail=f"{size} bytes")
+        elif path not in announced:
+            # Some clients mark a folder of an object store by an empty object `NAME/`, which no file is.
+            if size == 0 and self._store.is_remote and not self._store.is_taken(path):
+                return
+            self._tell("orphan file", path, detail=f"{size} bytes")
 
 
 def _file_of(path: str) -> str:
     """The file of a stored path, which may name a member of an archive."""
-    return path.partition("#zip-path=")[0]
+    return path.partition(ZIP_MARK)[0]
+
+
+def _is_member(record: Any) -> bool:
+    """Tell whether a record is of a member of an archive, whose size is not the file's."""
+    return ZIP_MARK in record.path
+
+
+def _local_size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _repair(butler: Butler, report: RepositoryReport, older_than: float) -> None:
     stores = {store.name: store for store in butler._datastore.file_stores}
     for problem in report.problems:
         if problem.kind in ("orphan file", "temporary file"):
-            root = stores[problem.datastore].root
-            moved = _put_aside(root, problem.path, older_than if problem.kind == "orphan file" else 0.0)
+            age = older_than if problem.kind == "orphan file" else 0.0
+            try:
+                moved = put_aside(stores[problem.datastore], problem.path, age)
+            except OSError as error:
+                report.not_moved[problem.path] = str(error)
+                continue
             if moved is not None:
                 report.moved[problem.path] = moved
                 report.solved.append(problem)
@@ -274,21 +305,3 @@ def _repair(butler: Butler, report: RepositoryReport, older_than: float) -> None
 
 def _of_kind(report: RepositoryReport, kind: str) -> Iterable[Problem]:
     return [problem for problem in report.problems if problem.kind == kind]
-
-
-def _put_aside(root: str, path: str, older_than: float) -> str | None:
-    """Move a file into the folder of lost files, under its own path; None if it is gone or too young."""
-    source = os.path.join(root, path)
-    target = os.path.join(root, LOST_FOLDER, path)
-    try:
-        if time.time() - os.lstat(source).st_mtime < older_than:
-            return None
-    except FileNotFoundError:
-        return None
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    n = 0
-    while os.path.lexists(target):  # an earlier one of the same name is kept, too
-        n += 1
-        target = os.path.join(root, LOST_FOLDER, f"{path}.{n}")
-    os.rename(source, target)
-    return os.path.relpath(target, root)

@@ -8,12 +8,14 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote
 
+from armillary._files import file_checksum
 from armillary.errors import UnknownComponentError, tells_all
 from armillary.storage.datastore_config import make_formatter
 from armillary.storage.file_record import ZIP_MARK, FileRecord
 from armillary.storage.file_template import safe_relative_path
 from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import FileDescriptor, Location
+from armillary.storage.remote import remote_files
 from armillary.storage.storage_class import StorageClass, find_storage_class
 
 if TYPE_CHECKING:
@@ -183,6 +185,14 @@ class FileReading:
             return Location(None, unquote(path[len("file://") :]))
         return Location(None, path)
 
+    def checksum(self, record: FileRecord) -> str:
+        """The BLAKE2b checksum of a file as it is now, in hexadecimal digits."""
+        location = self._location(record.path)
+        if location.is_remote:
+            files, key = remote_files(location.uri_text)
+            return files.checksum(key)
+        return file_checksum(location.path)
+
     @contextmanager
     def open_file(self, record: FileRecord) -> Iterator[BinaryIO]:
         """Open a dataset's file for reading, also one inside a zip file."""
@@ -191,8 +201,6 @@ class FileReading:
         with ExitStack() as stack:
             stream: BinaryIO
             if location.is_remote:
-                from armillary.storage.remote import remote_files
-
                 files, key = remote_files(location.uri_text)
                 stream = stack.enter_context(files.open(key).buffered())
             else:

@@ -31,6 +31,7 @@ _RETRY_SECONDS = 60
 _SINGLE_PUT_BYTES = 32 << 20
 _BLOCK_BYTES = 1 << 16
 _BLOCKS_KEPT = 64
+_PAGE_KEYS = 1000
 _WORKERS_VARIABLE = "LSST_RESOURCES_NUM_WORKERS"
 _SETTINGS = ("AWS_", "S3_", "GOOGLE_", "LSST_HTTP_", "LSST_RESOURCES_")
 
@@ -212,6 +213,37 @@ class RemoteFiles:
             raise OSError(f"`{self._where}/{quote(key)}` came with {written} of {expected} bytes")
         return written
 
+    def changed(self, key: str) -> float | None:
+        """When a file was written last, in seconds since 1970; None if there is none."""
+        try:
+            with self._named(key):
+                return float(self._obstore.head(self._store, key)["last_modified"].timestamp())
+        except FileNotFoundError:
+            return None
+
+    def checksum(self, key: str) -> str:
+        """The BLAKE2b checksum of a file as records hold it, in hexadecimal digits. Raises `FileNotFoundError`."""
+        import hashlib
+
+        digest = hashlib.blake2b()
+        with self._named(key):
+            for chunk in self._obstore.get(self._store, key).stream(min_chunk_size=1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def walk(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Keys and sizes of all files below a folder, page by page."""
+        with self._named(folder):
+            if self._conditional:
+                for page in self._obstore.list(self._store, folder or None, chunk_size=_PAGE_KEYS):
+                    yield from ((str(one["path"]), int(one["size"])) for one in page)
+                return
+            waiting = [folder]
+            while waiting:  # one answer of WebDAV may hold a folder, not a whole tree
+                listed = self._obstore.list_with_delimiter(self._store, waiting.pop() or None)
+                waiting += map(str, listed["common_prefixes"])
+                yield from ((str(one["path"]), int(one["size"])) for one in listed["objects"])
+
     def open(self, key: str) -> RemoteReader:
         """Open a file to read parts of it."""
         with self._named(key):
@@ -240,6 +272,11 @@ class RemoteFiles:
                 with suppress(OSError):
                     self.delete([temporary])
                 raise
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy a file within the store. Raises `FileExistsError` if the key `target` is taken."""
+        with self._named(target):
+            self._obstore.copy(self._store, source, target, overwrite=False)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove files; those already gone are no error."""

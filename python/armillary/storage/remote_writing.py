@@ -78,6 +78,14 @@ class RemoteRoot:
         """Tell whether there is a file under a stored path."""
         return self._files.size(self.key(path)) is not None
 
+    def walk(self, without: str) -> Iterator[tuple[str, int]]:
+        """Stored paths and sizes of all files but those in the folder `without`."""
+        beginning = f"{self._prefix}/" if self._prefix else ""
+        for key, size in self._files.walk(self._prefix):
+            path = key.removeprefix(beginning)
+            if key.startswith(beginning) and path and not path.startswith(f"{without}/"):
+                yield path, size
+
     def write_part(self, part: Any, prepared: Any) -> FileRecord:
         """Write one file of a dataset, as `FileDatastore` does locally."""
         key = self.key(part.path)

@@ -147,8 +147,10 @@ def fsck(repo: str, checksums: bool, repair: bool, older_than: float, form: str)
         write_tables([Table(columns, rows)], form)
     for path, place in report.moved.items():
         click.echo(f"`{path}` is now `{place}`", err=True)
-    for name in report.not_walked:
-        click.echo(f"files without records were not looked for in `{name}`, which is on another machine", err=True)
+    for path, reason in report.not_moved.items():
+        click.echo(f"`{path}` stays where it is: {reason}", err=True)
+    for name, reason in report.not_walked.items():
+        click.echo(f"files without records were not looked for in `{name}`, which cannot be listed: {reason}", err=True)
     left = len(report.remaining)
     click.echo(
         f"{report.n_datasets} datasets, {report.n_files} files looked at: {left or 'no'} problem{'s' * (left != 1)}"
