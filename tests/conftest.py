@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from databases import running_cluster
+from faults.power import PowerDisk, why_not
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,6 +50,24 @@ def memory_folder():
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether every fault is tried, not a sample."""
+    return bool(request.config.getoption("--faults-full"))
+
+
+@pytest.fixture
+def disk(memory_folder):
+    """A disk whose power can be cut."""
+    reason = why_not()
+    if reason is not None:
+        assert "CI" not in os.environ, reason
+        pytest.skip(reason)
+    disk = PowerDisk(memory_folder)
+    yield disk
+    disk.close()
+
+
 DATABASES = ["sqlite", "postgresql"]
 
 
@@ -74,6 +93,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     faults.addoption("--faults-full", action="store_true", help="kill and cut power everywhere, not in a sample")
     faults.addoption("--kills", type=int, default=4, help="how many runs to kill at random moments on each database")
     faults.addoption("--writer-kills", type=int, default=1, help="how often to kill each operation in each place")
+    faults.addoption("--power-cuts", type=int, default=4, help="how often the peer judges a disk that lost its power")
     servers = parser.getgroup("servers of files")
     servers.addoption("--all-servers", action="store_true", help="test SeaweedFS and WebDAV, too, not only moto")
     engines = parser.getgroup("engines")

@@ -14,7 +14,7 @@ DURABILITY_VARIABLE = "ARMILLARY_DURABILITY"
 DURABILITIES = {
     "full": "everything is on the disk when a write returns, and a power cut leaves nothing over",
     "batch": "the same, but files of a transaction are synced together at its end, and a power cut may leave files "
-    "that were never registered, which `butler fsck` finds",
+    "that were never registered, or were just removed, which `butler fsck` finds",
     "none": "nothing is synced: a power cut may lose what was written last, or break the database",
 }
 """What can be chosen. Whichever it is, a killed process leaves nothing by halves."""

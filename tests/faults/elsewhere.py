@@ -39,7 +39,7 @@ class Elsewhere(Place):
         if self.database is not None:
             made["registry"] = {"db": self.database, "namespace": NAMESPACE}
         if self.bucket is not None:
-            made["datastore"] = {"cls": _FILES, "name": "bucket", "root": self.bucket}
+            made["datastore"] = {"cls": _FILES, "name": "bucket", "root": self.bucket, "checksum": True}
         return made or None
 
 

@@ -6,14 +6,10 @@ place, half of them at a call that asks this machine or another one to change so
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
 import time
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -24,6 +20,7 @@ from faults.elsewhere import KINDS, Servers
 from faults.judge import left_over
 from faults.operations import OPERATIONS
 from faults.zygote import Zygote
+from peer.peer_judge import running_judge
 from remote_servers import s3_server
 
 HURT = ["put", "put_batch", "ingest_copy", "ingest_move", "transfer_from", "import_export", "prune", "remove_runs"]
@@ -55,24 +52,8 @@ def zygote():
 
 @pytest.fixture(scope="module")
 def peer(peer_python, servers):
-    """What the peer sees in a repository."""
-    process = subprocess.Popen(
-        [peer_python, Path(__file__).with_name("kill_judge.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | servers.s3.environment,
-    )
-
-    def see(root):
-        process.stdin.write(json.dumps(root) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
-
-    yield see
-    process.stdin.close()
-    process.stdout.close()
-    process.wait()
+    with running_judge(peer_python, servers.s3.environment) as see:
+        yield see
 
 
 @pytest.fixture
