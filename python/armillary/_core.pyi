@@ -895,6 +895,16 @@ def write_yaml(value: Any) -> str | None:
     True
     """
 
+def records_digest(data_ids: Sequence[DataCoordinate]) -> str | None:
+    """Digest of the distinct records of data IDs, in any order; None if one of them comes without records.
+
+    Examples
+    --------
+    >>> from armillary.butler import DataCoordinate, DimensionUniverse
+    >>> records_digest([DataCoordinate.make_empty(DimensionUniverse())])
+    'cae66941d9efbd404e4d88758ea67670'
+    """
+
 def set_storage_class_resolver(resolver: Callable[[str], _StorageClass]) -> None:
     """Set what finds a storage class by name. `armillary.storage` calls this when imported."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from armillary.pipeline.task import Task
@@ -53,6 +54,12 @@ class PipelineTask(Task):
     """
 
     canMultiprocess: ClassVar[bool] = True
+    _defined_at: ClassVar[float] = 0.0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Note when the class was read: files that changed later do not tell what it does."""
+        super().__init_subclass__(**kwargs)
+        cls._defined_at = time.time()
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ mod quantum_graph;
 mod query;
 mod query_results;
 mod record;
+mod records_digest;
 mod registry;
 mod registry_errors;
 mod scheduler;
@@ -65,6 +66,7 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     schema::register(module)?;
     timespan::register(module)?;
     record::register(module)?;
+    records_digest::register(module)?;
     data_coordinate::register(module)?;
     dataset_type::register(module)?;
     dataset_ref::register(module)?;

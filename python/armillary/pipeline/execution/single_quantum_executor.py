@@ -23,6 +23,8 @@ from armillary.pipeline.execution.quantum_graph_executor import QuantumExecution
 from armillary.pipeline.execution.quantum_reports import QuantumReport
 from armillary.pipeline.metadata import TaskMetadata
 from armillary.pipeline.quantum_context import ExecutionResources, QuantumContext
+from armillary.pipeline.reuse.made_from import NAME as MADE_FROM
+from armillary.pipeline.reuse.made_from import MadeFrom, TaskOrigins
 from armillary.pipeline.status import (
     AnnotatedPartialOutputsError,
     ExceptionInfo,
@@ -133,8 +135,13 @@ class SingleQuantumExecutor(QuantumExecutor):
         self._earlier_quanta: collections.deque[str] = collections.deque(maxlen=_MOST_EARLIER)
         self._debug = enable_lsst_debug
         self._hand_over_metadata = hand_over_metadata
+        self._origins = TaskOrigins()
         if enable_lsst_debug:
             _import_debug()
+
+    def note_code(self, task_node: TaskNode) -> None:
+        """Find out which code a task is, before anybody changes the files of it that were imported."""
+        self._origins.of(task_node)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -373,6 +380,7 @@ class SingleQuantumExecutor(QuantumExecutor):
         full = TaskMetadata() if attempt.task is None else attempt.task.getFullMetadata()
         if attempt.error is None:
             attempt.quantum_metadata["caveats"] = attempt.outcome.caveats.value
+            self._note_origin(task_node, attempt)
         full["quantum"] = attempt.quantum_metadata
         attempt.metadata = full
         if self._job_metadata:
@@ -395,6 +403,13 @@ class SingleQuantumExecutor(QuantumExecutor):
             (ref,) = references_of(quantum.outputs, task_node.metadata_output.dataset_type_name)
             butler.put(full, ref)
         _sync(butler)
+
+    def _note_origin(self, task_node: TaskNode, attempt: _Attempt) -> None:
+        """Note what a quantum was made from, if its task was run and it can be told."""
+        origin = None if attempt.task is None else self._origins.of(task_node)
+        made = None if origin is None else MadeFrom.of_quantum(task_node, origin, attempt.adjusted)
+        if made is not None:
+            attempt.quantum_metadata.scalars[MADE_FROM] = made.to_text()
 
 
 def _is_among(run: str | None, collections: Iterable[str] | str | None) -> bool:

@@ -76,6 +76,7 @@ class WorkerContext:
         self._datastore = datastore
         self._pipeline = graph.pipeline_graph
         self._sync = options.sync
+        self._noted: set[str] = set()
         self._executor = SingleQuantumExecutor(
             skip_existing=options.skip_existing,
             clobber_outputs=options.clobber_outputs,
@@ -94,6 +95,9 @@ class WorkerContext:
         if not node.is_imported:
             self._pipeline.import_and_configure(TaskImportMode.ASSUME_CONSISTENT_EDGES, [label])
             node = self._pipeline.tasks[label]
+        if label not in self._noted:
+            self._executor.note_code(node)
+            self._noted.add(label)
         return node
 
     def run(self, job: Job, quantum: Any) -> QuantumOutcome:
