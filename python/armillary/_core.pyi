@@ -1072,7 +1072,10 @@ class QuantumGraphBuilder:
     @property
     def reasons(self) -> list[str]: ...
     def counts(self, label: str) -> dict[str, int]:
-        """Return `initial`, `skipped`, `no_work`, `adjusted_away`, `unanchored` and `remaining` quanta of a task."""
+        """Return the quanta of a task by what became of them.
+
+        `initial`, `skipped`, `reused`, `no_work`, `adjusted_away`, `unanchored` and `remaining`.
+        """
 
     def lacking(self, label: str) -> list[tuple[str, int]]:
         """Connections that quanta of a task had too few datasets of, and how many quanta those were."""
@@ -1088,6 +1091,17 @@ class QuantumGraphBuilder:
 
     def settle(self, label: str) -> None:
         """Remove the quanta of a task that have too little to work on; for every task in order."""
+
+    def reuse(
+        self,
+        label: str,
+        quanta: Sequence[tuple[int, Sequence[tuple[DatasetRef, DatasetRef | None]]]],
+        runs: Sequence[str],
+    ) -> None:
+        """Take outputs of earlier runs in place of quanta: rows, with what there is of each foretold output.
+
+        `runs` are where the init-outputs of the task are looked for, the best first.
+        """
 
     def finish(self, header: Mapping[str, Any], datastore: str | None = None) -> QuantumGraph: ...
 

@@ -22,9 +22,9 @@ tasks:
 """
 
 
-def make_repository(root, nights=3, detectors=2):
+def make_repository(root, nights=3, detectors=2, config=None):
     """Make a repository with a number for every night and detector in the run `in`."""
-    Butler.makeRepo(root)
+    Butler.makeRepo(root, config=config)
     with Butler(root, writeable=True, run="in") as butler:
         fill_small_repository(butler)
         registry = butler.registry

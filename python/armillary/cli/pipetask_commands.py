@@ -22,6 +22,7 @@ from armillary.cli.pipetask_options import (
     pipeline_changes,
     repository_options,
 )
+from armillary.cli.pipetask_reuse import check_reuse, reuse_arguments, tell_reuse, with_reused
 from armillary.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def build_graph(
         retained_dataset_types=read_retained(options["retained_dataset_types"]),
         data_id_tables=tables_of(options["data_id_tables"]),
         prune_unanchored_quanta=anchor_of(options["prune_unanchored_quanta"]),
+        **reuse_arguments(options),
     )
     metadata = {
         "butler_argument": os.fspath(options["butler_config"]),
@@ -204,7 +206,8 @@ def build_graph(
         metadata=metadata,
         attach_datastore_records=options["qgraph_datastore_records"],
     )
-    if options.get("explain") or not (components.header.n_quanta or sum(components.n_skipped.values())):
+    done = sum(components.n_skipped.values()) + sum(components.n_reused.values())
+    if options.get("explain") or not (components.header.n_quanta or done):
         click.echo(str(builder.explanation(components)), err=not options.get("explain"))
     return components, graph
 
@@ -255,9 +258,10 @@ def read_retained(path: str | None) -> list[str]:
 
 def tell_empty(components: Any) -> int:
     """Say why a graph holds no quanta; give the exit code: nothing left to do is a success."""
-    done = sum(components.n_skipped.values())
-    if done and not components.explain():
-        click.echo(f"nothing to do: {done} quanta already succeeded", err=True)
+    done, reused = sum(components.n_skipped.values()), sum(components.n_reused.values())
+    if (done or reused) and not components.explain():
+        what = f"{reused} quanta are taken from earlier runs" if reused else f"{done} quanta already succeeded"
+        click.echo(f"nothing to do: {what}", err=True)
         return 0
     click.echo("error: the quantum graph is empty", err=True)
     for reason in components.explain():
@@ -292,6 +296,7 @@ def qgraph(ctx: click.Context, /, **options: Any) -> int:
     from armillary.pipeline.execution.report import RunReport
 
     check_graph_file(options["save_qgraph"])
+    check_reuse(options)
     measure_coverage(ctx, options)
     with Butler(options["butler_config"], writeable=False) as butler:
         components, _ = build_graph(ctx, butler, plan_collections(butler, options), options)
@@ -300,6 +305,7 @@ def qgraph(ctx: click.Context, /, **options: Any) -> int:
         show_graph(butler, components.assemble(), options)
         if options["summary"]:
             RunReport([], graph=components.assemble()).write_graph_summary(options["summary"])
+        tell_reuse(components)
         if not components.header.n_quanta:
             return tell_empty(components)
         tell_graph(components)
@@ -345,6 +351,7 @@ def run(ctx: click.Context, /, **options: Any) -> int:
     from armillary.pipeline.execution.initialise import check_configs_of_done_tasks
 
     check_graph_file(options["save_qgraph"])
+    check_reuse(options)
     measure_coverage(ctx, options)
     with Butler(options["butler_config"], writeable=True) as butler:
         if options["qgraph"]:
@@ -356,10 +363,13 @@ def run(ctx: click.Context, /, **options: Any) -> int:
                 check_configs_of_done_tasks(pipeline, components.n_skipped, butler, collections.run)
             if options["save_qgraph"]:
                 components.write(options["save_qgraph"])
-            if not components.header.n_quanta:
+            tell_reuse(components)
+            graph = components.assemble()
+            collections = with_reused(butler, collections, graph.header.metadata)
+            if not graph.header.n_quanta:
+                collections.register_reused(butler)
                 return tell_empty(components)
             tell_graph(components)
-            graph = components.assemble()
         show_graph(butler, graph, options)
         return execute(butler, graph, collections, options)
 
@@ -380,7 +390,7 @@ def read_graph(butler: Butler, options: dict[str, Any]) -> tuple[Any, OutputColl
         "output": options["output"] or header.output or None,
         "inputs": options["inputs"] or tuple(header.inputs),
     }
-    return graph, plan_collections(butler, merged)
+    return graph, with_reused(butler, plan_collections(butler, merged), header.metadata)
 
 
 def execute(butler: Butler, graph: Any, collections: OutputCollections, options: dict[str, Any]) -> int:
@@ -388,6 +398,10 @@ def execute(butler: Butler, graph: Any, collections: OutputCollections, options:
     from armillary.pipeline.execution import check_dataset_types, initialise_run, run_graph
 
     control = control_of(options)
+    if not graph.header.n_quanta and collections.reused:
+        collections.register_reused(butler)
+        click.echo("nothing to do: all is taken from earlier runs", err=True)
+        return 0
     check_dataset_types(graph, butler, register=options["register_dataset_types"])
     undo = collections.register(butler)
     run_butler = butler.clone(collections=[collections.run, *collections.inputs], run=collections.run)

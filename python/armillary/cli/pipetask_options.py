@@ -9,6 +9,7 @@ import click
 
 from armillary.cli.command import ExampleCommand
 from armillary.cli.options import combined, durability_option
+from armillary.cli.pipetask_reuse import reuse_options
 
 __all__ = [
     "OrderedCommand",
@@ -138,6 +139,7 @@ def graph_options() -> Callable[[Function], Function]:
         click.option(
             "--skip-existing-in", multiple=True, metavar="NAMES", help="Leave out what these collections have already."
         ),
+        reuse_options(),
         click.option("--clobber-outputs", is_flag=True, help="Replace outputs of quanta that failed."),
         click.option(
             "--dataset-query-constraint",

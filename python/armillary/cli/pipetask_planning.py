@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,10 @@ from armillary.cli.pipetask_options import (
     pipeline_changes,
     repository_options,
 )
+from armillary.cli.pipetask_reuse import check_reuse
+
+if TYPE_CHECKING:
+    from armillary.pipeline.reuse.report import ReuseReport
 
 __all__ = ["check", "diff", "plan"]
 
@@ -51,33 +55,41 @@ def plan(ctx: click.Context, /, **options: Any) -> None:
     from armillary.butler import Butler
     from armillary.pipeline.planning.plan import plan_run
 
+    check_reuse(options)
     with Butler(options["butler_config"], writeable=False) as butler:
-        graph, skipped, blocked = graph_to_plan(ctx, butler, options)
+        graph, counts, reuse = graph_to_plan(ctx, butler, options)
         made = plan_run(
             butler,
             graph,
-            n_skipped=skipped,
-            n_blocked=blocked,
+            **counts,
             processes=sorted(set(options["processes"])),
             history=split_commas(options["history"]),
         )
     if options["form"] == "json":
-        click.echo(json.dumps(made.to_plain(), indent=2))
+        plain = made.to_plain()
+        click.echo(json.dumps(plain if reuse is None else {**plain, "reuse": reuse.to_plain()}, indent=2))
     else:
         tell_plan(made)
+        if reuse is not None:
+            click.echo(f"\n{reuse}")
 
 
 def graph_to_plan(
     ctx: click.Context, butler: Any, options: dict[str, Any]
-) -> tuple[Any, dict[str, int], dict[str, int]]:
-    """Read the graph, or build it; give it with the numbers of quanta that were left out."""
+) -> tuple[Any, dict[str, dict[str, int]], ReuseReport | None]:
+    """Read the graph, or build it; give it with the numbers of quanta that were left out, and what is used again."""
     from armillary.cli.pipetask_commands import build_graph
     from armillary.pipeline.provenance.quantum_provenance_graph import open_graph
 
     if options["qgraph"]:
-        return open_graph(options["qgraph"]), {}, {}
+        return open_graph(options["qgraph"]), {}, None
     components, _ = build_graph(ctx, butler, plan_collections(butler, options), options)
-    return components.assemble(), components.n_skipped, components.n_no_work
+    counts = {
+        "n_skipped": components.n_skipped,
+        "n_blocked": components.n_no_work,
+        "n_reused": components.n_reused,
+    }
+    return components.assemble(), counts, components.reuse and components.reuse.report
 
 
 def tell_plan(made: Any) -> None:

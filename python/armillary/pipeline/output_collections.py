@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from armillary.butler import CollectionType
 from armillary.errors import CollectionTypeError, MissingCollectionError
+from armillary.pipeline.reuse.reused_datasets import reused_collection, show_reused
 
 if TYPE_CHECKING:
     from armillary.butler import Butler
@@ -34,6 +36,8 @@ class OutputCollections:
         Whether the run is there already.
     replaced
         RUN that leaves the chain, or None.
+    reused
+        Datasets of earlier runs that stand for outputs; a TAGGED collection beside the run will hold them.
     """
 
     run: str
@@ -42,6 +46,7 @@ class OutputCollections:
     members: tuple[str, ...]
     existing_run: bool
     replaced: str | None = None
+    reused: tuple[Any, ...] = ()
 
     @classmethod
     def plan(
@@ -94,7 +99,8 @@ class OutputCollections:
             raise ValueError("nothing to read from: give input collections with `-i`")
         flat = tuple(butler.collections.query(list(inputs), flatten_chains=True)) if inputs else ()
         replaced = chain[0] if chain and replace_run else None
-        kept = tuple(name for name in chain or () if name != replaced)
+        gone = (replaced, replaced and reused_collection(replaced))
+        kept = tuple(name for name in chain or () if name not in gone)
         kept = _rebased(output, kept, flat) if rebase else _checked(output, kept, flat, chain is not None)
         run = output_run or (chain[0] if chain and extend_run else f"{output}/{_timestamp(now)}")
         existing = _check_run(butler, run, extend_run)
@@ -104,6 +110,22 @@ class OutputCollections:
         if existing and run not in path:
             path = (run, *path)
         return cls(run, output, tuple(dict.fromkeys(path)), members, existing, replaced)
+
+    def with_reused(self, butler: Butler, refs: Sequence[Any]) -> OutputCollections:
+        """Return the same with datasets of earlier runs shown after the run.
+
+        Raises
+        ------
+        ValueError
+            The collection that they would be put into is there already.
+        """
+        if not refs:
+            return self
+        name = reused_collection(self.run)
+        if not self.existing_run and _exists(butler, name):
+            raise ValueError(f"the collection `{name}` already exists; remove it, or take another name for the run")
+        members = dict.fromkeys([self.run, name, *self.members])
+        return dataclasses.replace(self, members=tuple(members), reused=tuple(refs))
 
     def register(self, butler: Butler) -> Callable[[], None]:
         """Make the run and the chain, or change the chain; all of it or nothing.
@@ -116,6 +138,7 @@ class OutputCollections:
         before: tuple[str, ...] | None = None
         with butler.transaction():
             new_run = butler.collections.register(self.run, CollectionType.RUN)
+            shown = show_reused(butler, self.run, self.reused)
             if self.chain is not None:
                 if not butler.collections.register(self.chain, CollectionType.CHAINED):
                     before = tuple(butler.collections.get_info(self.chain).children)
@@ -129,15 +152,24 @@ class OutputCollections:
                 butler.collections.x_remove(self.chain)
             elif self.chain is not None:
                 butler.collections.redefine_chain(self.chain, before or ())
+            if shown is not None:
+                butler.collections.x_remove(shown)
             butler.removeRuns([self.run])
 
         return undo
+
+    def register_reused(self, butler: Butler) -> None:
+        """Make the run and the chain where nothing is left to run; nothing is done if nothing is used again."""
+        if self.reused:
+            self.register(butler)
 
     def prune_replaced(self, butler: Butler, mode: str | None, keep_types: frozenset[str] = frozenset()) -> None:
         """Remove what the replaced run holds: all of it ("purge"), or the files of task outputs ("unstore")."""
         if mode is None or self.replaced is None:
             return
         if mode == "purge":
+            with contextlib.suppress(MissingCollectionError):
+                butler.collections.x_remove(reused_collection(self.replaced))
             butler.removeRuns([self.replaced])
             return
         refs = [
@@ -146,6 +178,14 @@ class OutputCollections:
             if ref.datasetType.name not in keep_types and not ref.datasetType.name.endswith("_config")
         ]
         butler.pruneDatasets(refs, disassociate=False, unstore=True)
+
+
+def _exists(butler: Any, name: str) -> bool:
+    try:
+        butler.collections.get_info(name)
+    except MissingCollectionError:
+        return False
+    return True
 
 
 def _timestamp(now: datetime.datetime | None) -> str:

@@ -20,6 +20,7 @@ from armillary.pipeline.pipeline_graph import PipelineGraph, TaskImportMode
 if TYPE_CHECKING:
     from armillary.butler import Butler, DataCoordinate, DatasetRef, DimensionRecord, Quantum
     from armillary.pipeline.quantum_graph_funnel import TaskFunnel
+    from armillary.pipeline.reuse.search import ReuseSearch
 
 __all__ = [
     "FORMAT_VERSION",
@@ -478,6 +479,10 @@ class PredictedQuantumGraphComponents:
         Quanta of each task that had succeeded before and are left out.
     n_no_work
         Quanta of each task that are left out because they lack an input or `adjustQuantum` found nothing to do.
+    n_reused
+        Quanta of each task for which outputs of earlier runs stand.
+    reuse
+        Which those are and why others are run; None if nobody looked for them.
     """
 
     def __init__(
@@ -486,12 +491,15 @@ class PredictedQuantumGraphComponents:
         pipeline_graph: PipelineGraph,
         funnels: Iterable[TaskFunnel] = (),
         reasons: Iterable[str] = (),
+        reuse: ReuseSearch | None = None,
     ) -> None:
         self._graph = PredictedQuantumGraph(core, pipeline_graph)
+        self.reuse = reuse
         self.pipeline_graph = pipeline_graph
         self.funnels = list(funnels)
         self.n_skipped = {funnel.label: funnel.skipped for funnel in self.funnels}
         self.n_no_work = {funnel.label: funnel.no_work for funnel in self.funnels}
+        self.n_reused = {funnel.label: funnel.reused for funnel in self.funnels}
         self._reasons = list(reasons)
 
     @property

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from armillary.pipeline.connections import PipelineTaskConnections
     from armillary.pipeline.pipeline_graph import PipelineGraph
     from armillary.pipeline.quantum_graph_explanation import GraphExplanation
+    from armillary.pipeline.reuse.search import ReuseSearch
 
 __all__ = [
     "InitInputMissingError",
@@ -70,6 +71,11 @@ class QuantumGraphBuilder:
         Condition on data IDs, the values of its `:names`, and values that data IDs must have.
     dataset_query_constraint
         `"all"`, `"off"` or dataset type names: which existing inputs limit the data IDs.
+    reuse
+        Whether quanta are left out whose outputs an earlier run made from the same inputs, with the same config and
+        code. Later quanta read those outputs; `PredictedQuantumGraphComponents.reuse` tells which they are.
+    reuse_from
+        Names or globs of collections in which earlier quanta are looked for; all runs if none are given.
 
     Raises
     ------
@@ -93,6 +99,8 @@ class QuantumGraphBuilder:
         data_id: Mapping[str, Any] | None = None,
         dataset_query_constraint: Any = "all",
         data_id_tables: Iterable[Table] = (),
+        reuse: bool = False,
+        reuse_from: Sequence[str] = (),
     ) -> None:
         self.butler = butler
         self._pipeline_graph = pipeline_graph
@@ -118,6 +126,7 @@ class QuantumGraphBuilder:
             "tables": [plain_table(table, butler, where, pipeline_graph.data_id) for table in data_id_tables],
             "anchor": self._anchor(prune_unanchored_quanta),
         }
+        self._reuse = self._search_of(reuse_from) if reuse or reuse_from else None
 
     def _anchor(self, given: tuple[str, str] | None) -> tuple[str, str] | None:
         """Say so if a label is unknown: that is allowed, but seldom meant."""
@@ -130,6 +139,29 @@ class QuantumGraphBuilder:
         elif anchor not in labels:
             _LOG.warning("All quanta of `%s` go: the pipeline has no task `%s` they could lead to.", source, anchor)
         return source, anchor
+
+    def _search_of(self, collections: Sequence[str]) -> ReuseSearch:
+        """Make the search for earlier quanta.
+
+        Raises
+        ------
+        QuantumGraphBuilderError
+            Quanta are to be left out for other reasons, too, which would not go together.
+        """
+        if self.skip_existing_in or self._options["anchor"]:
+            raise QuantumGraphBuilderError(
+                "outputs are either used again because they were made from the same (`reuse`), or quanta are left out "
+                "because outputs exist (`skip_existing_in`) or lead nowhere (`prune_unanchored_quanta`): choose one"
+            )
+        from armillary.pipeline.reuse.search import ReuseSearch
+
+        return ReuseSearch(
+            self._pipeline_graph,
+            self.butler,
+            output_run=self.output_run,
+            input_collections=self.input_collections,
+            collections=collections,
+        )
 
     def _flattened(self, names: Iterable[str]) -> list[str]:
         return list(self.butler._core_registry.flatten_collections(list(names)))
@@ -175,13 +207,18 @@ class QuantumGraphBuilder:
             self._look_up(core, label)
         for label in core.labels:
             self._adjust(core, label)
+            if self._reuse is not None:
+                self._reuse.settle(core, label)
         reasons = core.reasons
         datastore = self.butler._datastore.file_datastore.name if attach_datastore_records else None
+        if self._reuse is not None:
+            self._reuse.add_init_outputs(core)
+            metadata = {**(metadata or {}), **self._reuse.header_metadata()}
         before = {label: (core.counts(label), core.lacking(label)) for label in core.labels}
         graph = core.finish(self._header(output, metadata), datastore)
         remaining = dict(graph.n_task_quanta)
         funnels = [TaskFunnel.of(label, *numbers, remaining[label]) for label, numbers in before.items()]
-        return PredictedQuantumGraphComponents(graph, self._pipeline_graph, funnels, reasons)
+        return PredictedQuantumGraphComponents(graph, self._pipeline_graph, funnels, reasons, self._reuse)
 
     def explanation(self, components: PredictedQuantumGraphComponents) -> GraphExplanation:
         """Explain why a graph that this builder made has so many quanta, or none.

@@ -20,6 +20,8 @@ class TaskFunnel:
         Quanta that the query of data IDs gave.
     skipped
         Of these, those that had succeeded before.
+    reused
+        Those for which outputs of earlier runs stand.
     no_work
         Those with too few inputs, or that their task had nothing to do for.
     adjusted_away
@@ -42,6 +44,7 @@ class TaskFunnel:
     label: str
     initial: int = 0
     skipped: int = 0
+    reused: int = 0
     no_work: int = 0
     adjusted_away: int = 0
     unanchored: int = 0
@@ -53,8 +56,8 @@ class TaskFunnel:
         cls, label: str, counts: Mapping[str, int], lacking: Iterable[tuple[str, int]], remaining: int
     ) -> TaskFunnel:
         """Make one from the counts of the compiled builder and what the graph has in the end."""
-        kept = {key: counts.get(key, 0) for key in ("initial", "skipped", "no_work", "adjusted_away")}
-        gone = kept["skipped"] + kept["no_work"] + kept["adjusted_away"]
+        kept = {key: counts.get(key, 0) for key in ("initial", "skipped", "reused", "no_work", "adjusted_away")}
+        gone = sum(kept.values()) - kept["initial"]
         return cls(
             label,
             **kept,
@@ -68,6 +71,7 @@ class TaskFunnel:
             f"{count} {text}"
             for count, text in (
                 (self.skipped, "had succeeded before"),
+                (self.reused, "taken from earlier runs"),
                 (self.no_work, "without work"),
                 (self.adjusted_away, "removed by the task"),
                 (self.unanchored, "leading nowhere"),

@@ -15,7 +15,7 @@ use crate::{
 use armillary_dimensions::{DataCoordinate, Element, FieldType, Records, Universe, Value};
 use armillary_graph::{
     Edge, GraphError, Header, Id, QuantumGraph, StoredFile,
-    builder::{Adjustment, Batch, BatchQuantum, BuildRequest, Builder, InputConstraint},
+    builder::{Adjustment, Batch, BatchQuantum, BuildRequest, Builder, InputConstraint, Reuse},
     fetch::FoundDataset,
 };
 use armillary_registry::{Registry, query::Upload};
@@ -31,6 +31,9 @@ use std::{
 
 /// A table of data IDs as Python gives it: names of dimensions and rows of their values.
 type DataIdRows<'py> = (Vec<String>, Vec<Vec<Bound<'py, PyAny>>>);
+
+/// An output of a quantum that is not run after all, and the dataset of an earlier run that stands for it.
+type OutputPair<'py> = (PyRef<'py, PyDatasetRef>, Option<PyRef<'py, PyDatasetRef>>);
 
 /// A quantum graph that is being built.
 #[pyclass(name = "QuantumGraphBuilder", frozen, module = "armillary._core")]
@@ -228,6 +231,7 @@ impl PyQuantumGraphBuilder {
         Ok(HashMap::from([
             ("initial", count.initial),
             ("skipped", count.skipped),
+            ("reused", count.reused),
             ("no_work", count.no_work),
             ("adjusted_away", count.adjusted_away),
             ("unanchored", count.unanchored),
@@ -300,6 +304,23 @@ impl PyQuantumGraphBuilder {
     /// Removes the quanta of a task that have too little to work on; must be called for every task in order.
     fn settle(&self, py: Python<'_>, label: &str) -> PyResult<()> {
         self.stage(py, |builder| builder.settle(label))
+    }
+
+    /// Takes outputs of earlier runs in place of quanta: (row, pairs of a foretold output and what there is of it).
+    fn reuse(
+        &self,
+        py: Python<'_>,
+        label: &str,
+        quanta: Vec<(u32, Vec<OutputPair<'_>>)>,
+        runs: Vec<String>,
+    ) -> PyResult<()> {
+        let existing = |reference: &PyRef<'_, PyDatasetRef>| (reference.id_bytes(), reference.run_arc().clone());
+        let pair = |(foretold, found): &OutputPair<'_>| (foretold.id_bytes(), found.as_ref().map(existing));
+        let quanta: Vec<Reuse> = quanta
+            .iter()
+            .map(|(row, outputs)| Reuse { row: *row, outputs: outputs.iter().map(pair).collect() })
+            .collect();
+        self.stage(py, |builder| builder.reuse(label, quanta, runs))
     }
 
     /// Whether an output of these types in the output run would be replaced is settled; this gives the graph.

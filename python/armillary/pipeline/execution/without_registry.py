@@ -20,6 +20,7 @@ from armillary.pipeline.execution.run_control import RunControl
 from armillary.pipeline.execution.runner import run_quanta
 from armillary.pipeline.execution.worker_context import ExecutorOptions, outputs_of
 from armillary.pipeline.pipeline_nodes import TaskImportMode
+from armillary.pipeline.reuse.reused_datasets import find_reused, show_reused
 
 if TYPE_CHECKING:
     from armillary.butler import Butler
@@ -306,10 +307,11 @@ def register_outputs(
     from armillary.butler import CollectionType
 
     butler.collections.register(header.output_run, CollectionType.RUN)
+    reused = show_reused(butler, header.output_run, find_reused(butler, header.metadata))
     if found:
         registry.finish_write(None, datastore.name, found, records, register=True, table=datastore.records_table)
     if update_output_chain and header.output:
-        _prepend_to_chain(butler, header)
+        _prepend_to_chain(butler, header, [header.output_run, *([] if reused is None else [reused])])
     return len(found), len(known)
 
 
@@ -343,7 +345,7 @@ def _measured(datastore: Any, records: Iterable[Any]) -> list[Any]:
     return made
 
 
-def _prepend_to_chain(butler: Butler, header: Any) -> None:
+def _prepend_to_chain(butler: Butler, header: Any, first: list[str]) -> None:
     from armillary.butler import CollectionType
     from armillary.errors import MissingCollectionError
 
@@ -352,6 +354,4 @@ def _prepend_to_chain(butler: Butler, header: Any) -> None:
     except MissingCollectionError:
         butler.collections.register(header.output, CollectionType.CHAINED)
         members = list(header.inputs)
-    butler.collections.redefine_chain(
-        header.output, [header.output_run, *(name for name in members if name != header.output_run)]
-    )
+    butler.collections.redefine_chain(header.output, list(dict.fromkeys([*first, *members])))

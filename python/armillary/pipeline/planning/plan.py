@@ -25,8 +25,9 @@ class TaskPlan:
     ----------
     label
         The task.
-    n_new, n_skipped, n_blocked
-        Quanta that will run, that succeeded before, and that lack an input and are left out.
+    n_new, n_skipped, n_blocked, n_reused
+        Quanta that will run, that succeeded before, that lack an input and are left out, and for which outputs of
+        earlier runs stand.
     input_bytes
         Size of the files that exist and that its quanta read, each once.
     cost
@@ -37,6 +38,7 @@ class TaskPlan:
     n_new: int = 0
     n_skipped: int = 0
     n_blocked: int = 0
+    n_reused: int = 0
     input_bytes: int = 0
     cost: TaskCost | None = None
 
@@ -53,6 +55,7 @@ class TaskPlan:
             "new": self.n_new,
             "skipped": self.n_skipped,
             "blocked": self.n_blocked,
+            "reused": self.n_reused,
             "input_bytes": self.input_bytes,
             "seconds_per_quantum": None if cost is None else cost.seconds,
             "cpu_hours": self.cpu_hours,
@@ -96,6 +99,7 @@ class RunPlan:
                 "new": sum(task.n_new for task in self.tasks),
                 "skipped": sum(task.n_skipped for task in self.tasks),
                 "blocked": sum(task.n_blocked for task in self.tasks),
+                "reused": sum(task.n_reused for task in self.tasks),
                 "input_bytes": self.input_bytes,
                 "cpu_hours": sum(hours) if hours else None,
                 "memory_bytes": max(memory, default=None),
@@ -112,6 +116,7 @@ def plan_run(
     *,
     n_skipped: Mapping[str, int] | None = None,
     n_blocked: Mapping[str, int] | None = None,
+    n_reused: Mapping[str, int] | None = None,
     processes: Sequence[int] = (1,),
     history: Sequence[str] = (),
 ) -> RunPlan:
@@ -123,8 +128,8 @@ def plan_run(
         The repository.
     graph
         The quantum graph.
-    n_skipped, n_blocked
-        Quanta that the builder left out, by label: done before, and without an input.
+    n_skipped, n_blocked, n_reused
+        Quanta that the builder left out, by label: done before, without an input, and made by an earlier run.
     processes
         Numbers of quanta that may run at once.
     history
@@ -141,6 +146,7 @@ def plan_run(
             counts.get(label, 0),
             (n_skipped or {}).get(label, 0),
             (n_blocked or {}).get(label, 0),
+            (n_reused or {}).get(label, 0),
             sizes.get(label, 0),
             costs.get(label),
         )

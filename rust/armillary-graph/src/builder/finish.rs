@@ -206,8 +206,12 @@ impl Builder {
         }
         for (index, task) in self.pipeline.clone().tasks().values().enumerate() {
             if graph.tasks[index].is_empty() {
-                if parts[self.part_of[index]].tasks[task.label.as_str()].count.skipped > 0 {
-                    self.skipped_init(graph, interner, task, &mut made)?;
+                let state = &parts[self.part_of[index]].tasks[task.label.as_str()];
+                if !state.reused_from.is_empty() {
+                    self.earlier_init(graph, interner, task, &state.reused_from, &mut made)?;
+                } else if state.count.skipped > 0 {
+                    let done_in = self.request.skip_existing_in.clone();
+                    self.earlier_init(graph, interner, task, &done_in, &mut made)?;
                 }
                 continue;
             }
@@ -258,11 +262,12 @@ impl Builder {
     }
 
     /// A task of which every quantum is done has made its init-outputs where the quanta are.
-    fn skipped_init(
+    fn earlier_init(
         &self,
         graph: &mut QuantumGraph,
         interner: &mut DatasetInterner,
         task: &Task,
+        done_in: &[String],
         made: &mut HashMap<String, DatasetIndex>,
     ) -> Result<(), GraphError> {
         for edge in &task.init_outputs {
@@ -272,11 +277,11 @@ impl Builder {
             {
                 continue;
             }
-            let found = self.single(edge.parent(), &self.request.skip_existing_in)?;
+            let found = self.single(edge.parent(), done_in)?;
             let found = found.ok_or_else(|| GraphError::MissingInitInput {
                 dataset_type: edge.parent().to_owned(),
                 task: task.label.clone(),
-                collections: self.request.skip_existing_in.clone(),
+                collections: done_in.to_vec(),
             })?;
             made.insert(edge.parent().to_owned(), Self::existing_init(graph, interner, edge.parent(), &found)?);
         }

@@ -12,9 +12,11 @@ mod finish;
 mod inputs;
 mod part;
 mod prerequisites;
+mod reuse;
 
 pub use adjust::{Adjustment, Batch, BatchDataset, BatchQuantum};
 pub use part::Part;
+pub use reuse::Reuse;
 
 use crate::{
     GraphError, Id, IdSource, PipelineGraph,
@@ -89,6 +91,8 @@ pub struct TaskCount {
     pub initial: usize,
     /// Quanta that were done before.
     pub skipped: usize,
+    /// Quanta whose outputs are taken from earlier runs.
+    pub reused: usize,
     /// Quanta without enough inputs.
     pub no_work: usize,
     /// Quanta that led to no quantum of the anchor, or came after such.

@@ -35,6 +35,8 @@ pub(crate) struct TaskState {
     pub(crate) alive: Vec<bool>,
     /// For each data ID whether its quantum was done before.
     pub(crate) skipped: Vec<bool>,
+    /// Runs whose outputs are used again, the newest first.
+    pub(crate) reused_from: Vec<String>,
     /// For each prerequisite connection and data ID the datasets from outside of the join.
     pub(crate) prerequisites: Vec<Vec<Vec<u32>>>,
     /// Lists that a hook changed: for each connection in order, inputs before outputs.
@@ -137,6 +139,7 @@ impl Part {
                     group,
                     alive: vec![true; len],
                     skipped: vec![false; len],
+                    reused_from: Vec::new(),
                     prerequisites,
                     overrides: HashMap::new(),
                     count: TaskCount { initial: len, ..TaskCount::default() },
