@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from armillary.butler import Butler
 from armillary.pipeline.provenance import ProvenanceQuantumGraph
 from cli.programs import butler, pipetask
+from peer.either_script import ALIAS
 from reports import moody
 
 RUNS = ("u/one", "u/two", "u/three")
@@ -144,6 +146,36 @@ def test_both_provenance_graphs_tell_the_same(ran):
         return {key: [[one["message"] for one in found or ()] for found in attempts] for key, attempts in logs.items()}
 
     assert messages(ours) == messages(expected)
+
+
+GRAPH = """
+import json, sys
+from lsst.pipe.base.quantum_graph import ProvenanceQuantumGraph
+with ProvenanceQuantumGraph.from_args(sys.argv[1]) as (graph, _):
+    found = {}
+    for name in ("bipartite_xgraph", "quantum_only_xgraph"):
+        graph_of = getattr(graph, name)
+        nodes = [
+            [str(node), sorted(own), *(str(own.get(key)) for key in ("data_id", "status", "log_id"))]
+            for node, own in graph_of.nodes(data=True)
+        ]
+        edges = [
+            [str(first), str(second), own.get("is_read"), len(own.get("pipeline_edges", ()))]
+            for first, second, own in graph_of.edges(data=True)
+        ]
+        found[name] = [sorted(nodes, key=str), sorted(edges, key=str)]
+    print(json.dumps(found))
+"""
+
+
+def test_the_graphs_of_a_provenance_graph_are_the_peers(ran, run_peer):
+    expected = json.loads(run_peer(GRAPH, str(ran / "theirs.qg")))
+    program = ALIAS + GRAPH
+    for side in ("ours", "theirs"):
+        done = subprocess.run([sys.executable, "-c", program, ran / f"{side}.qg"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == expected
+    assert [len(part) for part in expected["bipartite_xgraph"]] == [49, 45]
 
 
 def by_quantum(report):

@@ -80,7 +80,7 @@ def test_datasets_know_their_makers_and_readers(ran):
     assert {graph.quanta[one.producer].task_label for one in made} == {"first"}
     assert {graph.quanta[key].task_label for one in made for key in one.consumers} == {"second"}
     edges = graph.bipartite_xgraph
-    assert len(edges) == len(graph.quanta) + len(graph.datasets)
+    assert len(edges) == len(graph.quanta) + len(graph.datasets) + len(graph.init_quanta)
 
 
 def test_quanta_and_datasets_are_found_by_data_id(ran):

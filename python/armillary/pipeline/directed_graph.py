@@ -10,6 +10,48 @@ from typing import Any
 __all__ = ["DirectedGraph"]
 
 
+class _Nodes(Mapping[Any, Mapping[str, Any]]):
+    """Attributes by node; called, it lists the nodes."""
+
+    def __init__(self, nodes: Mapping[Any, Mapping[str, Any]]) -> None:
+        self._nodes = nodes
+
+    def __getitem__(self, node: Any) -> Mapping[str, Any]:
+        return self._nodes[node]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._nodes
+
+    def __call__(self, data: bool | str = False) -> list[Any]:
+        """List the nodes; with all their attributes, or the one of a name, beside them."""
+        if data is False:
+            return list(self._nodes)
+        return [(node, own if data is True else own.get(data)) for node, own in self._nodes.items()]
+
+
+class _Edges(list[tuple[Any, Any]]):
+    """Pairs of nodes; called, it lists them with their attributes."""
+
+    def __init__(
+        self, edges: Iterable[tuple[Any, Any]], attributes: Mapping[tuple[Any, Any], Mapping[str, Any]]
+    ) -> None:
+        super().__init__(edges)
+        self._attributes = attributes
+
+    def __call__(self, data: bool | str = False) -> list[Any]:
+        """List the edges; with all their attributes, or the one of a name, as the third of each."""
+        if data is False:
+            return list(self)
+        own = ((edge, self._attributes.get(edge, {})) for edge in self)
+        return [(*edge, found if data is True else found.get(data)) for edge, found in own]
+
+
 class DirectedGraph:
     """Nodes with attributes and edges between them; nothing in it can be changed.
 
@@ -22,6 +64,8 @@ class DirectedGraph:
         Pairs of nodes, or a function that gives them.
     counts
         Numbers of nodes and of distinct edges, if they are known without asking for them.
+    edge_attributes
+        Attributes of edges that have any.
 
     Examples
     --------
@@ -35,10 +79,12 @@ class DirectedGraph:
         nodes: Mapping[Any, Mapping[str, Any]] | Callable[[], Mapping[Any, Mapping[str, Any]]],
         edges: Iterable[tuple[Any, Any]] | Callable[[], Iterable[tuple[Any, Any]]],
         counts: tuple[int, int] | None = None,
+        edge_attributes: Mapping[tuple[Any, Any], Mapping[str, Any]] | None = None,
     ) -> None:
         self._make_nodes = nodes
         self._make_edges = edges
         self._counts = counts
+        self._edge_attributes = {} if edge_attributes is None else edge_attributes
 
     @cached_property
     def _nodes(self) -> dict[Any, Mapping[str, Any]]:
@@ -60,14 +106,15 @@ class DirectedGraph:
         return before
 
     @property
-    def nodes(self) -> Mapping[Any, Mapping[str, Any]]:
-        """Attributes by node; iterates over the nodes."""
-        return MappingProxyType(self._nodes)
+    def nodes(self) -> _Nodes:
+        """Attributes by node; iterates over the nodes. `nodes(data=True)` lists both."""
+        return _Nodes(self._nodes)
 
     @property
-    def edges(self) -> list[tuple[Any, Any]]:
-        """All edges."""
-        return [(first, second) for first, following in self._after.items() for second in following]
+    def edges(self) -> _Edges:
+        """All edges. `edges(data=True)` lists them with their attributes."""
+        pairs = ((first, second) for first, following in self._after.items() for second in following)
+        return _Edges(pairs, self._edge_attributes)
 
     def number_of_nodes(self) -> int:
         """Count the nodes."""
@@ -126,7 +173,7 @@ class DirectedGraph:
 
         graph = networkx.DiGraph()
         graph.add_nodes_from((node, dict(attributes)) for node, attributes in self._nodes.items())
-        graph.add_edges_from(self.edges)
+        graph.add_edges_from((first, second, dict(found)) for first, second, found in self.edges(data=True))
         return graph
 
     def __repr__(self) -> str:

@@ -287,21 +287,74 @@ class ProvenanceQuantumGraph:
         return {key: [] if text is None else json.loads(text)["attempts"] for key, text in zip(ids, texts, strict=True)}
 
     @cached_property
-    def bipartite_xgraph(self) -> DirectedGraph:
-        """Quanta and datasets by id; edges lead from inputs to quanta and from quanta to outputs."""
-        nodes: dict[uuid.UUID, dict[str, Any]] = {}
-        edges: list[tuple[uuid.UUID, uuid.UUID]] = []
-        for key, dataset in self.datasets.items():
-            nodes[key] = {
-                "dataset_type_name": dataset.dataset_type_name,
-                "run": dataset.run,
-                "data_id": dataset.data_id,
+    def _quantum_nodes(self) -> dict[uuid.UUID, dict[str, Any]]:
+        """What the graphs below say of each quantum."""
+        tasks = self.pipeline_graph.tasks
+        data_ids = {key: data_id for found in self.quanta_by_task.values() for data_id, key in found.items()}
+        return {
+            key: {
+                "data_id": data_ids[key],
+                "task_label": quantum.task_label,
+                "pipeline_node": tasks[quantum.task_label],
+                "status": quantum.status,
+                "caveats": quantum.caveats,
+                "exception": quantum.exception,
+                "resource_usage": quantum.attempts[-1].resource_usage if quantum.attempts else None,
+                "attempts": quantum.attempts,
+                "metadata_id": next(iter(quantum.outputs.get("_metadata", ())), None),
+                "log_id": next(iter(quantum.outputs.get("_log", ())), None),
             }
+            for key, quantum in self.quanta.items()
+        }
+
+    @cached_property
+    def quantum_only_xgraph(self) -> DirectedGraph:
+        """Quanta by id, with how they ended, and which came before which."""
+        pairs = (
+            (dataset.producer, consumer)
+            for dataset in self.datasets.values()
+            if dataset.producer in self.quanta
+            for consumer in dataset.consumers
+        )
+        return DirectedGraph(self._quantum_nodes, pairs)
+
+    @cached_property
+    def bipartite_xgraph(self) -> DirectedGraph:
+        """Quanta and datasets by id; edges lead from inputs to quanta and from quanta to outputs.
+
+        The making of a task is a node, too, without attributes: `init_quanta` has it.
+        """
+        types = self.pipeline_graph.dataset_types
+        data_ids = {key: data_id for found in self.datasets_by_type.values() for data_id, key in found.items()}
+        nodes: dict[uuid.UUID, dict[str, Any]] = {
+            key: {
+                "data_id": data_ids[key],
+                "dataset_type_name": dataset.dataset_type_name,
+                "pipeline_node": types[dataset.dataset_type_name],
+                "run": dataset.run,
+                "produced": dataset.produced,
+            }
+            for key, dataset in self.datasets.items()
+            if key in data_ids
+        }
+        nodes |= self._quantum_nodes
+        edges: dict[tuple[uuid.UUID, uuid.UUID], dict[str, Any]] = {}
         for key, quantum in self.quanta.items():
-            nodes[key] = {"task_label": quantum.task_label, "data_id": quantum.data_id}
-            edges.extend((one, key) for ids in quantum.inputs.values() for one in ids)
-            edges.extend((key, one) for ids in quantum.outputs.values() for one in ids)
-        return DirectedGraph(nodes, edges)
+            task = nodes[key]["pipeline_node"]
+            read = ((one, key, True, task.get_input_edge(name)) for name, ids in quantum.inputs.items() for one in ids)
+            made = (
+                (key, one, False, task.get_output_edge(name)) for name, ids in quantum.outputs.items() for one in ids
+            )
+            for first, second, is_read, edge in (*read, *made):
+                attributes = edges.setdefault((first, second), {"is_read": is_read, "pipeline_edges": []})
+                attributes["pipeline_edges"].append(edge)
+        for label, init in self.init_quanta.items():
+            if label:  # what belongs to the whole run has no dataset in the graph
+                key = uuid.UUID(init["quantum_id"])
+                nodes[key] = {}
+                edges |= {(uuid.UUID(one), key): {} for one in init["inputs"].values()}
+                edges |= {(key, uuid.UUID(one)): {} for one in init["outputs"].values()}
+        return DirectedGraph(nodes, edges, edge_attributes=edges)
 
     def _coordinates(self, of_kind: Mapping[str, Any], found: Iterable[tuple[str, Any, uuid.UUID]]) -> Any:
         from armillary.butler import DataCoordinate
