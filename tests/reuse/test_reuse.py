@@ -6,13 +6,14 @@ import sys
 
 import pytest
 
-from armillary.butler import Butler
+from armillary.butler import Butler, DatasetIdGenEnum, DatasetRef, FileDataset
 from armillary.pipeline.reuse.code_versions import CodeVersions
 from armillary.pipeline.reuse.made_from import MadeFrom
 from armillary.pipeline.tests.no_dimensions import NoDimensionsTestTask
 from cli.programs import butler as butler_program
 from reuse.stock import INIT_OUTPUTS, OUTPUTS, Shop, make_shop, told
 
+MODE = DatasetIdGenEnum.DATAID_TYPE_RUN
 ALL_WEIGHED = [("weigh", night, detector) for night in (20250101, 20250102) for detector in (1, 2)]
 ALL = [("total", 1), ("total", 2), *ALL_WEIGHED]
 
@@ -97,6 +98,29 @@ def test_a_replaced_input_runs_only_what_comes_from_it(shop):
     with Butler(shop.repo) as butler:
         totals = [butler.get("total", instrument="Cam", detector=n, collections="u/out")["sum"] for n in (1, 2)]
     assert totals == [6, 84]
+
+
+def test_a_file_that_was_taken_in_anew_under_its_old_id_is_another_input(tmp_path):
+    shop = make_shop(tmp_path)
+    data_id = {"instrument": "Cam", "day_obs": 20250101, "detector": 1}
+
+    def take_in(value):
+        path = tmp_path / "one.yaml"
+        path.write_text(f"v: {value}\n")
+        with Butler(shop.repo, writeable=True, run="files") as butler:
+            dataset_type = butler.get_dataset_type("numbers")
+            ref = DatasetRef(dataset_type, butler.registry.expandDataId(data_id), "files", id_generation_mode=MODE)
+            butler.pruneDatasets(butler.query_datasets("numbers", "files", explain=False), purge=True, unstore=True)
+            butler.ingest(FileDataset(str(path), [ref]), transfer="copy")
+            return ref.id
+
+    first = take_in(1)
+    shop.run("1", inputs="files,in")
+    assert told(shop.run("2", "--reuse"))[0] == "all 6 quanta are taken from earlier runs"
+    assert take_in(3) == first
+    said = shop.run("3", "--reuse")
+    assert told(said)[1].startswith("weigh: 3 from `u/out/1`; 1 to run: input `numbers` was registered anew")
+    assert shop.ran("3") == [("total", 1), ("weigh", 20250101, 1)]
 
 
 @pytest.mark.parametrize(

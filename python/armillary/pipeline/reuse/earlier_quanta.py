@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,18 +34,21 @@ class EarlierQuantum:
         Ids of the outputs that it wrote, log and metadata not counted.
     is_partial
         Whether it counts as finished although its task gave up on the way.
+    began
+        When; None if that is not noted.
     """
 
     made: MadeFrom | None
     put: tuple[uuid.UUID, ...]
     is_partial: bool
+    began: datetime.datetime | None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> EarlierQuantum:
         """Read it from task metadata, as plain data.
 
         >>> EarlierQuantum.of({})
-        EarlierQuantum(made=None, put=(), is_partial=False)
+        EarlierQuantum(made=None, put=(), is_partial=False, began=None)
         """
         quantum = (metadata.get("metadata") or {}).get("quantum") or {}
         scalars, arrays = quantum.get("scalars") or {}, quantum.get("arrays") or {}
@@ -53,7 +57,18 @@ class EarlierQuantum:
             MadeFrom.from_text(scalars.get(NAME)),
             tuple(uuid.UUID(text) for text in arrays.get("outputs") or ()),
             QuantumSuccessCaveats.PARTIAL_OUTPUTS_ERROR in caveats,
+            next(map(_time, arrays.get("prepUtc") or ()), None),
         )
+
+
+def _time(text: str) -> datetime.datetime:
+    """Read a time of task metadata, which is in UTC.
+
+    >>> _time("2025-01-01T00:00:00").isoformat()
+    '2025-01-01T00:00:00+00:00'
+    """
+    found = datetime.datetime.fromisoformat(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
 
 
 class EarlierTask:
@@ -175,6 +190,27 @@ class EarlierQuanta:
         """The datasets of ids, those left out that are no more."""
         registry: Any = self._butler._core_registry
         return {ref.id: ref for ref in registry.get_datasets(list(ids)) if ref is not None}
+
+    def registered(self, refs: Iterable[DatasetRef]) -> dict[str, datetime.datetime]:
+        """When datasets were registered, by id; those left out whose ids nobody can have given twice.
+
+        Ids that are made from the data ID and the run, as those of raw files, come back when a file is removed and
+        another one is taken in for it.
+        """
+        by_type: dict[str, dict[uuid.UUID, DatasetRef]] = {}
+        for ref in refs:
+            if ref.id.version == 5:
+                by_type.setdefault(ref.datasetType.nameAndComponent()[0], {})[ref.id] = ref
+        found: dict[str, datetime.datetime] = {}
+        for name, wanted in by_type.items():
+            runs = sorted({ref.run for ref in wanted.values()})
+            data_ids = list(dict.fromkeys(ref.dataId for ref in wanted.values()))
+            with self._butler.query() as query:
+                rows = query.join_dataset_search(name, runs).join_data_coordinates(data_ids)
+                columns = (f"{name}.dataset_id", f"{name}.ingest_date")
+                for row in rows.general(data_ids[0].dimensions, *columns, find_first=False):
+                    found[str(row[columns[0]])] = row[columns[1]].utc.to_datetime(datetime.UTC)
+        return found
 
     def stored(self, refs: Iterable[DatasetRef]) -> set[uuid.UUID]:
         """Ids of those datasets whose files are there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ class ReuseSearch:
         self._earlier = EarlierQuanta(butler, collections, besides=output_run)
         self._origins = TaskOrigins()
         self._tasks: dict[str, TaskReuse] = {}
+        self._registered: dict[str, datetime.datetime] = {}
         self._compared: dict[tuple[str, str], str | None] = {}
         self.refs: list[DatasetRef] = []
 
@@ -149,6 +151,8 @@ class ReuseSearch:
                 continue
             every = [ref for refs in outputs.values() for ref in refs]
             waiting[tuple(data_id.required_values)] = _Wanted(row, data_id, made, every)
+        read = (ref for _, _, inputs, _ in quanta for refs in inputs.values() for ref in refs)
+        self._registered.update(self._earlier.registered(read))
         return waiting
 
     # -- one run
@@ -231,6 +235,9 @@ class ReuseSearch:
         for name in sorted({*wanted.made.inputs, *made.inputs}):
             if wanted.made.inputs.get(name) != made.inputs.get(name):
                 return f"input `{name}` differs"
+            dates = [self._registered[one] for one in made.inputs[name] if one in self._registered]
+            if dates and (quantum.began is None or max(dates) > quantum.began):
+                return f"input `{name}` was registered anew"
         if wanted.made.asked != made.asked:
             return "other outputs are asked for"
         return None if wanted.made.records == made.records else "dimension records changed"
