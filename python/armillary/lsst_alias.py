@@ -42,6 +42,8 @@ MODULES = {
     "lsst.daf.butler.queries": "armillary.butler.query",
     "lsst.daf.butler.queries.expression_factory": "armillary.butler.query_expressions",
     "lsst.daf.butler.registry": "armillary.butler.registry_names",
+    "lsst.daf.butler.tests": "armillary.butler.tests",
+    "lsst.daf.butler.tests.utils": "armillary.butler.tests.utils",
     "lsst.pipe.base": "armillary.pipeline",
     "lsst.pipe.base.all_dimensions_quantum_graph_builder": "armillary.pipeline.all_dimensions_quantum_graph_builder",
     "lsst.pipe.base.automatic_connection_constants": "armillary.pipeline.automatic_connection_constants",

@@ -160,3 +160,78 @@ note(lambda: [butler.isWriteable(), butler.dimensions is universe, butler.markIn
 )
 def test_helpers_do_what_the_peers_do(script, at_least):
     assert_equal_under_both(script, at_least=at_least)
+
+
+TEST_REPOSITORIES = """
+import os, tempfile
+import lsst.daf.butler.tests as tests
+from lsst.daf.butler.tests.utils import mock_env, readTable, safeTestTempDir
+
+VALUES = {
+    "instrument": ["Cam", "Dog"], "detector": [1, 2], "visit": [3, 4], "physical_filter": ["k"], "band": ["r"],
+    "skymap": ["S"], "tract": [7], "exposure": [11],
+}
+
+
+def records(butler):
+    facts.append(
+        [
+            [element.name, one.dataId.required["instrument"] if "instrument" in one.dataId else None, len(one.toDict())]
+            for element in butler.dimensions.elements
+            if element.has_own_table
+            for one in butler.registry.queryDimensionRecords(element.name)
+        ]
+    )
+
+
+with safeTestTempDir(tempfile.gettempdir()) as root:
+    repo = tests.makeTestRepo(root + "/a", VALUES)
+    records(repo)
+    for arguments in (
+        ("d", {"instrument", "detector"}, "StructuredDataDict"),
+        ("d", {"instrument", "detector"}, "StructuredDataDict"),
+        ("d", {"instrument"}, "StructuredDataDict"),
+        ("e", {"instrumen"}, "StructuredDataDict"),
+        ("f", {"instrument"}, "NoSuchClass"),
+    ):
+        note(lambda: str(tests.addDatasetType(repo, *arguments)))
+    butler = tests.makeTestCollection(repo, uniqueId="one")
+    note(lambda: [butler.run, list(butler.collections.defaults), tests.makeTestCollection(repo, "one").run])
+    note(lambda: tests.makeTestCollection(repo).run.startswith("test_"))
+    note(lambda: butler.put({"a": 1}, "d", instrument="Cam", detector=1).run)
+    note(lambda: butler.get("d", instrument="Cam", detector=1))
+    for partial in ({"visit": 3}, {"detector": 1}, {"detector": 99}, {"detecto": 1}, {"skymap": "S"}):
+        note(lambda: sorted(map(str, tests.expandUniqueId(repo, partial).required.items())))
+    for dimension, value, related in (
+        ("detector", 5, {"instrument": "Cam"}),
+        ("detector", 5, {"instrument": "Cam"}),
+        ("detector", 6, {}),
+        ("instrument", "Third", {}),
+        ("visit", 8, {"instrument": "Third"}),
+        ("visit", 8, {"instrument": "Third", "physical_filter": "k"}),
+        ("patch", 8, {"skymap": "S", "tract": 7}),
+        ("patch", 9, {"tract": 7}),
+        ("patchy", 9, {}),
+        ("htm7", 9, {}),
+        ("detector", "x", {"instrument": "Cam"}),
+        ("detector", 20, {"instrument": "Nope"}),
+    ):
+        note(lambda: tests.addDataIdValue(repo, dimension, value, **related))
+    records(repo)
+    note(lambda: tests.makeTestRepo(root + "/b", {"detector": [1]}).isWriteable())
+    note(lambda: tests.makeTestRepo(root + "/c", {"nope": [1]}))
+facts.append(os.path.exists(root))
+with mock_env({"COLOUR": "red"}):
+    facts.append(dict(os.environ))
+table = readTable("name  type\\n---- -----\\n  a   RUN\\n  b   TAGGED")
+facts += [table.colnames, [list(row) for row in table]]
+helper = tests.DatasetTestHelper()
+from lsst.daf.butler import DimensionUniverse
+
+dimensions = DimensionUniverse().conform(["instrument"])
+note(lambda: str(helper.makeDatasetRef("a", dimensions, "StructuredDataDict", {"instrument": "Cam"}, run="r").dataId))
+"""
+
+
+def test_test_repositories_are_made_as_by_the_peer():
+    assert_equal_under_both(TEST_REPOSITORIES, at_least=32)
