@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from armillary.demo.run import Demo, DemoError
+from armillary.demo.run import PIPELINE, Demo, DemoError
 from armillary.demo.simulate import Survey, write_survey
 from armillary.demo.summary import summarise
 from conftest import shared_path
@@ -221,6 +221,19 @@ def test_the_command_tells_what_is_missing_and_prints_a_summary(simulated, monke
     assert result.exit_code == 1
     assert "`no_such_package`" in result.output
     assert "armillary[demo]" in result.output
+
+
+def test_nothing_of_the_demo_is_run_twice(simulated, capfd):
+    """Raw files, calibrations by night, regions of visits and patches: each is what it was."""
+    demo, _ = simulated
+    words = ["-b", demo.repository, "-p", f"{PIPELINE}#science", "-i", "Nickel/defaults", "-o", "again", "--reuse"]
+    words += ["-d", "instrument='Nickel' AND skymap='demo'"]
+    demo.command("pipetask", "qgraph", *words)
+    assert "all 58 quanta are taken from earlier runs" in capfd.readouterr().err
+    demo.command("pipetask", "qgraph", *words, "-c", "coadd:clip=3.5", "-c", "nightCoadd:clip=3.5")
+    said = capfd.readouterr().err
+    assert "  warpFrame: 16 from `demo/" in said
+    assert "  coadd: 2 to run: config clip: 4.0 → 3.5" in said
 
 
 def test_half_a_demo_goes_on(simulated, tmp_path):

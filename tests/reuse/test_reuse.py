@@ -262,6 +262,24 @@ def test_runs_that_do_not_note_what_they_read_are_not_used(shop):
     assert told(said)[1] == "weigh: 4 to run: `u/out/1` does not note what its quanta were made from"
 
 
+def test_a_run_that_uses_outputs_again_is_gone_on_with(shop):
+    with Butler(shop.repo, writeable=True, run="better") as butler:
+        butler.put({"v": 40}, "numbers", instrument="Cam", day_obs=20250102, detector=2)
+    words = ["-i", "better,in", "-o", "u/more", "--output-run", "u/more/1", "--register-dataset-types"]
+    ended = shop.pipetask("run", *words, "--reuse", "--init-only")
+    assert ended.code == 0, ended.err
+    ended = shop.pipetask("run", "-o", "u/more", "--extend-run", "-c", "total:offset=1")
+    assert ended.code == 1
+    assert "differs from `total_config` in `u/more/1`" in ended.err
+    ended = shop.pipetask("run", "-o", "u/more", "--extend-run")
+    assert ended.code == 0, ended.err
+    assert "2 quanta for 2 tasks: weigh 1, total 1; 4 already succeeded" in ended.err
+    with Butler(shop.repo) as butler:
+        assert butler.collections.get_info("u/more").children == ("u/more/1", "u/more/1/reused", "better", "in")
+        totals = [butler.get("total", instrument="Cam", detector=n, collections="u/more")["sum"] for n in (1, 2)]
+    assert totals == [6, 84]
+
+
 def test_a_saved_graph_runs_later(shop):
     before = shop.found()
     path = shop.folder / "later.qg"

@@ -185,7 +185,7 @@ def build_graph(
         where=options["data_query"],
         input_collections=list(collections.inputs),
         output_run=collections.run,
-        skip_existing_in=[name for name in skip if name != collections.run or collections.existing_run],
+        skip_existing_in=existing_only(skip, collections),
         clobber=options["clobber_outputs"],
         dataset_query_constraint=options["dataset_query_constraint"],
         retained_dataset_types=read_retained(options["retained_dataset_types"]),
@@ -210,6 +210,11 @@ def build_graph(
     if options.get("explain") or not (components.header.n_quanta or done):
         click.echo(str(builder.explanation(components)), err=not options.get("explain"))
     return components, graph
+
+
+def existing_only(names: list[str], collections: OutputCollections) -> list[str]:
+    """Put where outputs of the run are in place of its name: nowhere if it is new."""
+    return [one for name in names for one in (collections.done if name == collections.run else [name])]
 
 
 def mocked(graph: PipelineGraph, butler: Butler, options: dict[str, Any]) -> PipelineGraph:
@@ -360,7 +365,7 @@ def run(ctx: click.Context, /, **options: Any) -> int:
             collections = plan_collections(butler, options)
             components, pipeline = build_graph(ctx, butler, collections, options)
             if collections.existing_run:
-                check_configs_of_done_tasks(pipeline, components.n_skipped, butler, collections.run)
+                check_configs_of_done_tasks(pipeline, components.n_skipped, butler, collections.done)
             if options["save_qgraph"]:
                 components.write(options["save_qgraph"])
             tell_reuse(components)

@@ -106,10 +106,17 @@ class OutputCollections:
         existing = _check_run(butler, run, extend_run)
         # An existing chain holds its inputs already.
         path = kept if chain is not None else flat
-        members = (run, *(name for name in path if name != run))
+        own = (run, *([reused_collection(run)] if existing and _exists(butler, reused_collection(run)) else []))
+        members = (*own, *(name for name in path if name not in own))
         if existing and run not in path:
-            path = (run, *path)
+            path = (*own, *path)
         return cls(run, output, tuple(dict.fromkeys(path)), members, existing, replaced)
+
+    @property
+    def done(self) -> tuple[str, ...]:
+        """Where outputs of the run are already: itself, and what it uses again; nothing if it is new."""
+        shown = reused_collection(self.run)
+        return (self.run, *([shown] if shown in self.members else [])) if self.existing_run else ()
 
     def with_reused(self, butler: Butler, refs: Sequence[Any]) -> OutputCollections:
         """Return the same with datasets of earlier runs shown after the run.

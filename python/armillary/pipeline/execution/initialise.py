@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError
@@ -116,7 +116,9 @@ def write_init_datasets(
     writes.write()
 
 
-def check_configs_of_done_tasks(pipeline: PipelineGraph, labels: Iterable[str], butler: Butler, run: str) -> None:
+def check_configs_of_done_tasks(
+    pipeline: PipelineGraph, labels: Iterable[str], butler: Butler, collections: Sequence[str]
+) -> None:
     """Check that tasks with nothing left to do have the configs they were run with, where these are stored.
 
     Parameters
@@ -127,8 +129,8 @@ def check_configs_of_done_tasks(pipeline: PipelineGraph, labels: Iterable[str], 
         The tasks.
     butler
         The repository.
-    run
-        The run that holds their outputs.
+    collections
+        Where their outputs are: a run, and what it uses again.
 
     Raises
     ------
@@ -139,11 +141,11 @@ def check_configs_of_done_tasks(pipeline: PipelineGraph, labels: Iterable[str], 
         node = pipeline.tasks[label]
         name = node.init.config_output.dataset_type_name
         try:
-            ref = butler.find_dataset(name, collections=[run])
+            ref = butler.find_dataset(name, collections=collections)
         except MissingDatasetTypeError:
             continue
         if ref is not None:
-            compare_config(name, node.config, butler.get(ref), run)
+            compare_config(name, node.config, butler.get(ref), ref.run)
 
 
 class _KnownFirst:
