@@ -1,6 +1,7 @@
 """`--reuse`: what an earlier run made from the same is used, everything else is run, and both are explained."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -11,6 +12,7 @@ from armillary.pipeline.reuse.code_versions import CodeVersions
 from armillary.pipeline.reuse.made_from import MadeFrom
 from armillary.pipeline.tests.no_dimensions import NoDimensionsTestTask
 from cli.programs import butler as butler_program
+from cli.programs import pipetask
 from reuse.stock import INIT_OUTPUTS, OUTPUTS, Shop, make_shop, told
 
 MODE = DatasetIdGenEnum.DATAID_TYPE_RUN
@@ -316,8 +318,6 @@ def test_a_saved_graph_runs_without_a_registry(shop):
     assert ended.code == 0, ended.err
     modules = {"path": (shop.folder / "modules",)}
     for command in ("pre-exec-init-qbb", "run-qbb"):
-        from cli.programs import pipetask
-
         ended = pipetask(command, shop.repo, path, **modules)
         assert ended.code == 0, ended.err
     for _ in range(2):  # it may be repeated
@@ -364,8 +364,8 @@ def test_a_plan_tells_what_is_used_again(shop):
     assert ended.code == 0, ended.err
     plan = json.loads(ended.out)
     assert [(task["task"], task["new"], task["reused"]) for task in plan["tasks"]] == [("weigh", 0, 4), ("total", 2, 0)]
-    assert plan["reuse"][0]["reused"] == {"u/out/1": 4}
-    assert plan["reuse"][1]["to_run"][0]["reason"] == "config offset: 0 → 5"
+    assert plan["reuse"]["tasks"][0]["reused"] == {"u/out/1": 4}
+    assert plan["reuse"]["tasks"][1]["to_run"][0]["reason"] == "config offset: 0 → 5"
     ended = shop.pipetask("plan", *words)
     assert "  total: 2 to run: config offset: 0 → 5" in ended.out
 
@@ -395,6 +395,30 @@ def test_a_config_of_an_earlier_run_is_never_executed(shop):
     (path,) = (shop.repo / "u" / "out" / "1").rglob("total_config*.py")
     path.write_text(path.read_text() + "\nraise SystemExit(77)\n")
     assert told(shop.run("2", "--reuse", "-c", "total:offset=5"))[2] == "total: 2 to run: config offset: 0 → 5"
+
+
+def test_other_software_is_told(shop):
+    (path,) = (shop.repo / "u" / "out" / "1").rglob("packages*.*")
+    (version,) = re.findall(r"(?m)^numpy: (\S+)$", path.read_text())
+    path.write_text(path.read_text().replace(f"numpy: {version}", f"numpy: {version[:-1]}x"))  # of the same length
+    said = shop.run("2", "--reuse", "-c", "total:offset=5")
+    assert f"made with other software, which is not compared: `u/out/1` (numpy {version[:-1]}x → " in said
+
+
+def test_purge_and_cleanup_know_the_collection_of_a_run(shop):
+    shop.run("2", "--reuse")
+    before = shop.found("u/out/1")
+    with Butler(shop.repo, writeable=True) as butler:
+        butler.collections.redefine_chain("u/out", ["u/out/1", "in"])
+    words = ["-b", shop.repo, "--no-confirm", "u/out"]
+    ended = pipetask("cleanup", *words)
+    assert ended.code == 0, ended.err
+    assert shop.found("u/out") == before
+    shop.run("2", "--reuse")
+    ended = pipetask("purge", *words)
+    assert ended.code == 0, ended.err
+    with Butler(shop.repo) as butler:
+        assert butler.collections.query("u/*") == []
 
 
 def test_a_replaced_run_takes_its_collection_along(shop):

@@ -223,6 +223,15 @@ class EarlierQuanta:
         except MissingDatasetTypeError:
             return None
 
+    def packages(self, run: str) -> Mapping[str, str]:
+        """Versions of software that a run noted; nothing if it noted none, or they cannot be read."""
+        ref = self.single("packages", [run])
+        try:
+            found: Mapping[str, str] = {} if ref is None else self._butler.get(ref)
+        except (OSError, ValueError, TypeError, LookupError, FileIntegrityError):
+            return {}
+        return found
+
     def config_text(self, node: TaskNode, run: str) -> str | None:
         """The config of a task in a run, as text: nothing in it is run."""
         ref = self.single(node.init.config_output.dataset_type_name, [run])

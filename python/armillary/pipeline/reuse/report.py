@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["ReuseReport", "TaskReuse"]
@@ -88,27 +88,50 @@ class ReuseReport:
     ----------
     tasks
         The tasks that have quanta.
+    software
+        For each run that things are taken from, versions then and now of what has other ones: not compared, but told.
 
     Examples
     --------
-    >>> print(ReuseReport([TaskReuse("isr", {"u/me/1": 2})]))
+    >>> print(ReuseReport([TaskReuse("isr", {"u/me/1": 2})], {"u/me/1": {"numpy": ("2.1", "2.2")}}))
     all 2 quanta are taken from earlier runs
       isr: 2 from `u/me/1`
+      made with other software, which is not compared: `u/me/1` (numpy 2.1 → 2.2)
     """
 
-    def __init__(self, tasks: Iterable[TaskReuse]) -> None:
+    def __init__(
+        self, tasks: Iterable[TaskReuse], software: Mapping[str, Mapping[str, tuple[str, str]]] | None = None
+    ) -> None:
         self.tasks = [task for task in tasks if task.n_total]
+        self.software = dict(software or {})
 
     @property
     def n_reused(self) -> int:
         """Quanta that are not run."""
         return sum(task.n_reused for task in self.tasks)
 
-    def to_plain(self) -> list[dict[str, Any]]:
+    def to_plain(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return [task.to_plain() for task in self.tasks]
+        return {"tasks": [task.to_plain() for task in self.tasks], "software": self.software}
+
+    def _told_software(self) -> list[str]:
+        if not self.software:
+            return []
+        runs = [f"`{run}` ({_few(versions)})" for run, versions in self.software.items()]
+        return [f"  made with other software, which is not compared: {', '.join(runs)}"]
 
     def __str__(self) -> str:
         total = sum(task.n_total for task in self.tasks)
         whole = f"all {total}" if total == self.n_reused else f"{self.n_reused} of {total}"
-        return "\n".join([f"{whole} quanta are taken from earlier runs", *(f"  {task}" for task in self.tasks)])
+        lines = [f"{whole} quanta are taken from earlier runs", *(f"  {task}" for task in self.tasks)]
+        return "\n".join(lines + self._told_software())
+
+
+def _few(versions: Mapping[str, tuple[str, str]]) -> str:
+    """Name the first few differences.
+
+    >>> _few({name: ("1", "2") for name in "abcde"})
+    'a 1 → 2, b 1 → 2, c 1 → 2 and 2 more'
+    """
+    told = [f"{name} {before.split()[0]} → {after.split()[0]}" for name, (before, after) in versions.items()]
+    return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")

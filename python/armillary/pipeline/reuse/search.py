@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from armillary.pipeline.packages import Packages
 from armillary.pipeline.reuse.earlier_quanta import DataIdKey, EarlierQuanta, EarlierQuantum
 from armillary.pipeline.reuse.made_from import MadeFrom, TaskOrigin, TaskOrigins
 from armillary.pipeline.reuse.report import ReuseReport, TaskReuse
@@ -85,7 +86,10 @@ class ReuseSearch:
     @property
     def report(self) -> ReuseReport:
         """What was found."""
-        return ReuseReport(self._tasks.values())
+        runs = list(dict.fromkeys(run for task in self._tasks.values() for run in task.reused))
+        present = Packages.fromSystem() if runs else Packages()
+        different = {run: Packages(self._earlier.packages(run)).difference(present) for run in runs}
+        return ReuseReport(self._tasks.values(), {run: found for run, found in different.items() if found})
 
     # -- one task
 
