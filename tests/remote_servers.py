@@ -19,12 +19,17 @@ from pathlib import Path
 import boto3
 
 
+_BUCKETS = itertools.count()
+"""Numbers of buckets: all servers of `moto` in one process hold the same ones."""
+
+
 @dataclass
 class S3Server:
     endpoint: str
     one_bucket: bool = False
     environment: dict[str, str] = field(init=False)
     _numbers: itertools.count = field(default_factory=itertools.count)
+    _bucket: str = field(default="", init=False)
 
     def __post_init__(self):
         self.environment = {
@@ -38,6 +43,7 @@ class S3Server:
         """A bucket nobody has used, or a folder in the only one of a server that allots much room to each."""
         number = next(self._numbers)
         if number == 0 or not self.one_bucket:
+            self._bucket = f"bucket-{next(_BUCKETS)}"
             client = boto3.client(
                 "s3",
                 endpoint_url=self.endpoint,
@@ -45,9 +51,9 @@ class S3Server:
                 aws_secret_access_key="secret",
                 region_name="us-east-1",
             )
-            client.create_bucket(Bucket="bucket-0" if self.one_bucket else f"bucket-{number}")
+            client.create_bucket(Bucket=self._bucket)
             client.close()
-        return f"s3://bucket-0/{number}" if self.one_bucket else f"s3://bucket-{number}"
+        return f"s3://{self._bucket}/{number}" if self.one_bucket else f"s3://{self._bucket}"
 
 
 @contextmanager

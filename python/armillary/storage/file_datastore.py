@@ -30,6 +30,7 @@ from armillary.errors import (
 )
 from armillary.repository_config import datastore_root
 from armillary.storage.datastore_config import Composites, Constraints, Formatters, make_formatter
+from armillary.storage.file_integrity import verifies_checksums
 from armillary.storage.file_reading import FileReading
 from armillary.storage.file_record import DEFAULT_RECORDS_TABLE, ZIP_MARK, FileRecord
 from armillary.storage.file_template import FileTemplates, safe_relative_path
@@ -105,6 +106,7 @@ class FileDatastore(FileReading):
         self.writeable = writeable
         self.records_table: str = str((own.get("records") or {}).get("table", DEFAULT_RECORDS_TABLE))
         self.checksums = bool(own.get("checksum", False))
+        self.verifies_checksums = verifies_checksums(own)
         self.trusts_requests = bool(own.get("trust_get_request", False))
         self.templates = FileTemplates(own.get("templates") or {}, universe=universe)
         self.formatterFactory = Formatters(own.get("formatters") or {}, universe)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from armillary._files import file_checksum
-from armillary.errors import UnknownComponentError, tells_all
+from armillary.errors import FileIntegrityError, UnknownComponentError, tells_all
 from armillary.storage.datastore_config import make_formatter
+from armillary.storage.file_integrity import check_checksum
 from armillary.storage.file_record import ZIP_MARK, FileRecord
 from armillary.storage.file_template import safe_relative_path
-from armillary.storage.formatter import FormatterV2
+from armillary.storage.formatter import FormatterV2, check_size
 from armillary.storage.location import FileDescriptor, Location
 from armillary.storage.remote import remote_files
 from armillary.storage.storage_class import StorageClass, find_storage_class
@@ -29,6 +30,7 @@ class FileReading:
 
     name: str
     root: str
+    verifies_checksums: bool
 
     @property
     def cache(self) -> ReadCache:
@@ -64,7 +66,7 @@ class FileReading:
         FileNotFoundError
             There are no records, or the file is gone.
         FileIntegrityError
-            A file has another size than its record says.
+            A file has another size than its record says, or another checksum where that is asked for.
 
         """
         dataset_type = ref.datasetType
@@ -156,12 +158,13 @@ class FileReading:
             if member:
                 found = self._read_member(formatter, record, component)
             else:
-                cache = self.cache if descriptor.location.is_remote else None
-                found = formatter.read(component, record.file_size, cache)
+                found = self._read_file(formatter, record, component)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"Could not retrieve dataset {ref}: its file `{path}` is not in datastore `{self.name}` ({error})"
             ) from error
+        except FileIntegrityError as error:
+            raise FileIntegrityError(f"{error} (dataset {ref})") from error
         except Exception as error:
             if tells_all(error) and (not isinstance(error, OSError) or error.errno):
                 raise
@@ -177,6 +180,20 @@ class FileReading:
             if left:
                 found = wanted.delegate().handleParameters(found, wanted.filterParameters(left))
         return wanted.coerce_type(found)
+
+    def _read_file(self, formatter: FormatterV2, record: FileRecord, component: str | None) -> Any:
+        location = formatter.file_descriptor.location
+        verified = self.verifies_checksums and bool(record.checksum)
+        if not location.is_remote:
+            if verified:
+                check_size(location.path, record.file_size)
+                check_checksum(location.path, record, location.path)
+            return formatter.read(component, record.file_size)
+        if verified:
+            from armillary.storage.remote_reading import read_verified
+
+            return read_verified(formatter, record, component, self.cache)
+        return formatter.read(component, record.file_size, self.cache)
 
     def _location(self, path: str) -> Location:
         if "://" not in path:
@@ -223,6 +240,10 @@ class FileReading:
             copy = os.path.join(folder, "member" + os.path.splitext(record.path)[1])
             with open(copy, "wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
+            if self.verifies_checksums:
+                check_size(copy, record.file_size)
+                path, mark, member = record.path.partition(ZIP_MARK)
+                check_checksum(copy, record, f"{self._location(path)}{mark}{member}")
             return formatter.read_local(copy, component, record.file_size)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from armillary._files import file_checksum
 from armillary.errors import ConfigurationError
 from armillary.storage.lookup import LookupTable
 
@@ -81,16 +82,23 @@ class ReadCache:
 
     @contextmanager
     def use(
-        self, ref: Any, component: str | None, extension: str, expected_size: int, fetch: Callable[[str], Any]
+        self,
+        ref: Any,
+        component: str | None,
+        extension: str,
+        expected_size: int,
+        fetch: Callable[[str], Any],
+        checksum: str | None = None,
     ) -> Iterator[str]:
         """Give a local copy of a file that stays while the block runs; `fetch` makes one where there is none.
 
-        A copy that does not have `expected_size` bytes (if not negative) is made again.
+        A copy that does not have `expected_size` bytes (if not negative), or another checksum than one that is given,
+        is made again.
         """
         name = _name(ref, component, extension)
         kept = os.path.join(self.folder, name)
         used = os.path.join(self.folder, _IN_USE, f"{uuid.uuid4().hex}_{name}")
-        if not self._link(kept, used, expected_size):
+        if not self._link(kept, used, expected_size, checksum):
             temporary = os.path.join(self.folder, f".{uuid.uuid4().hex}{extension}")
             try:
                 fetch(temporary)
@@ -107,12 +115,13 @@ class ReadCache:
                 os.unlink(used)
 
     @staticmethod
-    def _link(kept: str, used: str, expected_size: int) -> bool:
+    def _link(kept: str, used: str, expected_size: int, checksum: str | None) -> bool:
         try:
             os.link(kept, used)
         except FileNotFoundError:
             return False
-        if expected_size >= 0 and os.path.getsize(used) != expected_size:
+        changed = expected_size >= 0 and os.path.getsize(used) != expected_size
+        if changed or (checksum is not None and file_checksum(used) != checksum):
             os.unlink(used)
             return False
         with suppress(OSError):

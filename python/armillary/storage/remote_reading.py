@@ -8,14 +8,17 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from armillary.errors import FileIntegrityError, FormatterNotImplementedError
-from armillary.storage.remote import RemoteFiles, remote_files
+from armillary.storage.file_integrity import check_checksum
+from armillary.storage.formatter import check_size
+from armillary.storage.remote import remote_files
 from armillary.storage.remote_writing import local_copy
 
 if TYPE_CHECKING:
+    from armillary.storage.file_record import FileRecord
     from armillary.storage.formatter import FormatterV2
     from armillary.storage.read_cache import ReadCache
 
-__all__ = ["read_remote"]
+__all__ = ["read_remote", "read_verified"]
 
 # What `lsst.resources` needs to read such a URI, which it does for formatters that read from URIs.
 _URI_PACKAGES = {"s3": "boto3", "gs": "google.cloud.storage"}
@@ -41,47 +44,79 @@ def read_remote(
 
     """
     descriptor = formatter.file_descriptor
-    uri = descriptor.location.uri_text
-    files, key = remote_files(uri)
-    extension = (
-        os.path.splitext(key)[1] if not descriptor.location.getExtension() else descriptor.location.getExtension()
-    )
-    part = descriptor.component if component is None else None
-    keep = cache is not None and cache.should_be_cached(formatter.dataset_ref)
-    here = keep and cache is not None and cache.knows(formatter.dataset_ref, part, extension)
+    copy = _Copy(formatter, component, expected_size, cache)
     whole = component is None and not descriptor.parameters
-    if not here and not (whole and keep):
-        found = _read_in_place(formatter, files, key, uri, component, expected_size)
+    if not copy.is_here and not (whole and copy.is_kept):
+        found = _read_in_place(formatter, copy, component, expected_size)
         if found is not NotImplemented:
             return found
-    held: AbstractContextManager[str]
-    if keep and cache is not None:
-        held = cache.use(formatter.dataset_ref, part, extension, expected_size, lambda target: files.fetch(key, target))
-    else:
-        held = local_copy(uri)
-    with held as local:
+    with copy.held() as local:
         return formatter.read_local(local, component, expected_size)
 
 
-def _read_in_place(
-    formatter: FormatterV2, files: RemoteFiles, key: str, uri: str, component: str | None, expected_size: int
-) -> Any:
-    scheme = uri.partition("://")[0]
+def read_verified(formatter: FormatterV2, record: FileRecord, component: str | None, cache: ReadCache | None) -> Any:
+    """Read a local copy of a file that has the checksum in its record; a kept copy that has not is made again.
+
+    Raises as `read_remote` does, and `FileIntegrityError` if the file has another checksum.
+    """
+    copy = _Copy(formatter, component, record.file_size, cache)
+    with copy.held(record.checksum) as local:
+        check_size(local, record.file_size)
+        check_checksum(local, record, copy.uri)
+        return formatter.read_local(local, component, record.file_size)
+
+
+class _Copy:
+    """A local copy of the file that a formatter reads, made when it is held."""
+
+    def __init__(
+        self, formatter: FormatterV2, component: str | None, expected_size: int, cache: ReadCache | None
+    ) -> None:
+        location = formatter.file_descriptor.location
+        self.uri = location.uri_text
+        self.files, self.key = remote_files(self.uri)
+        self._ref, self._size, self._cache = formatter.dataset_ref, expected_size, cache
+        self._extension = location.getExtension() or os.path.splitext(self.key)[1]
+        self._part = formatter.file_descriptor.component if component is None else None
+        self.is_kept = cache is not None and cache.should_be_cached(self._ref)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is in the cache."""
+        return self.is_kept and self._cache is not None and self._cache.knows(self._ref, self._part, self._extension)
+
+    def held(self, checksum: str | None = None) -> AbstractContextManager[str]:
+        """Give the path of the copy while the block runs; with `checksum` one that has another is made again."""
+        if not self.is_kept or self._cache is None:
+            return local_copy(self.uri)
+
+        def fetch(target: str) -> int:
+            return self.files.fetch(self.key, target)
+
+        return self._cache.use(self._ref, self._part, self._extension, self._size, fetch, checksum)
+
+
+def _read_in_place(formatter: FormatterV2, copy: _Copy, component: str | None, expected_size: int) -> Any:
+    scheme = copy.uri.partition("://")[0]
     package = _URI_PACKAGES.get(scheme)
     if formatter.can_read_from_uri and (package is None or importlib.util.find_spec(package.partition(".")[0])):
+        _compare_sizes(copy.uri, copy.files.size(copy.key), expected_size)
         found = _attempt(formatter.read_from_uri, formatter.file_descriptor.location.uri, component, expected_size)
         if found is not NotImplemented:
             return found
     if not formatter.can_read_from_stream:
         return NotImplemented
-    with files.open(key) as reader:
-        if 0 <= expected_size != reader.size:
-            raise FileIntegrityError(
-                f"`{uri}` holds {reader.size} bytes and its record says {expected_size}: "
-                "the file was changed or cut short"
-            )
+    with copy.files.open(copy.key) as reader:
+        _compare_sizes(copy.uri, reader.size, expected_size)
         with reader.buffered() as stream:
             return _attempt(formatter.read_from_stream, stream, component, expected_size)
+
+
+def _compare_sizes(uri: str, size: int | None, expected_size: int) -> None:
+    if size is not None and 0 <= expected_size != size:
+        raise FileIntegrityError(
+            f"`{uri}` holds {size} bytes and its record says {expected_size}: the file was changed or cut short"
+        )
 
 
 def _attempt(read: Any, source: Any, component: str | None, expected_size: int) -> Any:
