@@ -17,6 +17,7 @@ from armillary.instrument import Nickel
 from armillary.storage.masked_image import Image
 from cli.conftest import check_files_and_rows, make_workshop
 from cli.programs import HERE, run_program
+from cli.test_mistakes_of_each_command import COMMANDS
 
 TRANSCRIPT = Path(__file__).with_name("mistakes.txt").read_text()
 MISTAKES = dict(re.findall(r"^# (.+)\n((?:.+\n)+)", TRANSCRIPT, re.MULTILINE))
@@ -53,8 +54,12 @@ def transcript(workshop, command):
 
 
 def test_the_transcript_holds_the_mistakes():
-    assert len(MISTAKES) >= 55
     assert len(MISTAKES) == TRANSCRIPT.count("$ ")
+
+
+def test_each_command_has_a_mistake_of_its_own():
+    told = {" ".join(text.split()[1:3]) for text in MISTAKES.values()}
+    assert set(COMMANDS) - told == {"butler fsck"}  # takes a repository, nothing else that can be wrong
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -147,3 +152,18 @@ def test_the_traceback_is_there_for_who_asks(workshop):
     assert ended.code == 1
     assert "Traceback" in ended.err
     assert ended.err.rstrip().endswith("no collection is called `inn`; did you mean `in`?")
+
+
+def test_a_type_that_is_not_listed_is_told_with_the_nearest(workshop):
+    listed = {}
+    for words in ("metrcs", "zz*", "metrics --collections none", "metrics,zz --collections in"):
+        ended = run_program("butler", "query-dataset-types", workshop[0].repo, *words.split())
+        listed[words] = (ended.out.split(), ended.err.strip())
+    assert listed == {
+        "metrcs": ([], "no dataset type matches `metrcs`; did you mean `metrics`?"),
+        "zz*": ([], "no dataset type matches `zz*`"),
+        "metrics --collections none": ([], "error: no collection is called `none`"),
+        "metrics,zz --collections in": (["name", "-------", "metrics"], ""),
+    }
+    frames = run_program("butler", "query-dataset-types", workshop[0].repo, "frame", "--collections", "in")
+    assert frames.err.strip() == "no dataset type matches `frame` in `in`"

@@ -193,11 +193,13 @@ class SearchingMixin(ReadingMixin):
         tables: list[Any] = []
         patterns = dataset_type_patterns(name)
         types = self._core_registry.query_dataset_types(patterns)
-        if not types:
-            raise MissingDatasetTypeError(f"no dataset type has a name like {name!r}")
         for wanted in patterns or ():
             if not is_glob(wanted):
                 self._core_registry.dataset_type(wanted)  # says at once if it is unknown
+        if not types:
+            raise MissingDatasetTypeError(
+                "no dataset type matches " + " or ".join(f"`{glob}`" for glob in patterns or ["*"])
+            )
         for dataset_type in sorted(types, key=lambda found: found.name):
             if dataset_type.name not in held:
                 continue

@@ -17,11 +17,13 @@ def certify_calibrations(
     """Certify the calibrations of one type in `input_collection` as valid in `output_collection` for a timespan.
 
     `output_collection` is made if it is not there. When the input is a chain, only its first member that has the type
-    is used, unless `search_all_inputs`. Gives how many were certified; raises `LookupError` if there is none.
+    is used, unless `search_all_inputs`. Gives how many were certified; raises `LookupError` if there is none, and
+    `MissingDatasetTypeError` if the repository does not know the type.
     """
     from armillary.butler import CollectionType
 
     registry = butler.registry
+    registry.getDatasetType(dataset_type)  # a name that is unknown everywhere is told with the nearest
     refs: list[Any] = []
     for collection in registry.queryCollections(input_collection, flattenChains=True):
         refs += registry.queryDatasets(dataset_type, collections=[collection], findFirst=True)

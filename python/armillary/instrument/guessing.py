@@ -71,7 +71,8 @@ def guess_descriptions(locations: Iterable[Any], pattern: str = FITS_NAMES) -> l
         If there are no FITS files, or none that says when it was taken.
     """
     headers = []
-    for path in find_files(locations, pattern):
+    places = list(locations)
+    for path in find_files(places, pattern):
         try:
             header = dict(read_header(path))
             check_raw(header)
@@ -79,7 +80,8 @@ def guess_descriptions(locations: Iterable[Any], pattern: str = FITS_NAMES) -> l
             continue  # a broken file, or no raw frame; ingest-raws names it
         headers.append(header)
     if not headers:
-        raise LookupError("there are no FITS files of raw frames to guess a camera from")
+        where = " or ".join(f"`{place}`" for place in places)
+        raise LookupError(f"there are no FITS files of raw frames in {where} to guess a camera from")
     cameras: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for header in headers:
         marked = next((key for key in _NAMES if str(header.get(key, "")).strip()), None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from armillary._words import did_you_mean
 from armillary.cli.command import command
 from armillary.cli.completion import dimensions as complete_dimensions
 from armillary.cli.options import (
@@ -162,7 +163,16 @@ def query_dataset_types(
         if found or form != "table":
             write_tables([table], form)
         else:
-            click.echo("no dataset type matches", err=True)
+            say_that_none_matches(butler, patterns, collections)
+
+
+def say_that_none_matches(butler: Butler, patterns: tuple[str, ...], collections: tuple[str, ...] = ()) -> None:
+    """Say on standard error that no dataset type has such a name, and which name is the nearest."""
+    known = [dataset_type.name for dataset_type in butler.registry.queryDatasetTypes(...)]
+    place = " in " + ", ".join(f"`{name}`" for name in split_commas(collections)) if collections else ""
+    for pattern in split_commas(patterns) or ["*"]:
+        ending = "" if pattern in known else did_you_mean(pattern, known)
+        click.echo(f"no dataset type matches `{pattern}`{place}{ending}", err=True)
 
 
 def terms(order_by: tuple[str, ...]) -> list[str] | None:
@@ -276,8 +286,7 @@ def _place(uris: Any) -> str:
 def explain_nothing(butler: Butler, types: list[str], patterns: tuple[str, ...], path: Any, where: str) -> None:
     """Say on standard error why nothing was found."""
     if not types:
-        for pattern in split_commas(patterns):
-            click.echo(f"no dataset type matches `{pattern}`", err=True)
+        say_that_none_matches(butler, patterns)
         return
     for name in types[:3]:
         results = butler.registry.queryDatasets(name, collections=path, where=where)
