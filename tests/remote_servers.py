@@ -18,7 +18,6 @@ from pathlib import Path
 
 import boto3
 
-
 _BUCKETS = itertools.count()
 """Numbers of buckets: all servers of `moto` in one process hold the same ones."""
 
