@@ -165,6 +165,24 @@ def test_types_overrides_and_collections_are_checked(folder):
     assert pipetask("check", *words(folder, *more, "--register-dataset-types")).code == 0
 
 
+def test_overrides_of_a_pipeline_that_change_nothing_are_told(folder):
+    path = folder / "idle.yaml"
+    path.write_text(
+        "description: Idle.\n"
+        "tasks:\n"
+        "  first: {class: moody_tasks.FirstTask, config: {moods: {}, connections.first: first_out}}\n"
+        "  second:\n"
+        "    class: moody_tasks.SecondTask\n"
+        "    config: [{scale: 2.0}, {scale: 2}, {scale: 1.0}]\n"
+    )
+    ended = pipetask("check", "-b", folder / "repo", "-p", path, "-i", "in", "--format", "json")
+    messages = [one["message"] for one in json.loads(ended.out) if one["kind"] == "override"]
+    assert messages == [
+        f"the pipeline sets `{field}` of task `{label}` to what it is already"
+        for label, field in (("first", "moods"), ("first", "connections.first"), ("second", "scale"))
+    ]
+
+
 def test_inputs_that_are_not_there_are_told_with_where_they_are(folder):
     with Butler(folder / "repo", writeable=True) as butler:
         butler.collections.register("nothing")

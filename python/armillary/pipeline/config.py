@@ -9,6 +9,7 @@ from armillary.pipeline.connections import PipelineTaskConnections
 from armillary.pipeline.pex_config import Config, ConfigField, ConfigMeta, Field
 
 if TYPE_CHECKING:
+    from armillary.pipeline.config_overrides import ConfigOverrides
     from armillary.pipeline.pipeline_yaml import ConfigIR, ParametersIR
 
 __all__ = ["PipelineTaskConfig"]
@@ -150,12 +151,22 @@ class PipelineTaskConfig(Config, metaclass=PipelineTaskConfigMeta):  # type: ign
             Label of the task, for messages.
 
         """
-        from armillary.pipeline.config_overrides import ConfigOverrides
+        overrides_of(instrument, taskDefaultName, pipelineConfigs, parameters).applyTo(self, label=label)
 
-        overrides = ConfigOverrides()
-        overrides.addParameters(parameters if isinstance(parameters, Mapping) else parameters.mapping)
-        if instrument is not None:
-            overrides.addInstrumentOverride(instrument, taskDefaultName)
-        for block in pipelineConfigs or ():
-            overrides.add_block(block)
-        overrides.applyTo(self, label=label)
+
+def overrides_of(
+    instrument: Any,
+    task_default_name: str,
+    blocks: Iterable[ConfigIR] | None,
+    parameters: ParametersIR | Mapping[str, Any],
+) -> ConfigOverrides:
+    """Gather the overrides of an instrument, then those of a pipeline, in the order in which they apply."""
+    from armillary.pipeline.config_overrides import ConfigOverrides
+
+    overrides = ConfigOverrides()
+    overrides.addParameters(parameters if isinstance(parameters, Mapping) else parameters.mapping)
+    if instrument is not None:
+        overrides.addInstrumentOverride(instrument, task_default_name)
+    for block in blocks or ():
+        overrides.add_block(block)
+    return overrides

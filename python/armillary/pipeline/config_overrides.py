@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,7 @@ class ConfigOverrides:
     """
 
     def __init__(self) -> None:
-        self._steps: list[tuple[str, Callable[[Any, _Scope], None]]] = []
+        self._steps: list[tuple[str, Callable[[Any, _Scope], bool | None]]] = []
         self._parameters: dict[str, Any] = {}
 
     def addFileOverride(self, filename: str) -> None:
@@ -156,10 +156,31 @@ class ConfigOverrides:
             A config file is not there.
 
         """
+        for _ in self._applied(config, label):
+            pass
+
+    def without_effect(self, config: Any, *, label: str = "") -> list[str]:
+        """Apply everything to a config, and give the fields that were set to what they were.
+
+        Examples
+        --------
+        >>> from lsst.pex.config import Config, Field
+        >>> class DetectConfig(Config):
+        ...     threshold = Field(doc="Threshold.", dtype=float, default=5.0)
+        >>> overrides = ConfigOverrides()
+        >>> overrides.addValueOverride("threshold", 5.0)
+        >>> overrides.without_effect(DetectConfig())
+        ['threshold']
+        """
+        return [what.strip("`") for what, changes in self._applied(config, label) if changes is False]
+
+    def _applied(self, config: Any, label: str) -> Iterator[tuple[str, bool | None]]:
+        """Apply everything; say of each field whether that changes it."""
         scope = _Scope(self._parameters, label)
         for what, step in self._steps:
             with _told(what, label):
-                step(config, scope)
+                changes = step(config, scope)
+            yield what, changes
 
 
 @contextmanager
@@ -192,7 +213,8 @@ def _run_python(config: Any, text: str, scope: _Scope) -> None:
     scope.names.pop("__builtins__", None)  # put there by `exec`; field values must not name it
 
 
-def _set_field(config: Any, field: str, value: Any, scope: _Scope) -> None:
+def _set_field(config: Any, field: str, value: Any, scope: _Scope) -> bool:
+    """Set a field; say whether that changes it."""
     if isinstance(value, str) and value.startswith(_PARAMETER_PREFIX):
         name = value.removeprefix(_PARAMETER_PREFIX)
         if name in vars(scope.parameters):
@@ -205,7 +227,21 @@ def _set_field(config: Any, field: str, value: Any, scope: _Scope) -> None:
         target = _part_of(target, part, field, scope.label)
     if isinstance(getattr(target, "_fields", None), Mapping) and not hasattr(target, last):
         raise AttributeError(_no_field(target, last, field, scope.label))
+    before = _plain(getattr(target, last, None))
     setattr(target, last, literal(value, scope.names))
+    after = _plain(getattr(target, last, None))
+    return before != after or type(before) is not type(after) or after is Ellipsis
+
+
+def _plain(value: Any) -> Any:
+    """Return the value of a field as plain data; an ellipsis for what is none, such as a subtask."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    return ...
 
 
 def _part_of(target: Any, part: str, field: str, label: str) -> Any:

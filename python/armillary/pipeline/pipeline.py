@@ -494,6 +494,22 @@ class Pipeline:
             made.append((label, task_class, config))
         return made
 
+    def overrides_without_effect(self) -> list[tuple[str, str]]:
+        """Find fields that the pipeline sets to what they are already: pairs of label and field."""
+        from armillary.pipeline.config import overrides_of
+
+        instrument = self._instrument()
+        found: list[tuple[str, str]] = []
+        for label, task in self._ir.tasks.items():
+            task_class = import_task(task.klass)
+            config = task_class.ConfigClass()
+            name = getattr(task_class, "_DefaultName", "")
+            fields = overrides_of(instrument, name, task.config, self._ir.parameters).without_effect(
+                config, label=label
+            )
+            found.extend((label, field) for field in fields)
+        return found
+
     def _check_contracts(self, configs: Mapping[str, Any]) -> None:
         """Evaluate the contracts, in order; they are Python text that the pipeline's author wrote."""
         for item in self._ir.contracts:

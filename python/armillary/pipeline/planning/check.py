@@ -232,7 +232,7 @@ def _observations(butler: Butler, pipeline: Any, names: list[str], inputs: list[
 
 
 def unused_overrides(pipeline: Any, changes: Iterable[tuple[str, str]]) -> list[Finding]:
-    """Find config overrides of the command line that change nothing.
+    """Find config overrides of a pipeline and of the command line that change nothing.
 
     Parameters
     ----------
@@ -241,7 +241,15 @@ def unused_overrides(pipeline: Any, changes: Iterable[tuple[str, str]]) -> list[
     changes
         (kind, text) of the changes of the command line, in order; `("config", "LABEL:FIELD=VALUE")`.
     """
-    findings = []
+    findings = [
+        Finding(
+            "warning",
+            "override",
+            f"the pipeline sets `{field}` of task `{label}` to what it is already",
+            "leave it out, unless it shall stay so if the default changes",
+        )
+        for label, field in pipeline.overrides_without_effect()
+    ]
     configs: dict[str, Any] = {}
     for kind, text in changes:
         if kind != "config":
