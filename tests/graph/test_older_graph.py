@@ -4,7 +4,9 @@ import io
 
 import pytest
 
+from armillary.errors import IncompleteQuantumGraphError
 from armillary.pipeline import QuantumGraph
+from armillary.pipeline.directed_graph import DirectedGraph
 from armillary.pipeline.quantum_graph_drawing import quantum_graph_dot
 from pipeline.test_resume import N_DETECTORS, RUN, make_pipeline, make_repository
 
@@ -74,3 +76,75 @@ def test_drawing_goes_to_a_file_or_a_stream(graph, tmp_path):
     graph.writeDotGraph(stream)
     graph.writeDotGraph(str(tmp_path / "graph.dot"))
     assert stream.getvalue() == (tmp_path / "graph.dot").read_bytes() == quantum_graph_dot(graph.predicted).encode()
+
+
+def named(nodes):
+    return sorted((node.taskDef.label, node.quantum.dataId.get("detector")) for node in nodes)
+
+
+def test_parts_are_graphs_of_the_nodes_with_their_ids(graph):
+    total = next(iter(graph.getNodesForTask(graph.findTaskDefByLabel("sum"))))
+    measure = next(iter(graph.getNodesForTask(graph.findTaskDefByLabel("measure"))))
+    part = graph.subset([measure, total])
+    assert set(part) == {measure, total}
+    assert (list(part.inputQuanta), list(part.outputQuanta), part.isConnected) == ([measure], [total], True)
+    assert labels(graph.subset(measure).taskGraph) == ["measure"]
+    assert set(part.subset(total)) == {total}
+    assert len(graph.subset([])) == 0
+    with pytest.raises(LookupError, match="of task `sum` is not in this graph"):
+        graph.subset(measure).subset(total)
+    assert named(graph.determineAncestorsOfQuantumNode(total)) == named(graph)
+    assert named(graph.determineConnectionsOfQuantumNode(measure)) == named([measure, total])
+    assert named(graph.determineAncestorsOfQuantumNode(measure)) == named([measure])
+    assert [len(one) for one in graph.subsetToConnected()] == [N_DETECTORS + 1]
+    measures = graph.subset(graph.getNodesForTask(measure.taskDef))
+    assert [len(one) for one in measures.subsetToConnected()] == [1] * N_DETECTORS
+
+
+def test_a_graph_that_was_read_in_part_has_parts_too(graph, tmp_path):
+    graph.saveUri(tmp_path / "copy.qg")
+    measures = list(graph.getNodesForTask(graph.findTaskDefByLabel("measure")))
+    part = QuantumGraph.loadUri(tmp_path / "copy.qg", nodes=[node.nodeId for node in measures])
+    assert set(part.subset(measures[0])) == {measures[0]}
+
+
+def test_a_graph_goes_to_another_run(graph):
+    changed = QuantumGraph(graph.predicted)
+    before = {ref.id for node in graph for refs in node.quantum.outputs.values() for ref in refs}
+    changed.updateRun("u/me/second", metadata_key="output_run")
+    outputs = [ref for node in changed for refs in node.quantum.outputs.values() for ref in refs]
+    assert {ref.run for ref in outputs} == {"u/me/second"} == {changed.metadata["output_run"]}
+    assert not before & {ref.id for ref in outputs}
+    assert named(changed) == named(graph)
+    with pytest.raises(ValueError, match="as `output_run`, not as `other`"):
+        changed.updateRun("u/me/third", metadata_key="other")
+    with pytest.raises(TypeError, match="change the whole graph"):
+        changed.subset(next(iter(changed))).updateRun("u/me/third")
+
+
+def test_no_graph_has_a_cycle_and_one_would_be_found(graph):
+    assert graph.findCycle() == []
+    knot = QuantumGraph(graph.predicted)
+    first, second = list(graph)[:2]
+    knot.__dict__["graph"] = DirectedGraph({node: {} for node in graph}, [(first, second), (second, first)])
+    assert {frozenset(edge) for edge in knot.findCycle()} == {frozenset((first, second))}
+
+
+def test_a_graph_is_saved_whole_and_as_qg_only(graph, tmp_path):
+    stream = io.BytesIO()
+    graph.save(stream)
+    stream.seek(0)
+    assert set(QuantumGraph.load(stream)) == set(graph)
+    with pytest.raises(ValueError, match=r"let the name end in `\.qg`"):
+        graph.saveUri(tmp_path / "run.qgraph")
+    with pytest.raises(IncompleteQuantumGraphError):
+        graph.subset(next(iter(graph))).saveUri(tmp_path / "part.qg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_either_name_shows_the_same_graph(graph):
+    predicted = graph.predicted
+    assert set(predicted.to_old_quantum_graph()) == set(graph)
+    assert type(predicted).from_old_quantum_graph(graph) is predicted
+    assert graph.universe.version >= 6
+    assert "total" in {one.name for one in graph.registryDatasetTypes()}

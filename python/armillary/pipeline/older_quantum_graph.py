@@ -6,19 +6,23 @@ Everything here looks at a `PredictedQuantumGraph`; files are the same.
 from __future__ import annotations
 
 import dataclasses
+import graphlib
+import itertools
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, NewType
 
+from armillary.errors import IncompleteQuantumGraphError
 from armillary.pipeline.directed_graph import DirectedGraph
 from armillary.pipeline.quantum_graph import PredictedQuantumGraph
 from armillary.pipeline.task_definition import TaskDef
 
 if TYPE_CHECKING:
-    from armillary.butler import DatasetRef, DimensionUniverse, Quantum
+    from armillary.butler import Butler, DatasetRef, DatasetType, DimensionUniverse, Quantum
     from armillary.pipeline.pipeline_graph import PipelineGraph
 
 __all__ = ["BuildId", "DatasetTypeName", "NodeId", "QgraphSummary", "QgraphTaskSummary", "QuantumGraph", "QuantumNode"]
@@ -124,6 +128,7 @@ class QuantumGraph:
 
     def __init__(self, predicted: PredictedQuantumGraph) -> None:
         self._predicted = predicted
+        self._whole: PredictedQuantumGraph | None = None  # of which this is a part
 
     @classmethod
     def loadUri(
@@ -173,9 +178,157 @@ class QuantumGraph:
             header = dataclasses.asdict(reader.header)
         return json.dumps(header, default=str)
 
+    @classmethod
+    def load(
+        cls,
+        file: IO[bytes],
+        universe: DimensionUniverse | None = None,
+        nodes: Iterable[uuid.UUID | str] | None = None,
+        graphID: BuildId | None = None,
+        minimumVersion: int = 3,
+    ) -> QuantumGraph:
+        """Read a graph from an open file of bytes; see `loadUri`."""
+        content = file.read()
+        with tempfile.TemporaryDirectory(prefix="armillary-") as folder:
+            path = os.path.join(folder, "graph.qg" if content.startswith(b"PK") else "graph.qgraph")
+            with open(path, "wb") as copy:
+                copy.write(content)
+            return cls.loadUri(path, universe, nodes, graphID, minimumVersion)
+
     def saveUri(self, uri: str | os.PathLike[str]) -> None:
-        """Write a `.qg` file."""
+        """Write a `.qg` file, which the peer's `PredictedQuantumGraph` reads; the older `.qgraph` is only read here.
+
+        Raises
+        ------
+        IncompleteQuantumGraphError
+            This is a part of a graph: write the whole, and run a part of it by the ids of its nodes.
+        ValueError
+            The name has another ending.
+        """
+        if os.fspath(uri).endswith(".qgraph"):
+            raise ValueError(
+                f"`{os.fspath(uri)}` would be of the older format, which holds pickles and is only read; "
+                "let the name end in `.qg`, and read it with `PredictedQuantumGraph` or `pipetask run -g`"
+            )
         self._predicted.write(uri)
+
+    def save(self, file: IO[bytes]) -> None:
+        """Write what `saveUri` writes to an open file of bytes."""
+        with tempfile.TemporaryDirectory(prefix="armillary-") as folder:
+            path = os.path.join(folder, "graph.qg")
+            self.saveUri(path)
+            with open(path, "rb") as written:
+                file.write(written.read())
+
+    # -- parts and changes
+
+    def subset(self, nodes: QuantumNode | Iterable[QuantumNode]) -> QuantumGraph:
+        """Return the graph of some nodes; they keep their ids.
+
+        Parameters
+        ----------
+        nodes
+            A node, or several.
+
+        Raises
+        ------
+        LookupError
+            A node is not in this graph.
+        """
+        chosen = [nodes] if isinstance(nodes, QuantumNode) else list(nodes)
+        for node in chosen:
+            if node not in self:
+                raise LookupError(f"the quantum `{node.nodeId}` of task `{node.taskDef.label}` is not in this graph")
+        return self._parts([[node.nodeId for node in chosen]])[0]
+
+    def subsetToConnected(self) -> tuple[QuantumGraph, ...]:
+        """Return the graphs of nodes that hang together, the largest first."""
+        reached: dict[uuid.UUID, int] = {}
+        groups: list[list[uuid.UUID]] = []
+        beside = self._beside
+        for start in beside:
+            if start in reached:
+                continue
+            group, ahead = [start], [start]
+            reached[start] = len(groups)
+            while ahead:
+                fresh = [key for key in beside[ahead.pop()] if key not in reached]
+                reached.update(dict.fromkeys(fresh, len(groups)))
+                group += fresh
+                ahead += fresh
+            groups.append(group)
+        return tuple(self._parts(sorted(groups, key=len, reverse=True)))
+
+    def determineConnectionsOfQuantumNode(self, node: QuantumNode) -> QuantumGraph:
+        """Return the graph of a node, those right before it and those right after it."""
+        return self.subset({node, *self.determineInputsToQuantumNode(node), *self.determineOutputsOfQuantumNode(node)})
+
+    def determineAncestorsOfQuantumNode(self, node: QuantumNode) -> QuantumGraph:
+        """Return the graph of a node and all that must run before it."""
+        ancestors, ahead = {node}, [node]
+        while ahead:
+            fresh = self.determineInputsToQuantumNode(ahead.pop()) - ancestors
+            ancestors |= fresh
+            ahead += fresh
+        return self.subset(ancestors)
+
+    def _parts(self, groups: Iterable[list[uuid.UUID]]) -> list[QuantumGraph]:
+        """Read parts of the whole graph, from a file that is written for that."""
+        whole = self._whole or self._predicted
+        parts = []
+        with tempfile.TemporaryDirectory(prefix="armillary-") as folder:
+            path = os.path.join(folder, "graph.qg")
+            try:
+                whole.write(path)
+            except IncompleteQuantumGraphError:
+                if whole.path is None:
+                    raise
+                path = whole.path  # of which it is a part already
+            for ids in groups:
+                part = type(self)(PredictedQuantumGraph.read_execution_quanta(path, ids))
+                part._predicted.path = None
+                part._whole = whole
+                parts.append(part)
+        return parts
+
+    def findCycle(self) -> list[tuple[QuantumNode, QuantumNode]]:
+        """Return the edges of a cycle, if there is one: in no graph that was built or read."""
+        try:
+            graphlib.TopologicalSorter({node: self.graph.predecessors(node) for node in self}).prepare()
+        except graphlib.CycleError as error:
+            nodes = error.args[1]
+            return list(itertools.pairwise(nodes))
+        return []
+
+    def updateRun(self, run: str, *, metadata_key: str | None = None, update_graph_id: bool = False) -> None:
+        """Let this graph write to another run: all its quanta, and all that they write, get new ids.
+
+        Parameters
+        ----------
+        run
+            The run.
+        metadata_key
+            Taken for compatibility; a graph notes its run as `output_run`.
+        update_graph_id
+            Taken for compatibility.
+
+        Raises
+        ------
+        TypeError
+            This is a part of a graph: change the whole, and take the part again.
+        ValueError
+            The run is to be noted under another key.
+        """
+        del update_graph_id
+        if self._whole is not None:
+            raise TypeError(
+                "the run of a part of a graph cannot be changed; change the whole graph, then take the part"
+            )
+        if metadata_key not in (None, "output_run"):
+            raise ValueError(f"a graph notes its run as `output_run`, not as `{metadata_key}`")
+        self._predicted = self._predicted.with_output_run(run)
+        for name in ("_tasks", "_nodes", "graph"):
+            self.__dict__.pop(name, None)
 
     @property
     def predicted(self) -> PredictedQuantumGraph:
@@ -288,6 +441,20 @@ class QuantumGraph:
         return set(self.graph.successors(node))
 
     @property
+    def universe(self) -> DimensionUniverse:
+        """All dimensions."""
+        universe: DimensionUniverse = next(iter(self.pipeline_graph.dataset_types.values())).dimensions.universe
+        return universe
+
+    def registryDatasetTypes(self) -> list[DatasetType]:
+        """Return the dataset types that the graph was built with."""
+        return [node.dataset_type for node in self.pipeline_graph.dataset_types.values()]
+
+    def init_output_run(self, butler: Butler, existing: bool = True) -> None:
+        """Write what belongs to the run: configs, init-outputs and versions of packages."""
+        self._predicted.init_output_run(butler, existing)
+
+    @property
     def allDatasetTypes(self) -> tuple[DatasetTypeName, ...]:
         """Names of the dataset types that quanta read or write."""
         return tuple(DatasetTypeName(name) for name in self._predicted._core.pipeline.dataset_type_names)
@@ -342,12 +509,18 @@ class QuantumGraph:
         return quantum.quantum_id in self._nodes
 
     @property
-    def isConnected(self) -> bool:
-        """Whether every node can be reached from every other along edges, whichever way these run."""
+    def _beside(self) -> dict[uuid.UUID, list[uuid.UUID]]:
+        """Neighbours of each node, before and after it."""
         beside: dict[uuid.UUID, list[uuid.UUID]] = {key: [] for key, _ in self._predicted.quanta()}
         for first, second in self._predicted.edges():
             beside[first].append(second)
             beside[second].append(first)
+        return beside
+
+    @property
+    def isConnected(self) -> bool:
+        """Whether every node can be reached from every other along edges, whichever way these run."""
+        beside = self._beside
         reached, ahead = set(list(beside)[:1]), list(beside)[:1]
         while ahead:
             fresh = [key for key in beside[ahead.pop()] if key not in reached]

@@ -19,6 +19,7 @@ from armillary.pipeline.pipeline_graph import PipelineGraph, TaskImportMode
 
 if TYPE_CHECKING:
     from armillary.butler import Butler, DataCoordinate, DatasetRef, DimensionRecord, Quantum
+    from armillary.pipeline.older_quantum_graph import QuantumGraph
     from armillary.pipeline.quantum_graph_funnel import TaskFunnel
     from armillary.pipeline.reuse.search import ReuseSearch
 
@@ -333,6 +334,17 @@ class PredictedQuantumGraph:
                 ids = {ref.id for ref in known}
                 by_type[names[connection]] = [*known, *(ref for ref in refs if ref.id not in ids)]
         return by_type
+
+    @classmethod
+    def from_old_quantum_graph(cls, old_quantum_graph: QuantumGraph) -> PredictedQuantumGraph:
+        """Return the graph that one under the older names shows."""
+        return old_quantum_graph.predicted
+
+    def to_old_quantum_graph(self) -> QuantumGraph:
+        """Return this graph under the older names."""
+        from armillary.pipeline.older_quantum_graph import QuantumGraph
+
+        return QuantumGraph(self)
 
     def with_output_run(self, run: str) -> PredictedQuantumGraph:
         """Return the same graph writing to another RUN; all its quanta and all that they write get new ids.
