@@ -1,6 +1,6 @@
 //! Columns: many values of one kind, without an object for each.
 
-use crate::{FieldType, Timespan, Value};
+use crate::{FieldType, Key, Timespan, Value};
 use std::{collections::HashMap, sync::Arc};
 
 /// What a column holds.
@@ -75,6 +75,7 @@ pub struct StrColumn {
 
 impl StrColumn {
     /// Appends text.
+    #[inline]
     pub fn push(&mut self, text: &str) {
         // Rows mostly come sorted, so the last value is the likeliest.
         if let Some(&last) = self.codes.last()
@@ -168,6 +169,15 @@ impl Column {
         }
     }
 
+    /// The same key in each of some rows.
+    #[must_use]
+    pub fn constant(key: &Key, rows: usize) -> Self {
+        match key {
+            Key::Int(value) => Self::Int { values: vec![*value; rows], nulls: Vec::new() },
+            Key::Str(text) => Self::Str(StrColumn::constant(text.clone(), rows)),
+        }
+    }
+
     /// What it holds.
     #[must_use]
     pub fn kind(&self) -> ColumnType {
@@ -235,6 +245,7 @@ impl Column {
     ///
     /// # Panics
     /// If the column holds something else.
+    #[inline]
     pub fn push_int(&mut self, value: i64) {
         let Self::Int { values, nulls } = self else { panic!("not a column of integers") };
         values.push(value);

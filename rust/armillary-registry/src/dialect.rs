@@ -60,6 +60,11 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// Whether the database counts distinct rows quicker than they are fetched.
+    fn tells_rows_apart_quickly(&self) -> bool {
+        false
+    }
+
     /// What stands before and after a divisor so that division by zero gives NULL.
     fn divisor(&self) -> (&'static str, &'static str) {
         ("", "")
@@ -271,6 +276,10 @@ impl Dialect for Postgres {
     }
 
     fn orders_by_what_is_selected(&self) -> bool {
+        true
+    }
+
+    fn tells_rows_apart_quickly(&self) -> bool {
         true
     }
 

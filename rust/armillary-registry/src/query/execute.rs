@@ -33,6 +33,8 @@ pub(crate) struct Query<'a> {
     dataset: Option<(usize, Run)>,
     /// Where collections compete: what tells data IDs apart, and the collection and id of the dataset.
     ranked: Option<Ranked>,
+    /// Whether only data IDs are counted: it does not matter which collection has one first.
+    counts_data_ids: bool,
     columns: Vec<usize>,
     records: Vec<RecordColumns>,
 }
@@ -81,11 +83,17 @@ impl<'a> Query<'a> {
     ) -> Result<Self, RegistryError> {
         let mut statement = Statement::new(plan, registry.store(), registry.ingest_date_is_text(), &request.uploads)?;
         let info = plan.universe.info(plan.output);
-        let ranks = plan.find_first.is_some_and(|search| !plan.searches[search].is_single());
-        let narrow = !with_records && (has_unique_rows(plan, &statement) || (ranks && plan.gives_datasets));
+        let is_short = request.limit.is_some_and(|limit| limit < MANY_ROWS);
+        statement.know(registry.known_keys(plan, !is_short)?);
+        let ranking = plan.find_first.filter(|search| !plan.searches[*search].is_single());
+        // Of calibrations, two may be valid at a time, which is an error.
+        let counts_data_ids = !with_records
+            && plan.gives_datasets
+            && ranking.is_some_and(|search| !plan.searches[search].has_calibrations());
+        let narrow = !with_records && (has_unique_rows(plan, &statement) || (ranking.is_some() && plan.gives_datasets));
         let mut keys: IndexMap<ElementIndex, usize> =
             info.required.iter().map(|index| (*index, statement.select_key(*index))).collect();
-        if with_records && request.limit.is_some_and(|limit| limit < MANY_ROWS) {
+        if with_records && is_short {
             keys.extend(info.implied.iter().map(|index| (*index, statement.select_key(*index))));
         }
         let dataset = (plan.gives_datasets && !narrow).then(|| {
@@ -96,7 +104,7 @@ impl<'a> Query<'a> {
             };
             (id, run)
         });
-        let ranked = plan.find_first.filter(|search| !plan.searches[*search].is_single()).map(|search| {
+        let ranked = ranking.filter(|_| !counts_data_ids).map(|search| {
             let found = plan.universe.info(plan.searches[search].dataset_type.group);
             let mut identity: Vec<ElementIndex> = info.required.iter().chain(&found.required).copied().collect();
             identity.sort_unstable();
@@ -117,8 +125,18 @@ impl<'a> Query<'a> {
             .map(|(_, reference, sort)| statement.select_reference(*reference, column_type(*sort)))
             .collect();
         let implying = Vec::new();
-        let mut query =
-            Self { registry, plan, statement, keys, implying, dataset, ranked, columns, records: Vec::new() };
+        let mut query = Self {
+            registry,
+            plan,
+            statement,
+            keys,
+            implying,
+            dataset,
+            ranked,
+            counts_data_ids,
+            columns,
+            records: Vec::new(),
+        };
         match request.result {
             ResultKind::Records(element) if with_records => query.add_result_record(element),
             // Records that do not exist do not count.
@@ -202,12 +220,13 @@ impl<'a> Query<'a> {
 
     /// Whether every row of the statement is another row of the answer.
     fn is_unique(&self) -> bool {
-        has_unique_rows(self.plan, &self.statement)
+        !self.counts_data_ids && has_unique_rows(self.plan, &self.statement)
     }
 
-    /// Whether rows must be looked at before they can be counted.
+    /// Whether rows must be looked at before they can be counted, or are quicker counted so.
     fn needs_rust(&self) -> bool {
-        !self.statement.checks.is_empty() || self.ranked.is_some()
+        let slowly_in_sql = self.counts_data_ids && !self.registry.store().dialect().tells_rows_apart_quickly();
+        !self.statement.checks.is_empty() || self.ranked.is_some() || slowly_in_sql
     }
 
     /// How many rows there are.

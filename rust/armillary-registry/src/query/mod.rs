@@ -8,6 +8,7 @@ mod error;
 mod execute;
 mod explain;
 mod halves;
+mod known;
 mod lookup;
 mod names;
 mod needless;
@@ -81,7 +82,7 @@ impl Registry {
         if !plan.doom().is_empty() || request.limit == Some(0) {
             return Ok(0);
         }
-        Query::new(self, &plan, request, false)?.count(request)
+        self.store().one_state(|| Query::new(self, &plan, request, false)?.count(request))
     }
 
     /// Whether the answer to a query has any rows.

@@ -6,29 +6,58 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 /// The distinct rows met so far.
 pub(crate) struct Distinct<'a> {
-    columns: &'a [&'a Column],
-    hasher: DefaultHashBuilder,
-    /// First row of each kind, and its position in order of appearance.
-    table: HashTable<(usize, usize)>,
+    met: Met<'a>,
+    /// How many kinds there are.
+    count: usize,
 }
+
+/// How rows are told apart.
+enum Met<'a> {
+    /// By a number for each row, all of them small: what stands at a number is the position of its kind.
+    Numbered { numbers: Vec<u32>, positions: Vec<u32> },
+    /// By their cells; of each kind there are its first row and its position in order of appearance.
+    Hashed { columns: &'a [&'a Column], hasher: DefaultHashBuilder, table: HashTable<(usize, usize)> },
+}
+
+const UNKNOWN: u32 = u32::MAX;
 
 impl<'a> Distinct<'a> {
     pub(crate) fn new(columns: &'a [&'a Column], expected: usize) -> Self {
-        Self { columns, hasher: DefaultHashBuilder::default(), table: HashTable::with_capacity(expected) }
+        let met = match numbered(columns) {
+            Some((numbers, width)) => Met::Numbered { numbers, positions: vec![UNKNOWN; width] },
+            None => Met::Hashed {
+                columns,
+                hasher: DefaultHashBuilder::default(),
+                table: HashTable::with_capacity(expected),
+            },
+        };
+        Self { met, count: 0 }
     }
 
     /// The position of the row's kind in order of first appearance.
     pub(crate) fn position(&mut self, row: usize) -> usize {
-        let Self { columns, hasher, table } = self;
-        let hash = |row: usize| {
-            let mut state = hasher.build_hasher();
-            columns.iter().for_each(|column| hash_cell(column, row, &mut state));
-            state.finish()
+        let next = self.count;
+        let position = match &mut self.met {
+            Met::Numbered { numbers, positions } => {
+                let position = &mut positions[numbers[row] as usize];
+                if *position == UNKNOWN {
+                    *position = u32::try_from(next).unwrap_or(UNKNOWN);
+                }
+                *position as usize
+            }
+            Met::Hashed { columns, hasher, table } => {
+                let hash = |row: usize| {
+                    let mut state = hasher.build_hasher();
+                    columns.iter().for_each(|column| hash_cell(column, row, &mut state));
+                    state.finish()
+                };
+                let same = |known: &(usize, usize)| columns.iter().all(|column| same_cell(column, known.0, row));
+                let entry = table.entry(hash(row), same, |known| hash(known.0));
+                entry.or_insert((row, next)).get().1
+            }
         };
-        let next = table.len();
-        let same = |known: &(usize, usize)| columns.iter().all(|column| same_cell(column, known.0, row));
-        let entry = table.entry(hash(row), same, |known| hash(known.0));
-        entry.or_insert((row, next)).get().1
+        self.count += usize::from(position == next);
+        position
     }
 
     /// The kinds of all rows: for each row the position of its kind, and the first row of each kind.
@@ -59,18 +88,60 @@ impl<'a> Distinct<'a> {
 
     /// Whether the row is of a new kind.
     pub(crate) fn insert(&mut self, row: usize) -> bool {
-        let before = self.table.len();
+        let before = self.count;
         self.position(row) == before
     }
 }
 
+/// A number for each row, the same for the same cells, and the number that none reaches; none unless all columns are
+/// known integers or text and the numbers hardly more than the rows.
+fn numbered(columns: &[&Column]) -> Option<(Vec<u32>, usize)> {
+    let rows = columns.first()?.len();
+    let most = rows.checked_mul(4)?.min(UNKNOWN as usize);
+    let mut numbers = vec![0_u32; rows];
+    let mut width = 1_usize;
+    for column in columns {
+        let next = match column {
+            Column::Int { values, nulls } if nulls.is_empty() => {
+                let (smallest, span) = span_of(values);
+                let next = span.filter(|span| *span < most)?.checked_add(1)?.checked_mul(width)?;
+                if next > most {
+                    return None;
+                }
+                let stride = u32::try_from(width).ok()?;
+                for (number, value) in numbers.iter_mut().zip(values) {
+                    *number += stride * u32::try_from(value.wrapping_sub(smallest)).ok()?;
+                }
+                next
+            }
+            Column::Str(text) => {
+                // Text that is not known counts as one more.
+                let unknown = u32::try_from(text.dictionary().len()).ok()?;
+                let next = (unknown as usize + 1).checked_mul(width).filter(|next| *next <= most)?;
+                let stride = u32::try_from(width).ok()?;
+                for (number, code) in numbers.iter_mut().zip(text.codes()) {
+                    *number += stride * (*code).min(unknown);
+                }
+                next
+            }
+            _ => return None,
+        };
+        width = next;
+    }
+    Some((numbers, width))
+}
+
+/// The smallest of some integers, and by how much the largest is larger; none if that is no number of this machine.
+fn span_of(values: &[i64]) -> (i64, Option<usize>) {
+    let (smallest, largest) = values.iter().fold((i64::MAX, i64::MIN), |(a, b), value| (a.min(*value), b.max(*value)));
+    (smallest, usize::try_from(i128::from(largest) - i128::from(smallest)).ok())
+}
+
 /// The kinds of integers: by a table where they lie close together, by their hashes elsewhere.
 fn kinds_of(values: &[i64]) -> (Vec<u32>, Vec<usize>) {
-    const UNKNOWN: u32 = u32::MAX;
     let (mut kinds, mut firsts) = (Vec::with_capacity(values.len()), Vec::new());
-    let (smallest, largest) = values.iter().fold((i64::MAX, i64::MIN), |(a, b), value| (a.min(*value), b.max(*value)));
-    let width =
-        usize::try_from(i128::from(largest) - i128::from(smallest)).ok().filter(|width| *width <= 4 * values.len());
+    let (smallest, span) = span_of(values);
+    let width = span.filter(|span| *span <= 4 * values.len());
     let mut table = vec![UNKNOWN; width.map_or(0, |width| width + 1)];
     let mut hashed: HashMap<i64, u32> = HashMap::new();
     let mut last = None;
@@ -153,6 +224,35 @@ mod tests {
         assert_eq!(Distinct::kinds(&[&visit, &band], 6), (vec![0, 1, 0, 2, 0, 0], vec![0, 1, 3]));
         assert_eq!(kinds_of(&[5, 6, 5, 3]), (vec![0, 1, 0, 2], vec![0, 1, 3]));
         assert_eq!(Distinct::kinds(&[&Column::new(ColumnType::Int)], 0), (vec![], vec![]));
+    }
+
+    #[test]
+    fn rows_are_told_apart_the_same_with_and_without_numbers() {
+        // Numbers far from each other cannot be numbered, numbers close together can.
+        for (factor, is_numbered) in [(1, true), (1_000_000, false), (i64::MAX / 7, false)] {
+            let (mut visit, mut band) = (Column::new(ColumnType::Int), Column::new(ColumnType::Str));
+            let names = [Some("g"), None, Some("r")].into_iter().cycle();
+            let cells: Vec<(i64, Option<&str>)> =
+                (0..100_i64).map(|row| (row * 5 % 7 - 3) * factor).zip(names).collect();
+            for (number, name) in &cells {
+                visit.push_int(*number);
+                match name {
+                    Some(name) => band.push_str(name),
+                    None => band.push_null(),
+                }
+            }
+            let columns = [&visit, &band];
+            assert_eq!(numbered(&columns).is_some(), is_numbered);
+            let mut seen = Distinct::new(&columns, 0);
+            let mut known: Vec<(i64, Option<&str>)> = Vec::new();
+            for (row, cell) in cells.iter().enumerate() {
+                let position = known.iter().position(|other| other == cell).unwrap_or_else(|| {
+                    known.push(*cell);
+                    known.len() - 1
+                });
+                assert_eq!(seen.position(row), position);
+            }
+        }
     }
 
     #[test]

@@ -10,9 +10,11 @@ use super::{
     sql::{Columns, Sql, write_predicate, write_scalar},
 };
 use crate::{Dialect, RegistryError, Store};
-use armillary_dimensions::{Column, ColumnType, DimensionGroup, Element, ElementIndex, FieldRole, Timespan, Value};
+use armillary_dimensions::{
+    Column, ColumnType, DimensionGroup, Element, ElementIndex, FieldRole, Key, Timespan, Value,
+};
 use indexmap::IndexMap;
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// A SELECT in the making.
 pub(crate) struct Statement<'a> {
@@ -28,6 +30,10 @@ pub(crate) struct Statement<'a> {
     pub(super) tables: IndexMap<ElementIndex, String>,
     datasets: Vec<DatasetColumns>,
     pub(super) select: Vec<(Sql, ColumnType)>,
+    /// Those of the selected columns that are not read, with the dimension and its value in every row.
+    pub(super) constants: Vec<(usize, ElementIndex, Key)>,
+    /// Values that are the same in every row.
+    pub(super) known: BTreeMap<ElementIndex, Key>,
     pub(super) conditions: Vec<Sql>,
     /// What Rust must check of each row.
     pub(crate) checks: Vec<Check>,
@@ -50,6 +56,8 @@ impl<'a> Statement<'a> {
             tables: IndexMap::new(),
             datasets: Vec::new(),
             select: Vec::new(),
+            constants: Vec::new(),
+            known: BTreeMap::new(),
             conditions: Vec::new(),
             checks: Vec::new(),
         };
@@ -207,6 +215,9 @@ impl<'a> Statement<'a> {
 
     /// Adds the value of a dimension.
     pub(crate) fn select_key(&mut self, index: ElementIndex) -> usize {
+        if let Some(position) = self.select_known(index) {
+            return position;
+        }
         let sql = Sql::text(self.key(index));
         self.select(sql, key_type(self.plan.universe.get(index)))
     }
@@ -261,14 +272,12 @@ impl<'a> Statement<'a> {
             return self.finish_grouped(limit);
         }
         let mut sql = Sql::text(if distinct { "SELECT DISTINCT " } else { "SELECT " });
-        if self.select.is_empty() {
-            sql.push("1");
-        }
-        for (position, (column, _)) in self.select.iter().enumerate() {
-            if position > 0 {
-                sql.push(", ");
-            }
+        for (position, (column, _)) in self.read().enumerate() {
+            sql.push(if position > 0 { ", " } else { "" });
             sql.append(column.clone());
+        }
+        if self.read().next().is_none() {
+            sql.push("1");
         }
         self.write_from(&mut sql, &self.join_order(), self.is_ordered());
         self.write_conditions(&mut sql);
@@ -284,7 +293,7 @@ impl<'a> Statement<'a> {
     }
 
     fn types(&self) -> Vec<ColumnType> {
-        let types: Vec<ColumnType> = self.select.iter().map(|(_, kind)| *kind).collect();
+        let types: Vec<ColumnType> = self.read().map(|(_, kind)| *kind).collect();
         if types.is_empty() { vec![ColumnType::Int] } else { types }
     }
 
@@ -300,7 +309,7 @@ impl<'a> Statement<'a> {
     fn finish_grouped(&self, limit: Option<(usize, usize)>) -> (Sql, Vec<ColumnType>) {
         let mut inner = Sql::text("SELECT ");
         let mut names = Vec::new();
-        for (column, kind) in &self.select {
+        for (column, kind) in self.read() {
             // A timespan is two expressions, each with a name of its own; neither holds a comma at its top.
             let count = if *kind == ColumnType::Timespan { 2 } else { 1 };
             let parts: Vec<&str> = if count == 2 { column.text.splitn(2, ", ").collect() } else { vec![&column.text] };
@@ -465,7 +474,7 @@ impl<'a> Statement<'a> {
             return halves.fetch(store);
         }
         let (sql, types) = self.finish(distinct, limit);
-        store.select(&sql.text, &sql.values, &types)
+        Ok(self.with_constants(store.select(&sql.text, &sql.values, &types)?))
     }
 }
 
