@@ -420,6 +420,7 @@ pub(crate) enum Rows<'s> {
 
 impl Rows<'_> {
     /// The next row.
+    #[inline]
     pub(crate) fn next(&mut self) -> DatabaseResult<Option<Row<'_>>> {
         match self {
             Self::Sqlite(rows) => Ok(rows.next().map_err(sqlite::error)?.map(Row::Sqlite)),
@@ -437,6 +438,7 @@ pub(crate) enum Row<'r> {
 
 impl<'r> Row<'r> {
     /// A value, as it is.
+    #[inline]
     pub(crate) fn value(self, column: usize) -> DatabaseResult<ValueRef<'r>> {
         match self {
             Self::Sqlite(row) => Ok(sqlite::value(row.get_ref(column).map_err(sqlite::error)?)),

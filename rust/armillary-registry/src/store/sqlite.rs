@@ -131,6 +131,7 @@ impl ToSql for Parameter<'_> {
 }
 
 /// A value of a row.
+#[inline]
 pub(super) const fn value(value: rusqlite::types::ValueRef<'_>) -> ValueRef<'_> {
     use rusqlite::types::ValueRef as Stored;
     match value {
