@@ -2,6 +2,7 @@
 
 use crate::{
     data_coordinate::{PyDataCoordinate, data_id_from_json, data_id_to_json, standardize},
+    dataset_rows::RowBlock,
     dataset_type::{PyDatasetType, dataset_type_from_json},
     errors::{ErrorClass, raise},
     group::PyDimensionGroup,
@@ -21,7 +22,7 @@ use serde_json::Value as Json;
 use std::{
     cmp::Ordering,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 use uuid::Uuid;
 
@@ -39,12 +40,31 @@ fn id_mode(object: &Bound<'_, PyAny>) -> PyResult<IdMode> {
 /// One dataset of a repository: type, data ID, run and id.
 #[pyclass(name = "DatasetRef", frozen, module = "armillary._core")]
 pub(crate) struct PyDatasetRef {
+    /// The block of an answer that it is in, and its row there.
+    row: Option<(Arc<RowBlock>, u32)>,
+    /// What it is made of; of a row, when someone looks at more than its id, run and type.
+    parts: OnceLock<Box<Parts>>,
+}
+
+struct Parts {
     dataset_type: Py<PyDatasetType>,
     data_id: PyDataCoordinate,
     run: Arc<str>,
     id: [u8; 16],
     id_object: PyOnceLock<Py<PyAny>>,
     data_id_object: PyOnceLock<Py<PyDataCoordinate>>,
+}
+
+impl Parts {
+    fn new(dataset_type: Py<PyDatasetType>, data_id: PyDataCoordinate, run: Arc<str>, id: [u8; 16]) -> Self {
+        Self { dataset_type, data_id, run, id, id_object: PyOnceLock::new(), data_id_object: PyOnceLock::new() }
+    }
+
+    fn of_row(block: &RowBlock, row: usize) -> Self {
+        let data_id = PyDataCoordinate::new(block.data_id(row), block.records(row));
+        let dataset_type = Python::attach(|py| block.dataset_type.clone_ref(py));
+        Self::new(dataset_type, data_id, block.run(row).clone(), block.id(row))
+    }
 }
 
 impl PyDatasetRef {
@@ -56,47 +76,70 @@ impl PyDatasetRef {
         run: Arc<str>,
         id: [u8; 16],
     ) -> Self {
-        Self {
-            dataset_type,
-            data_id: PyDataCoordinate::new(data_id, records),
-            run,
-            id,
-            id_object: PyOnceLock::new(),
-            data_id_object: PyOnceLock::new(),
+        let parts = Parts::new(dataset_type, PyDataCoordinate::new(data_id, records), run, id);
+        Self { row: None, parts: OnceLock::from(Box::new(parts)) }
+    }
+
+    /// The dataset of a row.
+    pub(crate) fn of_row(block: Arc<RowBlock>, row: usize) -> Self {
+        Self { row: u32::try_from(row).ok().map(|row| (block, row)), parts: OnceLock::new() }
+    }
+
+    fn parts(&self) -> &Parts {
+        if let Some(parts) = self.parts.get() {
+            return parts;
         }
+        // Made before the lock is held: another thread may hold what the making waits for.
+        let made = self.at_row().map(|(block, row)| Box::new(Parts::of_row(block, row)));
+        self.parts.get_or_init(|| made.unwrap_or_else(|| unreachable!("a reference has parts or a row")))
+    }
+
+    /// The block that it is in and its row there.
+    fn at_row(&self) -> Option<(&RowBlock, usize)> {
+        self.row.as_ref().map(|(block, row)| (&**block, *row as usize))
+    }
+
+    fn type_object(&self) -> &Py<PyDatasetType> {
+        self.at_row().map_or_else(|| &self.parts().dataset_type, |(block, _)| &block.dataset_type)
     }
 
     pub(crate) fn dataset_type(&self) -> &PyDatasetType {
-        self.dataset_type.get()
+        self.type_object().get()
     }
 
     pub(crate) fn data_id(&self) -> &PyDataCoordinate {
-        &self.data_id
+        &self.parts().data_id
     }
 
     pub(crate) fn run_arc(&self) -> &Arc<str> {
-        &self.run
+        self.at_row().map_or_else(|| &self.parts().run, |(block, row)| block.run(row))
     }
 
     pub(crate) fn id_bytes(&self) -> [u8; 16] {
-        self.id
+        self.at_row().map_or_else(|| self.parts().id, |(block, row)| block.id(row))
     }
 
     /// The same dataset as another type.
     fn as_type(&self, dataset_type: Py<PyDatasetType>) -> Self {
-        Self::new(dataset_type, self.data_id.id.clone(), self.data_id.records.clone(), self.run.clone(), self.id)
+        Self::new(
+            dataset_type,
+            self.data_id().id.clone(),
+            self.data_id().records.clone(),
+            self.run_arc().clone(),
+            self.id_bytes(),
+        )
     }
 
     fn order(&self, other: &Self) -> Ordering {
         self.dataset_type()
             .order(other.dataset_type())
-            .then_with(|| self.run.cmp(&other.run))
-            .then_with(|| self.data_id.id.cmp(&other.data_id.id))
-            .then_with(|| self.id.cmp(&other.id))
+            .then_with(|| self.run_arc().cmp(other.run_arc()))
+            .then_with(|| self.data_id().id.cmp(&other.data_id().id))
+            .then_with(|| self.id_bytes().cmp(&other.id_bytes()))
     }
 
     fn to_json_value(&self, minimal: bool) -> Json {
-        let id = Uuid::from_bytes(self.id).to_string();
+        let id = Uuid::from_bytes(self.id_bytes()).to_string();
         if minimal {
             return serde_json::json!({
                 "id": id, "datasetType": null, "dataId": null, "run": null, "component": self.dataset_type().component(),
@@ -105,8 +148,8 @@ impl PyDatasetRef {
         serde_json::json!({
             "id": id,
             "datasetType": self.dataset_type().to_json_value(false),
-            "dataId": data_id_to_json(&self.data_id, false),
-            "run": &*self.run,
+            "dataId": data_id_to_json(self.data_id(), false),
+            "run": &**self.run_arc(),
             "component": null,
         })
     }
@@ -191,25 +234,29 @@ impl PyDatasetRef {
     #[getter]
     #[pyo3(name = "datasetType")]
     fn dataset_type_object(&self, py: Python<'_>) -> Py<PyDatasetType> {
-        self.dataset_type.clone_ref(py)
+        self.type_object().clone_ref(py)
     }
 
     #[getter]
     #[pyo3(name = "dataId")]
     fn data_id_object(&self, py: Python<'_>) -> PyResult<Py<PyDataCoordinate>> {
-        let made = self.data_id_object.get_or_try_init(py, || Py::new(py, self.data_id.clone()));
+        let parts = self.parts();
+        let made = parts.data_id_object.get_or_try_init(py, || Py::new(py, parts.data_id.clone()));
         Ok(made?.clone_ref(py))
     }
 
     #[getter]
     fn run<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        PyString::new(py, &self.run)
+        PyString::new(py, self.run_arc())
     }
 
     #[getter]
     fn id(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let made = self.id_object.get_or_try_init(py, || uuid_to_python(py, &self.id).map(Bound::unbind));
-        Ok(made?.clone_ref(py))
+        let make = || uuid_to_python(py, &self.id_bytes()).map(Bound::unbind);
+        match self.parts.get() {
+            Some(parts) => Ok(parts.id_object.get_or_try_init(py, make)?.clone_ref(py)),
+            None => make(), // to keep it would take more room than the reference
+        }
     }
 
     #[getter]
@@ -240,7 +287,7 @@ impl PyDatasetRef {
     #[pyo3(name = "overrideStorageClass")]
     #[allow(non_snake_case, reason = "the keyword's name")]
     fn override_storage_class(&self, py: Python<'_>, storageClass: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(self.as_type(PyDatasetType::override_storage_class(self.dataset_type.bind(py), storageClass)?.unbind()))
+        Ok(self.as_type(PyDatasetType::override_storage_class(self.type_object().bind(py), storageClass)?.unbind()))
     }
 
     /// The same reference with another id, run or storage class; another run without an id makes a new id.
@@ -253,35 +300,37 @@ impl PyDatasetRef {
         storage_class: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let dataset_type = match storage_class {
-            Some(class) => PyDatasetType::override_storage_class(self.dataset_type.bind(py), class)?.unbind(),
-            None => self.dataset_type.clone_ref(py),
+            Some(class) => PyDatasetType::override_storage_class(self.type_object().bind(py), class)?.unbind(),
+            None => self.type_object().clone_ref(py),
         };
         let id = match (id, run) {
             (Some(id), _) => uuid_from_python(id)?,
-            (None, Some(run)) => dataset_id(IdMode::Unique, self.dataset_type().split().0, run, &self.data_id.id),
-            (None, None) => self.id,
+            (None, Some(run)) => dataset_id(IdMode::Unique, self.dataset_type().split().0, run, &self.data_id().id),
+            (None, None) => self.id_bytes(),
         };
-        let run = run.map_or_else(|| self.run.clone(), intern);
-        Ok(Self::new(dataset_type, self.data_id.id.clone(), self.data_id.records.clone(), run, id))
+        let run = run.map_or_else(|| self.run_arc().clone(), intern);
+        Ok(Self::new(dataset_type, self.data_id().id.clone(), self.data_id().records.clone(), run, id))
     }
 
     #[allow(non_snake_case, reason = "the keyword's name")]
     fn expanded(&self, py: Python<'_>, dataId: &PyDataCoordinate) -> PyResult<Self> {
-        if dataId.id != self.data_id.id {
-            let message = format!("data ID {} is not that of the dataset, {}", dataId.id, self.data_id.id);
+        if dataId.id != self.data_id().id {
+            let message = format!("data ID {} is not that of the dataset, {}", dataId.id, self.data_id().id);
             return Err(raise(py, ErrorClass::InconsistentDataIdError, &message));
         }
-        let dataset_type = self.dataset_type.clone_ref(py);
-        Ok(Self::new(dataset_type, dataId.id.clone(), dataId.records.clone(), self.run.clone(), self.id))
+        let dataset_type = self.type_object().clone_ref(py);
+        Ok(Self::new(dataset_type, dataId.id.clone(), dataId.records.clone(), self.run_arc().clone(), self.id_bytes()))
     }
 
     fn is_compatible_with(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Ok(other) = other.cast::<Self>() else { return Ok(false) };
         let other = other.get();
-        if (self.id, &self.run) != (other.id, &other.run) || self.data_id.id != other.data_id.id {
+        if (self.id_bytes(), self.run_arc()) != (other.id_bytes(), other.run_arc())
+            || self.data_id().id != other.data_id().id
+        {
             return Ok(false);
         }
-        self.dataset_type().is_compatible_with(py, other.dataset_type.bind(py).as_any())
+        self.dataset_type().is_compatible_with(py, other.type_object().bind(py).as_any())
     }
 
     fn conform_to<'py>(
@@ -293,9 +342,9 @@ impl PyDatasetRef {
         if Arc::ptr_eq(this.dataset_type().universe_arc(), &universe.get().universe) {
             return Ok(slf.clone());
         }
-        let dataset_type = this.dataset_type.bind(py).call_method1("conform_to", (universe,))?.cast_into()?;
-        let data_id = data_id_from_json(py, &universe.get().universe, &data_id_to_json(&this.data_id, true))?;
-        Bound::new(py, Self::new(dataset_type.unbind(), data_id.id, None, this.run.clone(), this.id))
+        let dataset_type = this.type_object().bind(py).call_method1("conform_to", (universe,))?.cast_into()?;
+        let data_id = data_id_from_json(py, &universe.get().universe, &data_id_to_json(this.data_id(), true))?;
+        Bound::new(py, Self::new(dataset_type.unbind(), data_id.id, None, this.run_arc().clone(), this.id_bytes()))
     }
 
     /// References by dataset type, in the order in which types are first met.
@@ -308,7 +357,7 @@ impl PyDatasetRef {
             let Ok(reference) = item.cast::<Self>() else {
                 return Err(PyTypeError::new_err(format!("`{}` is not a `DatasetRef`", shown(&item))));
             };
-            let dataset_type = reference.get().dataset_type.bind(py).clone();
+            let dataset_type = reference.get().type_object().bind(py).clone();
             match groups.get_item(&dataset_type)? {
                 Some(list) => list.cast::<PyList>()?.append(item)?,
                 None => groups.set_item(dataset_type, PyList::new(py, [item])?)?,
@@ -359,13 +408,15 @@ impl PyDatasetRef {
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
         other.cast::<Self>().is_ok_and(|other| {
             let other = other.get();
-            self.id == other.id && self.data_id.id == other.data_id.id && self.dataset_type().same(other.dataset_type())
+            self.id_bytes() == other.id_bytes()
+                && self.data_id().id == other.data_id().id
+                && self.dataset_type().same(other.dataset_type())
         })
     }
 
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.id.hash(&mut hasher);
+        self.id_bytes().hash(&mut hasher);
         self.dataset_type().name_arc().hash(&mut hasher);
         hasher.finish()
     }
@@ -391,10 +442,10 @@ impl PyDatasetRef {
         format!(
             "{}@{} [sc={}] (run={} id={})",
             dataset_type.name_arc(),
-            self.data_id.id,
+            self.data_id().id,
             dataset_type.storage_class_str(),
-            self.run,
-            Uuid::from_bytes(self.id)
+            self.run_arc(),
+            Uuid::from_bytes(self.id_bytes())
         )
     }
 
@@ -402,15 +453,16 @@ impl PyDatasetRef {
         format!(
             "DatasetRef({}, {}, run='{}', id={})",
             self.dataset_type().__repr__(),
-            self.data_id.id,
-            self.run,
-            Uuid::from_bytes(self.id)
+            self.data_id().id,
+            self.run_arc(),
+            Uuid::from_bytes(self.id_bytes())
         )
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         let data_id = self.data_id_object(py)?;
-        let arguments = (self.dataset_type.clone_ref(py), data_id, &*self.run, PyBytes::new(py, &self.id));
+        let arguments =
+            (self.type_object().clone_ref(py), data_id, &**self.run_arc(), PyBytes::new(py, &self.id_bytes()));
         Ok((core_item(py, "_dataset_ref")?, arguments.into_pyobject(py)?))
     }
 }

@@ -10,6 +10,7 @@ mod collections;
 mod column_buffers;
 mod data_coordinate;
 mod dataset_ref;
+mod dataset_rows;
 mod dataset_type;
 mod datasets;
 mod datastore;

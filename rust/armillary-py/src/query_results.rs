@@ -4,6 +4,7 @@ use crate::{
     column_buffers::{Buffers, buffers, positions},
     data_coordinate::PyDataCoordinate,
     dataset_ref::PyDatasetRef,
+    dataset_rows::RowBlock,
     dataset_type::PyDatasetType,
     record::PyDimensionRecord,
     timespan::nanoseconds_to_time,
@@ -18,9 +19,12 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyList, PySlice},
 };
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// An answer, and what many of its rows share.
@@ -36,9 +40,15 @@ pub(crate) struct Answer {
 
 /// What rows that imply the same have in common.
 #[derive(Clone, Default)]
-struct Shared {
+pub(crate) struct Shared {
     implied: Arc<[Key]>,
     records: OnceLock<Arc<Records>>,
+}
+
+impl Shared {
+    pub(crate) fn implied(&self) -> &Arc<[Key]> {
+        &self.implied
+    }
 }
 
 impl Answer {
@@ -46,6 +56,14 @@ impl Answer {
         let info = result.universe.info(result.group);
         let records = result.records.iter().map(|_| OnceLock::new()).collect();
         Arc::new(Self { info, records, result, shared: OnceLock::new(), empty_run: "".into() })
+    }
+
+    pub(crate) fn result(&self) -> &QueryResult {
+        &self.result
+    }
+
+    pub(crate) fn info(&self) -> &Arc<GroupInfo> {
+        &self.info
     }
 
     fn data_id(&self, row: usize) -> DataCoordinate {
@@ -59,7 +77,7 @@ impl Answer {
     }
 
     /// What a row shares with those that are like it.
-    fn shared(&self, alike: &Alike, row: usize) -> &Shared {
+    pub(crate) fn shared(&self, alike: &Alike, row: usize) -> &Shared {
         let made = self.shared.get_or_init(|| {
             let implied = &self.result.keys[self.info.required.len()..];
             let mut shared: Vec<Option<Shared>> = Vec::new();
@@ -84,7 +102,7 @@ impl Answer {
     }
 
     /// The records of all elements, if the answer came with them.
-    fn records(&self, row: usize) -> Option<Arc<Records>> {
+    pub(crate) fn records(&self, row: usize) -> Option<Arc<Records>> {
         if self.result.records.is_empty() {
             return None;
         }
@@ -104,14 +122,20 @@ impl Answer {
         tables.map(|(table, source)| (source.element, self.record(table, row))).collect()
     }
 
-    fn run(&self, row: usize) -> &Arc<str> {
+    /// Whether some rows are of one run.
+    pub(crate) fn is_one_run(&self, rows: Range<usize>) -> bool {
+        let runs = self.result.datasets.as_ref().map(|datasets| &datasets.runs);
+        matches!(runs, Some(Column::Str(runs)) if runs.codes()[rows].windows(2).all(|pair| pair[0] == pair[1]))
+    }
+
+    pub(crate) fn run(&self, row: usize) -> &Arc<str> {
         match self.result.datasets.as_ref().map(|datasets| &datasets.runs) {
             Some(Column::Str(runs)) => runs.get(row).unwrap_or(&self.empty_run),
             _ => &self.empty_run,
         }
     }
 
-    fn id(&self, row: usize) -> [u8; 16] {
+    pub(crate) fn id(&self, row: usize) -> [u8; 16] {
         match self.result.datasets.as_ref().map(|datasets| &datasets.ids) {
             Some(Column::Uuid(ids)) => ids[row],
             _ => [0; 16],
@@ -174,7 +198,7 @@ fn keys_at(columns: &[Column], row: usize) -> Arc<[Key]> {
     columns.iter().map(|column| key_at(column, row)).collect()
 }
 
-fn key_at(column: &Column, row: usize) -> Key {
+pub(crate) fn key_at(column: &Column, row: usize) -> Key {
     match column {
         Column::Int { values, .. } => Key::Int(values[row]),
         Column::Str(column) => column.get(row).map_or(Key::Int(0), |text| Key::Str(text.clone())),
@@ -337,23 +361,28 @@ sequence!(PyDataCoordinates, "data IDs", PyDataCoordinatesIterator, "DataCoordin
 pub(crate) struct PyDatasetRefs {
     answer: Arc<Answer>,
     dataset_type: Py<PyDatasetType>,
+    /// The block of rows that was touched last, with its number.
+    touched: Mutex<Option<(usize, Arc<RowBlock>)>>,
 }
 
 impl PyDatasetRefs {
     pub(crate) fn new(result: QueryResult, dataset_type: Py<PyDatasetType>) -> Self {
-        Self { answer: Answer::new(result), dataset_type }
+        Self { answer: Answer::new(result), dataset_type, touched: Mutex::default() }
     }
 
     fn item<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyAny>> {
-        let answer = &self.answer;
-        let made = PyDatasetRef::new(
-            self.dataset_type.clone_ref(py),
-            answer.data_id(row),
-            answer.records(row),
-            answer.run(row).clone(),
-            answer.id(row),
-        );
-        Ok(Bound::new(py, made)?.into_any())
+        let (number, rows) = RowBlock::around(row, self.answer.result.rows);
+        let first = rows.start;
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = match &*touched {
+            Some((known, block)) if *known == number => block.clone(),
+            _ => {
+                let made = Arc::new(RowBlock::new(&self.answer, self.dataset_type.clone_ref(py), rows));
+                touched.insert((number, made)).1.clone()
+            }
+        };
+        drop(touched);
+        Ok(Bound::new(py, PyDatasetRef::of_row(block, row - first))?.into_any())
     }
 }
 
