@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -198,6 +199,8 @@ def schema_dtype(schema: pa.Schema) -> np.dtype[Any]:
 
 def _to_numpy_column(column: pa.ChunkedArray, field: pa.Field, metadata: Mapping[str, str]) -> np.ndarray[Any, Any]:
     """One column; it is masked if it has nulls."""
+    if column.num_chunks == 1 and column.null_count == 0 and (numbers := _number_dtype(field.type)) is not None:
+        return _numbers(column.chunk(0), numbers)
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # older releases of pyarrow return one chunk, newer an array
         array = array.chunk(0) if array.num_chunks else pa.array([], field.type)
@@ -228,17 +231,27 @@ def _plain_values(array: pa.Array, kind: pa.DataType, width: int | None) -> np.n
         array = array.fill_null(float("nan"))  # for those who look below the mask
     elif array.null_count and pa.types.is_integer(kind):
         array = array.fill_null(0)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        # As `to_numpy`, which imports pandas.
-        numbers = np.dtype(kind.to_pandas_dtype())
-        buffer = array.buffers()[1]
-        if buffer is None or not len(array):
-            return np.empty(0, numbers)
-        found = np.frombuffer(buffer, numbers, len(array), array.offset * numbers.itemsize)
-        found.flags.writeable = False  # others may have the same Arrow table
-        return found
+    numbers = _number_dtype(kind)
+    if numbers is not None:
+        return _numbers(array, numbers)
     values: np.ndarray[Any, Any] = array.to_numpy(zero_copy_only=False)
     return values
+
+
+@lru_cache(maxsize=64)
+def _number_dtype(kind: pa.DataType) -> np.dtype[Any] | None:
+    """The numpy type of a column of numbers, otherwise None."""
+    return np.dtype(kind.to_pandas_dtype()) if pa.types.is_integer(kind) or pa.types.is_floating(kind) else None
+
+
+def _numbers(array: pa.Array, numbers: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """As `to_numpy`, which imports pandas."""
+    buffer = array.buffers()[1]
+    if buffer is None or not len(array):
+        return np.empty(0, numbers)
+    found = np.frombuffer(buffer, numbers, len(array), array.offset * numbers.itemsize)
+    found.flags.writeable = False  # others may have the same Arrow table
+    return found
 
 
 def arrow_to_numpy_dict(arrow_table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
@@ -274,16 +287,52 @@ def arrow_to_numpy(arrow_table: pa.Table) -> np.ndarray[Any, Any]:
 
 def arrow_to_astropy(arrow_table: pa.Table) -> Any:
     """Arrow to an astropy table, with units, descriptions and, if they are stored, meta data."""
-    from astropy.table import Table
+    return _with_table_meta(_plain_table(arrow_table), arrow_table.schema)
 
-    table = Table(arrow_to_numpy_dict(arrow_table), copy=False)
-    for field in arrow_table.schema:
-        notes = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        if notes.get("unit"):
-            table[field.name].unit = notes["unit"]
-        if notes.get("description"):
-            table[field.name].description = notes["description"]
-    return _with_table_meta(table, arrow_table.schema)
+
+def _plain_table(arrow_table: pa.Table) -> Any:
+    """The columns of an Arrow table, with units and descriptions."""
+    from astropy.table import Column, Table
+
+    values = {  # a table can be sorted and changed, and others may have the same Arrow table
+        name: one if one.flags.writeable else one.copy() for name, one in arrow_to_numpy_dict(arrow_table).items()
+    }
+    plain = all(type(one) is np.ndarray and one.dtype.kind in "biufUSM" for one in values.values())
+    if not plain or len(values) < arrow_table.num_columns:
+        table = Table(values, copy=False)
+        for field in arrow_table.schema:
+            unit, description = _notes(field)
+            if unit:
+                table[field.name].unit = unit
+            if description:
+                table[field.name].description = description
+        return table
+    table = Table()
+    for field, (name, one) in zip(arrow_table.schema, values.items(), strict=True):
+        # As `Table(values)`, which sets the same attributes of every column one by one, several times over.
+        made = np.ndarray.__new__(Column, one.shape, one.dtype, one)
+        for key, value in _column_attributes(name, *_notes(field)).items():
+            made.__dict__[key] = value.copy() if isinstance(value, list | dict) else value
+        made.parent_table = table
+        table.columns[name] = made
+    return table
+
+
+def _notes(field: pa.Field) -> tuple[str | None, str | None]:
+    """Unit and description of a column."""
+    notes = field.metadata
+    if not notes:
+        return None, None
+    unit, description = notes.get(b"unit", b""), notes.get(b"description", b"")
+    return unit.decode() or None, description.decode() or None
+
+
+@lru_cache(maxsize=4096)
+def _column_attributes(name: str, unit: str | None, description: str | None) -> dict[str, Any]:
+    """What astropy sets in a column that it makes itself."""
+    from astropy.table import Column
+
+    return dict(Column([0.0], name=name, unit=unit, description=description).__dict__)
 
 
 def _with_table_meta(table: Any, schema: pa.Schema) -> Any:

@@ -63,7 +63,7 @@ __all__ = [
 
 TARGET_ROW_GROUP_BYTES = 1_000_000_000
 MAX_PROVENANCE_INPUTS = 2_000
-SMALL_FILE = 1 << 20  # bytes: threads take longer to begin than such a file to be read
+SMALL_FILE = 1 << 20  # bytes: threads take longer to begin than such a file to be read, and dictionaries to be made
 
 # Converters that repositories name with an underscore.
 _numpy_dict_to_numpy = numpy_dict_to_numpy
@@ -192,7 +192,12 @@ class ParquetFormatter(FormatterV2):
         else:
             if not found.schema.metadata:  # the peer cannot read a table without any
                 found = found.replace_schema_metadata({ROW_COUNT_KEY: str(found.num_rows)})
-            pq.write_table(found, sink, row_group_size=compute_row_group_size(found.schema))
+            pq.write_table(
+                found,
+                sink,
+                row_group_size=compute_row_group_size(found.schema),
+                use_dictionary=found.nbytes > SMALL_FILE,  # a dictionary of each column takes longer than it saves
+            )
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read the columns asked for, or one component: `columns`, `rowcount` or `schema`."""
