@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from astropy.table import Table
 
 from armillary.butler import Butler
+from armillary.pipeline import QuantumAttemptStatus, QuantumSuccessCaveats
 from armillary.pipeline.provenance import ProvenanceQuantumGraph
 from cli.programs import butler, pipetask
 from peer.either_script import ALIAS
@@ -200,6 +202,44 @@ def test_the_peer_reports_from_our_provenance_graph_as_from_its_own(ran, theirs,
         reports.append((said, by_quantum(json.loads(path.read_text()))))
     assert len(reports[0][1]) == 7
     assert reports[0] == reports[1]
+
+
+STATUS_REPORT = """
+import json, sys
+from lsst.pipe.base import QuantumAttemptStatus, QuantumSuccessCaveats
+from lsst.pipe.base.quantum_graph import ProvenanceQuantumGraph
+with ProvenanceQuantumGraph.from_args(sys.argv[1]) as (graph, _):
+    print(graph.make_status_report(data_id_table_dir=sys.argv[2], **eval(sys.argv[3])).model_dump_json())
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "{}",
+        "{'also': QuantumAttemptStatus.SUCCESSFUL}",
+        "{'also': [QuantumAttemptStatus.SUCCESSFUL], 'with_caveats': None}",
+        "{'states': QuantumAttemptStatus.BLOCKED}",
+    ],
+)
+def test_quanta_by_how_they_ended_are_those_of_the_peer(ran, run_peer, tmp_path, options):
+    expected = json.loads(run_peer(STATUS_REPORT, str(ran / "theirs.qg"), str(tmp_path / "theirs"), options))
+    graph = ProvenanceQuantumGraph(ran / "theirs.qg")
+    names = {"QuantumAttemptStatus": QuantumAttemptStatus, "QuantumSuccessCaveats": QuantumSuccessCaveats}
+    report = graph.make_status_report(data_id_table_dir=tmp_path / "ours", **eval(options, names))
+    assert json.loads(report.model_dump_json()) == expected
+    tables = {
+        side: {path.relative_to(tmp_path / side): rows_of(path) for path in (tmp_path / side).rglob("*.ecsv")}
+        for side in ("ours", "theirs")
+    }
+    assert tables["ours"] == tables["theirs"]
+
+
+def rows_of(path):
+    """The data IDs of a table, without implied values."""
+    table = Table.read(path)
+    names = [name for name in ("instrument", "day_obs", "detector") if name in table.colnames]
+    return sorted(tuple(row[name] for name in names) for row in table)
 
 
 def test_the_peer_takes_our_provenance_graph_in(ran, theirs, tmp_path):

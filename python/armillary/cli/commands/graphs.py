@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import click
@@ -188,7 +187,7 @@ def provenance_report(repo_or_qg: str, collection: str | None, **options: Any) -
     Listed are quanta that failed or were aborted, unless --state and --no-state say otherwise.
     """
     from armillary.pipeline.provenance.ingest import find_graph
-    from armillary.pipeline.provenance.provenance_graph import ProvenanceQuantumGraph, report_to_plain
+    from armillary.pipeline.provenance.provenance_graph import ProvenanceQuantumGraph
     from armillary.pipeline.status import QuantumAttemptStatus, QuantumSuccessCaveats
 
     if collection is None:
@@ -205,12 +204,14 @@ def provenance_report(repo_or_qg: str, collection: str | None, **options: Any) -
         states.add("SUCCESSFUL")
     tell_provenance(graph, options)
     if options["status_report"] or options["data_id_table_dir"]:
-        report = graph.status_report([QuantumAttemptStatus[name] for name in sorted(states)], caveats)
+        report = graph.make_status_report(
+            [QuantumAttemptStatus[name] for name in sorted(states)],
+            with_caveats=caveats,
+            data_id_table_dir=options["data_id_table_dir"],
+        )
         if options["status_report"]:
             with open(options["status_report"], "w", encoding="utf-8") as stream:
-                json.dump(report_to_plain(report), stream, indent=2)
-        if options["data_id_table_dir"]:
-            write_data_id_tables(report, options["data_id_table_dir"])
+                stream.write(report.model_dump_json(indent=2))
 
 
 def tell_provenance(graph: Any, options: dict[str, Any]) -> None:
@@ -234,20 +235,6 @@ def tell_provenance(graph: Any, options: dict[str, Any]) -> None:
     if options["exception_table"] and exceptions[1]:
         click.echo()
         print_table(*exceptions)
-
-
-def write_data_id_tables(report: dict[str, Any], folder: str) -> None:
-    """Write an ECSV table for each task, state and class of exception."""
-    from astropy.table import Table
-
-    for label, states in report.items():
-        for state, kinds in states.items():
-            for kind, quanta in kinds.items():
-                place = os.path.join(folder, label, state)
-                os.makedirs(place, exist_ok=True)
-                name = "UNKNOWN" if kind == "None" else kind.replace(os.sep, "_")
-                table = Table(rows=[quantum.data_id for quantum in quanta])
-                table.write(os.path.join(place, f"{name}.ecsv"), overwrite=True)
 
 
 @command("butler zip-from-graph run.qg REPO archive/ -d 'calexp*'")

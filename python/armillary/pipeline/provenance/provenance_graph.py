@@ -15,6 +15,7 @@ from armillary import _core
 from armillary.errors import InvalidQuantumGraphFileError
 from armillary.pipeline.directed_graph import DirectedGraph
 from armillary.pipeline.pipeline_graph import PipelineGraph
+from armillary.pipeline.provenance.status_report import ProvenanceReport
 from armillary.pipeline.provenance.summary import Table, to_astropy
 from armillary.pipeline.quantum_graph import HeaderModel
 from armillary.pipeline.status import ExceptionInfo, QuantumAttemptStatus, QuantumSuccessCaveats
@@ -417,40 +418,45 @@ class ProvenanceQuantumGraph:
             rows.extend([label, kind, *pair] for kind, pair in sorted(counts.items()))
         return ["Task", "Exception", "Successes", "Failures"], rows
 
-    def status_report(
+    def make_status_report(
         self,
-        states: Iterable[QuantumAttemptStatus] = (
+        states: QuantumAttemptStatus | Iterable[QuantumAttemptStatus] = (
             QuantumAttemptStatus.FAILED,
             QuantumAttemptStatus.ABORTED,
             QuantumAttemptStatus.ABORTED_SUCCESS,
         ),
-        caveats: QuantumSuccessCaveats | None = None,
-    ) -> dict[str, dict[str, dict[str, list[ProvenanceQuantum]]]]:
+        *,
+        also: QuantumAttemptStatus | Iterable[QuantumAttemptStatus] = (),
+        with_caveats: QuantumSuccessCaveats | None = QuantumSuccessCaveats.PARTIAL_OUTPUTS_ERROR,
+        data_id_table_dir: str | os.PathLike[str] | None = None,
+    ) -> ProvenanceReport:
         """Find quanta that ended in some states.
 
         Parameters
         ----------
-        states
-            The states.
-        caveats
-            Of the successful quanta, only those with one of these.
+        states, also
+            The states; `also` adds to those that are problems for sure.
+        with_caveats
+            Of the successful quanta, only those with one of these; None for all of them.
+        data_id_table_dir
+            Folder for tables of the data IDs; see `ProvenanceReport.write_data_id_tables`.
 
-        Returns
-        -------
-        quanta
-            By task label, name of the state, and class of the exception (`"None"` without one).
+        Examples
+        --------
+        >>> graph = ProvenanceQuantumGraph("provenance.qg")  # doctest: +SKIP
+        >>> graph.make_status_report(also=QuantumAttemptStatus.SUCCESSFUL).model_dump_json()  # doctest: +SKIP
         """
-        wanted = set(states)
-        report: dict[str, dict[str, dict[str, list[ProvenanceQuantum]]]] = {}
+        wanted = {*_states(states), *_states(also)}
+        found: dict[str, dict[str, dict[str, list[ProvenanceQuantum]]]] = {}
         for label, quanta in self._by_task():
             for quantum in quanta:
-                if quantum.status not in wanted:
-                    continue
-                is_success = quantum.status is QuantumAttemptStatus.SUCCESSFUL
-                if is_success and caveats is not None and not (quantum.caveats or caveats & ~caveats) & caveats:
+                if quantum.status not in wanted or not _has_caveats(quantum, with_caveats):
                     continue
                 kind = "None" if quantum.exception is None else quantum.exception.type_name
-                report.setdefault(label, {}).setdefault(quantum.status.name, {}).setdefault(kind, []).append(quantum)
+                found.setdefault(label, {}).setdefault(quantum.status.name, {}).setdefault(kind, []).append(quantum)
+        report = ProvenanceReport(found)
+        if data_id_table_dir is not None:
+            report.write_data_id_tables(data_id_table_dir)
         return report
 
     # -- the same as `astropy` tables, as users of the peer know them
@@ -490,22 +496,12 @@ class ProvenanceQuantumGraph:
         return to_astropy((["quantum_id", *names, *ResourceUsage._fields], rows))
 
 
-def report_to_plain(report: Mapping[str, Mapping[str, Mapping[str, list[ProvenanceQuantum]]]]) -> dict[str, Any]:
-    """Return the JSON form of `ProvenanceQuantumGraph.status_report`."""
-    return {
-        label: {
-            state: {
-                kind: [
-                    {
-                        "quantum_id": str(quantum.quantum_id),
-                        "data_id": quantum.data_id,
-                        "attempts": [attempt.to_plain() for attempt in quantum.attempts],
-                    }
-                    for quantum in quanta
-                ]
-                for kind, quanta in kinds.items()
-            }
-            for state, kinds in states.items()
-        }
-        for label, states in report.items()
-    }
+def _states(given: QuantumAttemptStatus | Iterable[QuantumAttemptStatus]) -> Iterable[QuantumAttemptStatus]:
+    return [given] if isinstance(given, QuantumAttemptStatus) else given
+
+
+def _has_caveats(quantum: ProvenanceQuantum, wanted: QuantumSuccessCaveats | None) -> bool:
+    """Whether a quantum has one of the caveats, if it is successful and they are asked for."""
+    if wanted is None or quantum.status is not QuantumAttemptStatus.SUCCESSFUL:
+        return True
+    return quantum.caveats is not None and bool(quantum.caveats & wanted)
