@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from armillary import _yaml
-from armillary.errors import ConfigurationError
+from armillary.errors import ConfigurationError, RepositoryNotFoundError
 
 __all__ = [
     "ButlerConfig",
@@ -561,7 +561,12 @@ class ButlerConfig(Config):
             place = find_repository(other)
             self.configDir, self.configFile = place.directory, place.config_file
             other = place.config_file
-        super().__init__(other)
+        try:
+            super().__init__(other)
+        except FileNotFoundError as error:
+            if self.configFile is None or "://" not in self.configFile:
+                raise
+            raise RepositoryNotFoundError(f"there is no repository at `{self.configFile}`") from error
         if not isinstance(self._data, dict):
             raise ConfigurationError(f"`{other}` is not a mapping")
         refuse_collections_in_config(self)

@@ -207,7 +207,13 @@ def database_location(config: Config, root: str | None) -> DatabaseLocation:
         rest = template.partition(":///")[2].partition("?")[0]
         if rest in ("", ":memory:"):
             return DatabaseLocation("sqlite", None, None, namespace)
-        return DatabaseLocation("sqlite", os.path.abspath(_substitute(rest, root)), None, namespace)
+        path = _substitute(rest, root)
+        if "://" in path:
+            raise ConfigurationError(
+                f"a SQLite database is a local file, which `{path}` is not; give the repository one on a server, as "
+                "`registry.db: postgresql://host/database`"
+            )
+        return DatabaseLocation("sqlite", os.path.abspath(path), None, namespace)
     dialect = template.partition(":")[0].partition("+")[0]
     if dialect not in ("postgresql", "postgres"):
         raise ConfigurationError(f"`{dialect}` is not a database armillary knows; use `sqlite` or `postgresql`")
@@ -297,7 +303,8 @@ def create_repository_config(
     Parameters
     ----------
     root
-        The directory, made if missing. Its name may hold dots, spaces, `#`, `?` and `%`.
+        The directory, made if missing. Its name may hold dots, spaces, `#`, `?` and `%`. Or the URI of a folder of an
+        object store: the seed then names a database on a server.
     seed
         A configuration (path, mapping or None) whose keys are kept.
     search_paths
@@ -318,18 +325,40 @@ def create_repository_config(
     refuse_collections_in_config(seed_config)
     content = _new_repository_content(seed_config, search_paths, standalone, force_root)
     directory = to_local_path(root)
-    if directory is None:
-        raise ConfigurationError(f"`{root}` is not on a local file system; repositories are created on local ones")
-    directory = os.path.abspath(directory)
-    target = os.path.join(directory, CONFIG_NAME)
+    if directory is not None:
+        directory = os.path.abspath(directory)
+    target = os.path.join(directory or str(root), CONFIG_NAME)
     if outfile is not None:
-        target = os.path.abspath(to_local_path(outfile) or str(outfile))
-        content["root"] = "file://" + quote(directory) + "/"
+        local = to_local_path(outfile)
+        target = os.path.abspath(local) if local is not None else str(outfile)
+        content["root"] = "file://" + quote(directory) + "/" if directory is not None else str(root)
+    if "://" in target:
+        _write_remote(target, _yaml.dump(content), overwrite)
+    else:
+        os.makedirs(directory or os.path.dirname(target), exist_ok=True)
+        _write_local(target, _yaml.dump(content), overwrite)
+    made = ButlerConfig(Config(Path(target) if "://" not in target else target), searchPaths=search_paths)
+    made.configFile, made.configDir = target, os.path.dirname(target)
+    return made
+
+
+def _write_remote(target: str, text: str, overwrite: bool) -> None:
+    from lsst.resources import ResourcePath
+
+    try:
+        ResourcePath(target).write(text.encode(), overwrite=overwrite)
+    except FileExistsError as error:
+        raise FileExistsError(_exists_already(target)) from error
+
+
+def _exists_already(target: str) -> str:
+    return f"`{target}` already exists; a repository is not created over another"
+
+
+def _write_local(target: str, text: str, overwrite: bool) -> None:
     if os.path.exists(target) and not overwrite:
-        raise FileExistsError(f"`{target}` already exists; a repository is not created over another")
-    os.makedirs(directory, exist_ok=True)
+        raise FileExistsError(_exists_already(target))
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    text = _yaml.dump(content)
     try:
         with open(target, "w" if overwrite else "x", encoding="utf-8") as stream:
             stream.write(text)
@@ -342,6 +371,3 @@ def create_repository_config(
                 os.rmdir(os.path.dirname(target))
             error.filename = error.filename or target
         raise
-    made = ButlerConfig(Config(Path(target)), searchPaths=search_paths)
-    made.configFile, made.configDir = target, os.path.dirname(target)
-    return made

@@ -56,6 +56,15 @@ def open_database(location: DatabaseLocation, writeable: bool, durability: str =
     raise NotImplementedError("a registry in memory cannot be opened; give a file or a server")
 
 
+def _remove(path: str) -> None:
+    if "://" not in path:
+        os.unlink(path)
+        return
+    from lsst.resources import ResourcePath
+
+    ResourcePath(path).remove()
+
+
 def make_repository(root: Any, config: Any, dimension_config: Any, **options: Any) -> ButlerConfig:
     """Write the configuration and the database of a new repository; leave nothing if either fails."""
     universe = read_universe(dimension_config)
@@ -71,7 +80,7 @@ def make_repository(root: Any, config: Any, dimension_config: Any, **options: An
     except BaseException:
         for path in made:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+                _remove(path)
         if not existed:
             with contextlib.suppress(OSError):  # what else is in it is not ours
                 os.rmdir(os.fspath(root))
