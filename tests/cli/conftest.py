@@ -76,12 +76,15 @@ class Workshop:
         return sorted(path for path in found if path.suffix not in (".sqlite3", ".sqlite3-journal"))
 
 
-def make_workshop(folder, detectors=2, visits=2, cluster=None):
-    """Make a repository with a number for every visit and detector in the run `in`: in SQLite, or on a cluster."""
+def make_workshop(folder, detectors=2, visits=2, cluster=None, seed=None):
+    """Make a repository with a number for every visit and detector in the run `in`: in SQLite, or on a cluster.
+
+    `seed` is the configuration of one in SQLite.
+    """
     server = cluster and (cluster, cluster.new_namespace())
     workshop = Workshop(Path(folder), server)
     workshop.write("pipeline.yaml", PIPELINE)
-    Butler.makeRepo(workshop.repo, config=cluster and cluster.seed(server[1]))
+    Butler.makeRepo(workshop.repo, config=cluster.seed(server[1]) if cluster else seed)
     with Butler(workshop.repo, writeable=True, run="in") as butler:
         fill_small_repository(butler)
         add_visits(butler, detectors, visits)
