@@ -341,7 +341,9 @@ def measure_coverage(ctx: click.Context, options: dict[str, Any]) -> None:
 
 
 @click.command(
-    cls=OrderedCommand, example="pipetask run -b REPO -p pipe.yaml -i in -o u/me/run --register-dataset-types -j 4"
+    cls=OrderedCommand,
+    example="pipetask run -b REPO -p pipe.yaml -i in -o u/me/run --register-dataset-types -j 4\n"
+    "pipetask run -b REPO -p pipe.yaml -c isr:doFlat=False -o u/me/run --reuse",
 )
 @build_options()
 @repository_options()
