@@ -421,6 +421,14 @@ def test_purge_and_cleanup_know_the_collection_of_a_run(shop):
         assert butler.collections.query("u/*") == []
 
 
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"config.offset = " + b"(" * 5000, b"\0", b"not python at all", b""])
+def test_a_config_that_is_none_is_not_explained(shop, text):
+    (path,) = (shop.repo / "u" / "out" / "1").rglob("total_config*.py")
+    path.write_bytes(text)
+    said = shop.run("2", "--reuse", "-c", "total:offset=5")
+    assert told(said)[2].startswith("total: 2 to run: config")
+
+
 def test_a_replaced_run_takes_its_collection_along(shop):
     shop.run("2", "--reuse", "-c", "total:offset=5")
     shop.run("3", "--replace-run", "--reuse", "-c", "total:offset=5")

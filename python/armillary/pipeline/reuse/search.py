@@ -107,7 +107,7 @@ class ReuseSearch:
         found: list[tuple[int, list[tuple[DatasetRef, DatasetRef | None]]]] = []
         taken: dict[str, tuple[DataIdKey, _Wanted]] = {}
         looked_at = 0
-        for run in self._earlier.of(node).runs:
+        for run in self._earlier.of(node).runs if waiting else ():
             looked_at += bool(taken)
             if not waiting and (looked_at > _MOST_OLDER or not taken.keys() - task.older.keys()):
                 break
@@ -155,8 +155,9 @@ class ReuseSearch:
                 continue
             every = [ref for refs in outputs.values() for ref in refs]
             waiting[tuple(data_id.required_values)] = _Wanted(row, data_id, made, every)
-        read = (ref for _, _, inputs, _ in quanta for refs in inputs.values() for ref in refs)
-        self._registered.update(self._earlier.registered(read))
+        if waiting:
+            read = (ref for _, _, inputs, _ in quanta for refs in inputs.values() for ref in refs)
+            self._registered.update(self._earlier.registered(read))
         return waiting
 
     # -- one run
@@ -289,10 +290,10 @@ class ReuseSearch:
     def _config_differs(self, node: TaskNode, run: str) -> str:
         from armillary.pipeline.planning.difference import config_changes
 
-        text = self._earlier.config_text(node, run)
         try:
+            text = self._earlier.config_text(node, run)
             changes = [] if text is None else config_changes(text, node.get_config_str())
-        except SyntaxError:
+        except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):  # of a file that is no config
             changes = []
         if not changes:
             return "config changed"
