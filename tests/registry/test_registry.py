@@ -246,6 +246,31 @@ def test_validity_is_cut_where_it_is_ended(filled):
     assert registry.find_dataset("bias", detector(1), ["calib"], timespan=span(120, 140)) is None
 
 
+def test_of_many_that_are_certified_at_once_the_first_contradiction_is_named(filled):
+    """And none is certified; a time that only touches another contradicts nothing."""
+    registry = filled.registry
+    registry.register_collection("calib", 4)
+    refs = registry.insert_datasets("bias", "run/a", [detector(1), detector(2)])
+    others = registry.insert_datasets("bias", "run/b", [detector(1), detector(2)])
+    registry.certify("calib", refs[1:], span(100, 200))
+    for members, named in (([refs[0], refs[1]], 2), ([others[0], refs[0], others[1]], 1), (others[::-1], 2)):
+        with pytest.raises(ConflictingDefinitionError, match=rf"detector: {named}.* already certified in `calib`"):
+            registry.certify("calib", members, span(150, 160))
+    registry.certify("calib", refs, span(200, 300))
+    registry.certify("calib", others, span(0, 100))
+    found = [
+        (ref.run, ref.dataId["detector"], *valid.nsec)
+        for ref, _, valid in registry.dataset_associations("bias", ["calib"])
+    ]
+    assert sorted(found) == [
+        ("run/a", 1, 200, 300),
+        ("run/a", 2, 100, 200),
+        ("run/a", 2, 200, 300),
+        ("run/b", 1, 0, 100),
+        ("run/b", 2, 0, 100),
+    ]
+
+
 @pytest.mark.parametrize("name", ["", "a\0b", "a\nb", "../up", "a/../b", "x" * 201])
 def test_names_that_would_make_trouble_are_refused(registry, name):
     with pytest.raises(ArgumentError, match="cannot be the name of a collection"):

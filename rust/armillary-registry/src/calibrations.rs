@@ -5,10 +5,11 @@ use crate::{
     datasets::{Dataset, by_dataset_type, data_id_columns, require_kind},
     decode::{bind_key, hex_text, row_id},
     error::RegistryError,
+    query::{key_type, push_json_text},
     registry::Registry,
-    store::Connection,
+    store::{Connection, Statement, params},
 };
-use armillary_dimensions::{DataCoordinate, Timespan};
+use armillary_dimensions::{ColumnType, DataCoordinate, Key, Timespan};
 use std::{collections::HashSet, fmt::Write as _};
 
 impl Registry {
@@ -37,58 +38,87 @@ impl Registry {
         let table = calibs_table(record)?;
         // No constraint keeps times apart: nobody else may certify between the check and the insertion.
         connection.lock_table(table)?;
-        let columns = data_id_columns(self, record);
+        if let Some(position) = self.first_certified(connection, record, collection.id, datasets, timespan)? {
+            return Err(RegistryError::CertificationConflict {
+                dataset_type: record.name.to_string(),
+                data_id: datasets[position].data_id.to_string(),
+                collection: collection.name.to_string(),
+                timespan: timespan.to_string(),
+            });
+        }
+        let fixed = |insert: &mut Statement<'_>| {
+            insert.raw_bind_parameter(1, record.id)?;
+            insert.raw_bind_parameter(2, collection.id)?;
+            insert.raw_bind_parameter(4, timespan.begin())?;
+            insert.raw_bind_parameter(5, timespan.end())
+        };
+        let bind = |insert: &mut Statement<'_>, dataset: &&Dataset| {
+            insert.raw_bind_parameter(3, hex_text(&dataset.id, &mut [0; 32]))?;
+            let mut keys = (6..).zip(dataset.data_id.required_values());
+            keys.try_for_each(|(parameter, key)| bind_key(insert, parameter, key))
+        };
+        let insert = self.insert_validity_sql(record)?;
+        connection.insert_each(&insert, datasets, fixed, bind).map_err(|(position, error)| {
+            self.explain_member(connection, &error, record, collection, datasets[position])
+        })
+    }
+
+    /// The INSERT of a validity: dataset type, collection, dataset, begin, end, and the values of the data ID.
+    fn insert_validity_sql(&self, record: &DatasetTypeRecord) -> Result<String, RegistryError> {
+        let columns: Vec<String> = data_id_columns(self, record).iter().map(|column| format!(", {column}")).collect();
         let dialect = self.store().dialect();
-        let [begin, end] = dialect.timespan_bounds("", "timespan");
-        let mut check = format!(
-            "SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE dataset_type_id = ? AND collection_id = ? \
-             AND {end} > ? AND {begin} < ?"
+        let table = calibs_table(record)?;
+        Ok(format!(
+            "INSERT INTO \"{table}\" (id, dataset_type_id, collection_id, dataset_id, {}{}) \
+             VALUES ({}, ?, ?, ?, {}{})",
+            dialect.timespan_columns("timespan").join(", "),
+            columns.concat(),
+            dialect.next_number(table, "id"),
+            dialect.timespan_values(),
+            ", ?".repeat(columns.len())
+        ))
+    }
+
+    /// The position of the first of some datasets whose data ID is certified at some time of `timespan` already, or would
+    /// be by one before it.
+    fn first_certified(
+        &self,
+        connection: &Connection,
+        record: &DatasetTypeRecord,
+        collection: i64,
+        datasets: &[&Dataset],
+        timespan: Timespan,
+    ) -> Result<Option<usize>, RegistryError> {
+        if timespan.is_empty() {
+            return Ok(None); // that overlaps nothing
+        }
+        let mut seen = HashSet::with_capacity(datasets.len());
+        let twice = datasets.iter().position(|dataset| !seen.insert(dataset.data_id.required_values()));
+        let info = self.universe().info(record.group);
+        let mut columns = vec![("#".to_owned(), false)]; // no dimension is called that
+        let mut meet = String::new();
+        for index in &info.required {
+            let dimension = self.universe().get(*index);
+            columns.push((dimension.name.clone(), key_type(dimension) == ColumnType::Str));
+            let _ = write!(meet, " AND m.\"{0}\" = x.\"{0}\"", dimension.name);
+        }
+        let dialect = self.store().dialect();
+        let [begin, end] = dialect.timespan_bounds("m.", "timespan");
+        let mut sql = "SELECT x.\"#\" FROM ".to_owned();
+        dialect.json_rows(&mut sql, &columns);
+        let _ = write!(
+            sql,
+            " AS x WHERE EXISTS (SELECT 1 FROM \"{}\" AS m WHERE m.dataset_type_id = ? AND m.collection_id = ? \
+             AND {end} > ? AND {begin} < ?{meet}) ORDER BY x.\"#\" LIMIT 1",
+            calibs_table(record)?
         );
-        let mut insert = format!(
-            "INSERT INTO \"{table}\" (id, dataset_type_id, collection_id, {}, dataset_id",
-            dialect.timespan_columns("timespan").join(", ")
-        );
-        for column in &columns {
-            let _ = write!(check, " AND {column} = ?");
-            let _ = write!(insert, ", {column}");
-        }
-        check.push(')');
-        let (next, timespan_values) = (dialect.next_number(table, "id"), dialect.timespan_values());
-        let _ = write!(insert, ") VALUES ({next}, ?, ?, {timespan_values}, ?{})", ", ?".repeat(columns.len()));
-        let mut check = connection.prepare_cached(&check)?;
-        let mut insert = connection.prepare_cached(&insert)?;
-        for statement in [&mut check, &mut insert] {
-            statement.raw_bind_parameter(1, record.id)?;
-            statement.raw_bind_parameter(2, collection.id)?;
-            statement.raw_bind_parameter(3, timespan.begin())?;
-            statement.raw_bind_parameter(4, timespan.end())?;
-        }
-        // Each is checked after those before it were inserted, so that two of one call cannot contradict each other.
-        for dataset in datasets {
-            for (parameter, key) in (5..).zip(dataset.data_id.required_values()) {
-                bind_key(&mut check, parameter, key)?;
-            }
-            let taken: bool = {
-                let mut rows = check.raw_query();
-                rows.next()?.is_some_and(|row| row.get(0).unwrap_or(true))
-            };
-            if taken {
-                return Err(RegistryError::CertificationConflict {
-                    dataset_type: record.name.to_string(),
-                    data_id: dataset.data_id.to_string(),
-                    collection: collection.name.to_string(),
-                    timespan: timespan.to_string(),
-                });
-            }
-            insert.raw_bind_parameter(5, hex_text(&dataset.id, &mut [0; 32]))?;
-            for (parameter, key) in (6..).zip(dataset.data_id.required_values()) {
-                bind_key(&mut insert, parameter, key)?;
-            }
-            insert
-                .raw_execute()
-                .map_err(|error| self.explain_member(connection, &error, record, collection, dataset))?;
-        }
-        Ok(())
+        let keys = numbered_keys(datasets);
+        let (from, to) = (timespan.begin(), timespan.end());
+        let taken = connection
+            .prepare_cached(&sql)?
+            .query_first(params![keys, record.id, collection, from, to], |row| row.get::<i64>(0))?;
+        let taken = taken.and_then(|position| usize::try_from(position).ok());
+        Ok([twice, taken].into_iter().flatten().min())
     }
 
     /// Ends the validity of datasets of a type during a time, for these data IDs or all.
@@ -147,9 +177,9 @@ impl Registry {
         }
         drop(rows);
         let mut delete = connection.prepare_cached(&format!("DELETE FROM \"{table}\" WHERE id = ?"))?;
-        for key in deleted {
-            delete.execute([key])?;
-        }
+        delete
+            .execute_each(deleted, |delete, key: i64| delete.raw_bind_parameter(1, key))
+            .map_err(|(_, error)| error)?;
         Ok(pieces)
     }
 
@@ -160,31 +190,19 @@ impl Registry {
         collection: i64,
         pieces: &[Piece],
     ) -> Result<(), RegistryError> {
-        let columns: Vec<String> = data_id_columns(self, record).iter().map(|column| format!(", {column}")).collect();
-        let dialect = self.store().dialect();
-        let table = calibs_table(record)?;
-        let sql = format!(
-            "INSERT INTO \"{table}\" (id, dataset_type_id, collection_id, dataset_id, {}{}) \
-             VALUES ({}, ?, ?, ?, {}{})",
-            dialect.timespan_columns("timespan").join(", "),
-            columns.concat(),
-            dialect.next_number(table, "id"),
-            dialect.timespan_values(),
-            ", ?".repeat(columns.len())
-        );
-        let mut insert = connection.prepare_cached(&sql)?;
-        for piece in pieces {
+        let fixed = |insert: &mut Statement<'_>| {
             insert.raw_bind_parameter(1, record.id)?;
-            insert.raw_bind_parameter(2, collection)?;
+            insert.raw_bind_parameter(2, collection)
+        };
+        let bind = |insert: &mut Statement<'_>, piece: &Piece| {
             insert.raw_bind_parameter(3, hex_text(&piece.id, &mut [0; 32]))?;
             insert.raw_bind_parameter(4, piece.timespan.begin())?;
             insert.raw_bind_parameter(5, piece.timespan.end())?;
-            for (parameter, key) in (6..).zip(piece.data_id.required_values()) {
-                bind_key(&mut insert, parameter, key)?;
-            }
-            insert.raw_execute()?;
-        }
-        Ok(())
+            let mut keys = (6..).zip(piece.data_id.required_values());
+            keys.try_for_each(|(parameter, key)| bind_key(insert, parameter, key))
+        };
+        let insert = self.insert_validity_sql(record)?;
+        connection.insert_each(&insert, pieces, fixed, bind).map_err(|(_, error)| error.into())
     }
 }
 
@@ -193,6 +211,24 @@ struct Piece {
     id: [u8; 16],
     data_id: DataCoordinate,
     timespan: Timespan,
+}
+
+/// The positions and values of the data IDs of datasets, as rows for [`crate::dialect::Dialect::json_rows`].
+fn numbered_keys(datasets: &[&Dataset]) -> String {
+    let mut json = String::with_capacity(32 * datasets.len() + 2);
+    for (position, dataset) in datasets.iter().enumerate() {
+        let _ = write!(json, "{}[{position}", if position == 0 { '[' } else { ',' });
+        for key in dataset.data_id.required_values() {
+            json.push(',');
+            match key {
+                Key::Int(value) => json.push_str(&value.to_string()),
+                Key::Str(value) => push_json_text(&mut json, value),
+            }
+        }
+        json.push(']');
+    }
+    json.push(']');
+    json
 }
 
 fn calibs_table(record: &DatasetTypeRecord) -> Result<&str, RegistryError> {

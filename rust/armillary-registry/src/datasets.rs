@@ -8,7 +8,7 @@ use crate::{
     dialect::Dialect,
     error::RegistryError,
     registry::Registry,
-    store::{Connection, DatabaseError, ErrorKind, Kept, Statement, params},
+    store::{Connection, DatabaseError, ErrorKind, Kept, Statement},
     summaries,
 };
 use armillary_dimensions::{DataCoordinate, ElementIndex, Key};
@@ -370,10 +370,11 @@ impl Registry {
             let collection = require_kind(&catalog, collection, CollectionKind::Tagged)?;
             for (record, members) in by_dataset_type(&catalog, datasets)? {
                 let sql = format!("DELETE FROM \"{}\" WHERE dataset_id = ? AND collection_id = ?", record.tags_table);
-                let mut delete = connection.prepare_cached(&sql)?;
-                for dataset in members {
-                    delete.execute(params![hex_text(&dataset.id, &mut [0; 32]), collection.id])?;
-                }
+                let bind = |delete: &mut Statement<'_>, dataset: &Dataset| {
+                    delete.raw_bind_parameter(1, hex_text(&dataset.id, &mut [0; 32]))?;
+                    delete.raw_bind_parameter(2, collection.id)
+                };
+                connection.prepare_cached(&sql)?.execute_each(members, bind).map_err(|(_, error)| error)?;
             }
             Ok(())
         })
