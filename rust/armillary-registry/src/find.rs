@@ -73,6 +73,7 @@ impl Registry {
         validity: Validity,
         records_table: Option<&str>,
     ) -> Result<Option<Found>, RegistryError> {
+        let _question = self.store().question();
         let catalog = self.catalog()?;
         let record = catalog.require_dataset_type(dataset_type)?;
         let data_id = if data_id.group() == record.group { data_id.clone() } else { data_id.subset(record.group)? };
@@ -201,6 +202,7 @@ impl Registry {
         collections: &[String],
         kinds: &[CollectionKind],
     ) -> Result<Vec<Association>, RegistryError> {
+        let _question = self.store().question();
         let catalog = self.catalog()?;
         let record = catalog.require_dataset_type(dataset_type)?;
         let order = catalog.flatten(collections)?;

@@ -1,7 +1,7 @@
 //! Statements as `PostgreSQL` reads them: numbered parameters, and one statement for many rows.
 
-use postgres::types::Type;
 use std::fmt::Write as _;
+use tokio_postgres::types::Type;
 
 /// Writes `?` and `?1` as `$1`, outside quotes; those in turn get the casts.
 pub(crate) fn numbered(sql: &str, casts: &[&str]) -> String {

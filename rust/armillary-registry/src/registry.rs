@@ -81,7 +81,7 @@ impl Registry {
     pub fn open_with(place: &Place, writeable: bool, durability: Durability) -> Result<Self, RegistryError> {
         let store = Store::open(place, writeable, durability)?;
         let Attributes { universe, ingest_date_is_text } = attributes::read(&store)?;
-        store.watch(kept_tables(&universe));
+        store.watch(&kept_tables(&universe));
         let registry = Self {
             intents: Intents::new(store.place(), durability),
             store,

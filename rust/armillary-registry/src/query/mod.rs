@@ -52,6 +52,7 @@ impl Registry {
     /// # Ok::<(), armillary_registry::RegistryError>(())
     /// ```
     pub fn query(&self, request: &QueryRequest) -> Result<QueryResult, RegistryError> {
+        let _question = self.store().question();
         self.store().together(|| self.answer(request))
     }
 
@@ -75,6 +76,7 @@ impl Registry {
 
     /// How many rows the answer to a query has.
     pub fn query_count(&self, request: &QueryRequest) -> Result<usize, RegistryError> {
+        let _question = self.store().question();
         self.store().together(|| self.count(request))
     }
 

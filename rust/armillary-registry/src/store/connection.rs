@@ -137,7 +137,10 @@ impl Connection {
     pub(crate) fn begin(&self) -> DatabaseResult<()> {
         match self {
             Self::Sqlite(_) => self.execute_batch("BEGIN IMMEDIATE"),
-            Self::Postgres(connection) => connection.begin(),
+            Self::Postgres(connection) => {
+                connection.begin();
+                Ok(())
+            }
         }
     }
 
@@ -145,7 +148,10 @@ impl Connection {
     pub(crate) fn begin_reading(&self) -> DatabaseResult<()> {
         match self {
             Self::Sqlite(_) => self.execute_batch("BEGIN"),
-            Self::Postgres(connection) => connection.begin_reading(),
+            Self::Postgres(connection) => {
+                connection.begin_reading();
+                Ok(())
+            }
         }
     }
 
@@ -433,7 +439,7 @@ impl Rows<'_> {
 #[derive(Clone, Copy)]
 pub(crate) enum Row<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
-    Postgres(&'r ::postgres::Row),
+    Postgres(&'r tokio_postgres::Row),
 }
 
 impl<'r> Row<'r> {
@@ -459,7 +465,7 @@ impl<'r> Row<'r> {
     pub(crate) fn column_name(self, column: usize) -> String {
         let name = match self {
             Self::Sqlite(row) => row.as_ref().column_name(column).ok(),
-            Self::Postgres(row) => row.columns().get(column).map(::postgres::Column::name),
+            Self::Postgres(row) => row.columns().get(column).map(tokio_postgres::Column::name),
         };
         name.map_or_else(|| "a column".to_owned(), |name| format!("`{name}`"))
     }

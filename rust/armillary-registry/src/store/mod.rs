@@ -6,6 +6,7 @@ mod many_rows;
 mod place;
 mod postgres;
 mod postgres_values;
+mod session;
 mod sqlite;
 mod transaction;
 mod values;
@@ -55,6 +56,8 @@ pub struct Store {
     /// Connections with which a thread reads one state of the database for a while.
     together: Mutex<HashMap<ThreadId, Connection>>,
     versions: Versions,
+    /// For each thread that is at a question, the number that the tables kept in memory had when it was first asked.
+    questions: Mutex<HashMap<ThreadId, Option<i64>>>,
     /// Of a repository that is only read: notices changes, which needs one fixed connection.
     watcher: Mutex<Option<Connection>>,
     writer: Mutex<Option<Connection>>,
@@ -109,6 +112,7 @@ impl Store {
             readers: Mutex::default(),
             together: Mutex::default(),
             versions: Versions::default(),
+            questions: Mutex::default(),
             watcher: Mutex::default(),
             writer: Mutex::default(),
             aside: Mutex::default(),
@@ -162,7 +166,7 @@ impl Store {
     }
 
     /// Names the tables that are kept in memory.
-    pub(crate) fn watch(&self, tables: Vec<String>) {
+    pub(crate) fn watch(&self, tables: &[String]) {
         self.versions.watch(tables);
     }
 
@@ -443,11 +447,35 @@ impl Store {
         run(writer.as_ref().ok_or_else(closed)?, &mut state.state)
     }
 
+    /// Begins a question of the calling thread: until it ends a server is asked only once whether others changed what is
+    /// kept in memory. The question must not change anything.
+    pub(crate) fn question(&self) -> Question<'_> {
+        let me = thread::current().id();
+        let outermost = match self.place {
+            Place::File(_) => false, // to ask costs next to nothing there
+            Place::Server(_) => {
+                let mut questions = lock(&self.questions);
+                let outermost = !questions.contains_key(&me);
+                questions.entry(me).or_default();
+                outermost
+            }
+        };
+        Question(outermost.then_some((self, me)))
+    }
+
     /// A number that changes when someone else changed the database.
     pub(crate) fn data_version(&self) -> Result<i64, RegistryError> {
         self.refuse_inherited()?;
         if let Place::Server(_) = self.place {
-            return self.read(|connection| Ok(connection.data_version(&self.versions)?));
+            let me = thread::current().id();
+            if let Some(Some(known)) = lock(&self.questions).get(&me) {
+                return Ok(*known);
+            }
+            let version = self.read(|connection| Ok(connection.data_version(&self.versions)?))?;
+            if let Some(asked) = lock(&self.questions).get_mut(&me) {
+                *asked = Some(version);
+            }
+            return Ok(version);
         }
         if self.writeable {
             // The writer's own commits do not count, which spares re-reading after each of them.
@@ -534,6 +562,18 @@ impl Together<'_> {
 impl Drop for Together<'_> {
     fn drop(&mut self) {
         lock(&self.store.together).remove(&self.thread);
+    }
+}
+
+/// A question of a thread; it ends also when a panic comes by. None within another one.
+#[must_use]
+pub(crate) struct Question<'a>(Option<(&'a Store, ThreadId)>);
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if let Some((store, thread)) = self.0 {
+            lock(&store.questions).remove(&thread);
+        }
     }
 }
 

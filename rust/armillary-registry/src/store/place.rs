@@ -26,7 +26,7 @@ impl Place {
 /// A schema in a database of a `PostgreSQL` server. Neither its `Debug` form nor its messages have the password.
 #[derive(Clone)]
 pub struct PostgresPlace {
-    config: postgres::Config,
+    config: tokio_postgres::Config,
     namespace: Option<String>,
     shown: String,
 }
@@ -47,7 +47,7 @@ impl PostgresPlace {
     /// # Ok::<(), armillary_registry::RegistryError>(())
     /// ```
     pub fn new(url: &str, password: Option<&str>, namespace: Option<&str>) -> Result<Self, RegistryError> {
-        let mut config = postgres::Config::from_str(url).map_err(|error| RegistryError::BadArgument {
+        let mut config = tokio_postgres::Config::from_str(url).map_err(|error| RegistryError::BadArgument {
             reason: format!("`{url}` is not the address of a PostgreSQL database: {error}"),
         })?;
         if let Some(password) = password {
@@ -72,7 +72,7 @@ impl PostgresPlace {
         &self.shown
     }
 
-    pub(super) const fn config(&self) -> &postgres::Config {
+    pub(super) const fn config(&self) -> &tokio_postgres::Config {
         &self.config
     }
 

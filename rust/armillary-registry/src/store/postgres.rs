@@ -4,6 +4,7 @@ use super::{
     connection::{DatabaseError, DatabaseResult, ErrorKind},
     place::PostgresPlace,
     postgres_values::{Encoded, ManyRows, Raw, decode, encode},
+    session::Session,
     values::{Parameter, ValueRef},
     wait_before,
 };
@@ -12,11 +13,15 @@ use crate::{
     error::RegistryError,
     postgres_text::{bulk_sql, numbered},
 };
-use postgres::{Client, NoTls, SimpleQueryMessage, error::SqlState, types::Type};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     sync::{Arc, OnceLock},
+};
+use tokio_postgres::{
+    Client, SimpleQueryMessage,
+    error::SqlState,
+    types::{ToSql, Type},
 };
 
 /// How many prepared statements each connection keeps.
@@ -28,10 +33,16 @@ const ROWS_AT_ONCE: usize = 4000;
 
 /// A session with a server.
 pub(crate) struct PostgresConnection {
-    client: RefCell<Option<Client>>,
+    session: RefCell<Option<Session>>,
+    /// What is said together with the next statement.
+    before: RefCell<String>,
+    /// Whether what was said before the last statement failed.
+    unready: Cell<bool>,
     process: u32,
     statements: RefCell<HashMap<String, Arc<Prepared>>>,
     in_transaction: Cell<bool>,
+    /// Whether the transaction only reads.
+    reading: Cell<bool>,
     /// Whether a statement failed so that the server will not keep the open transaction.
     failed: Cell<bool>,
     /// Whether the savepoint `step` is the innermost one.
@@ -45,17 +56,17 @@ pub(crate) struct PostgresConnection {
 
 /// A statement that the server knows.
 struct Prepared {
-    statement: postgres::Statement,
+    statement: tokio_postgres::Statement,
     sql: String,
     /// The same for many rows at once; none if it has no such form.
-    many: OnceLock<Option<postgres::Statement>>,
+    many: OnceLock<Option<tokio_postgres::Statement>>,
 }
 
 impl Drop for PostgresConnection {
     fn drop(&mut self) {
         if self.process != std::process::id() {
             // A forked child shares its parent's socket: to say goodbye on it would end the parent's session.
-            std::mem::forget(self.client.take());
+            std::mem::forget(self.session.take());
         }
     }
 }
@@ -82,13 +93,16 @@ impl PostgresConnection {
             setting.push('"');
         }
         let mut tries = 0;
-        let client = loop {
-            let begun = place.config().connect(NoTls).and_then(|mut client| {
-                client.batch_execute(&setting)?;
-                Ok(client)
-            });
+        let doing = || format!("connecting to `{}`", place.shown());
+        let session = loop {
+            let begun = Session::connect(place.config())
+                .map_err(|error| RegistryError::Database { doing: doing(), reason: error.to_string() })?
+                .and_then(|mut session| {
+                    session.ask(async |client| client.batch_execute(&setting).await)?;
+                    Ok(session)
+                });
             match begun {
-                Ok(client) => break client,
+                Ok(session) => break session,
                 // A server that is being started, or ends sessions, may soon answer; one that is not there will not.
                 Err(error) if tries < CONNECTIONS && answers_later(&error) => {
                     tries += 1;
@@ -96,17 +110,20 @@ impl PostgresConnection {
                 }
                 Err(error) => {
                     return Err(RegistryError::Database {
-                        doing: format!("connecting to `{}`", place.shown()),
+                        doing: doing(),
                         reason: place.without_password(&described(&error)),
                     });
                 }
             }
         };
         Ok(Self {
-            client: RefCell::new(Some(client)),
+            session: RefCell::new(Some(session)),
+            before: RefCell::default(),
+            unready: Cell::new(false),
             process: std::process::id(),
             statements: RefCell::default(),
             in_transaction: Cell::new(false),
+            reading: Cell::new(false),
             failed: Cell::new(false),
             guarded: Cell::new(false),
             passing: Cell::new(false),
@@ -115,16 +132,32 @@ impl PostgresConnection {
         })
     }
 
-    fn run<T>(&self, run: impl FnOnce(&mut Client) -> Result<T, postgres::Error>) -> DatabaseResult<T> {
-        let mut client = self.client.borrow_mut();
-        let Some(client) = client.as_mut() else {
+    /// Asks the server, together with what is to be said before.
+    fn run<T>(&self, ask: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>) -> DatabaseResult<T> {
+        let mut session = self.session.borrow_mut();
+        let Some(session) = session.as_mut() else {
             return Err(DatabaseError { kind: ErrorKind::Lost, message: "the connection is closed".to_owned() });
         };
-        let result = run(client);
+        let before = self.before.take();
+        self.unready.set(false);
+        let result = if before.is_empty() {
+            session.ask(ask)
+        } else {
+            session.ask_after(&before, ask).and_then(|answers| {
+                match answers.before {
+                    Ok(messages) => self.note_number(&messages),
+                    Err(error) => {
+                        self.unready.set(true);
+                        return Err(error);
+                    }
+                }
+                answers.answer
+            })
+        };
         result.map_err(|error| {
             let found = error_of(&error);
             self.passing.set(matches!(found.kind, ErrorKind::Lost | ErrorKind::Conflict));
-            if client.is_closed() || found.kind == ErrorKind::Lost {
+            if session.is_closed() || found.kind == ErrorKind::Lost {
                 self.lost.set(true);
                 self.in_transaction.set(false);
             }
@@ -149,30 +182,36 @@ impl PostgresConnection {
 
     /// Runs statements without parameters.
     pub(super) fn batch(&self, sql: &str) -> DatabaseResult<()> {
-        self.run(|client| client.batch_execute(sql))
+        self.run(async |client| client.batch_execute(sql).await)
     }
 
-    /// Begins a transaction that writes.
-    pub(super) fn begin(&self) -> DatabaseResult<()> {
-        let messages = self.run(|client| client.simple_query("BEGIN; SELECT pg_current_xact_id()::text"))?;
-        self.begun();
+    /// Begins a transaction that writes; the server hears of it with the first statement.
+    pub(super) fn begin(&self) {
+        self.transaction.borrow_mut().clear();
+        self.begun("BEGIN; SELECT pg_current_xact_id()::text", false);
+    }
+
+    /// Begins a transaction that reads one state of the database: that of the first statement, with which the server
+    /// hears of it.
+    pub(super) fn begin_reading(&self) {
+        self.begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", true);
+    }
+
+    /// Keeps the number of a transaction that was begun.
+    fn note_number(&self, messages: &[SimpleQueryMessage]) {
         let number = messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
         });
-        *self.transaction.borrow_mut() = number.unwrap_or_default();
-        Ok(())
+        if let Some(number) = number {
+            *self.transaction.borrow_mut() = number;
+        }
     }
 
-    /// Begins a transaction that reads one state of the database.
-    pub(super) fn begin_reading(&self) -> DatabaseResult<()> {
-        self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        self.begun();
-        Ok(())
-    }
-
-    fn begun(&self) {
+    fn begun(&self, text: &str, reading: bool) {
+        text.clone_into(&mut self.before.borrow_mut());
         self.in_transaction.set(true);
+        self.reading.set(reading);
         self.failed.set(false);
         self.guarded.set(false);
     }
@@ -186,6 +225,10 @@ impl PostgresConnection {
                 message: "an earlier statement failed and the database undid all of the transaction".to_owned(),
             });
         }
+        if self.is_unheard() {
+            self.in_transaction.set(false);
+            return Ok(());
+        }
         let result = self.batch("COMMIT");
         // Whether it was kept or refused, the server has no transaction any more.
         self.in_transaction.set(false);
@@ -193,10 +236,22 @@ impl PostgresConnection {
     }
 
     pub(super) fn rollback(&self) -> DatabaseResult<()> {
-        if !self.in_transaction.replace(false) {
+        if !self.in_transaction.replace(false) || self.is_unheard() {
+            return Ok(());
+        }
+        if self.reading.get() {
+            // Nothing is undone: there is nothing to wait for.
+            if let Some(session) = self.session.borrow_mut().as_mut() {
+                session.say("ROLLBACK");
+            }
             return Ok(());
         }
         self.batch("ROLLBACK")
+    }
+
+    /// Forgets the beginning of a transaction that the server has not heard of; false if it has.
+    fn is_unheard(&self) -> bool {
+        !self.before.take().is_empty()
     }
 
     /// Begins, keeps or undoes a level within the transaction.
@@ -214,14 +269,14 @@ impl PostgresConnection {
 
     /// The text in the first column of the first row of a query with one parameter of text.
     pub(super) fn first_text(&self, sql: &str, parameter: &str) -> DatabaseResult<Option<String>> {
-        let row = self.run(|client| client.query_opt(sql, &[&parameter]))?;
+        let row = self.run(async |client| client.query_opt(sql, &[&parameter]).await)?;
         row.map(|row| row.try_get(0)).transpose().map_err(|error| error_of(&error))
     }
 
     /// Whether a transaction was kept; none while the server is still at it.
     pub(super) fn was_kept(&self, transaction: &str) -> DatabaseResult<Option<bool>> {
         let sql = "SELECT pg_xact_status($1::text::xid8)";
-        let row = self.run(|client| client.query_one(sql, &[&transaction]))?;
+        let row = self.run(async |client| client.query_one(sql, &[&transaction]).await)?;
         let status: Option<String> = row.try_get(0).map_err(|error| error_of(&error))?;
         Ok(match status.as_deref() {
             Some("in progress") => None,
@@ -234,10 +289,16 @@ impl PostgresConnection {
         if !self.in_transaction.get() {
             return run(self);
         }
-        self.batch(if self.guarded.get() { "RELEASE step; SAVEPOINT step" } else { "SAVEPOINT step" })?;
+        {
+            let mut before = self.before.borrow_mut();
+            let separator = if before.is_empty() { "" } else { "; " };
+            before.push_str(separator);
+            before.push_str(if self.guarded.get() { "RELEASE step; SAVEPOINT step" } else { "SAVEPOINT step" });
+        }
         self.guarded.set(true);
         run(self).inspect_err(|_| {
-            if !self.lost.get() && self.batch("ROLLBACK TO step").is_ok() {
+            // Without the savepoint, one of an earlier step would be meant.
+            if !self.unready.get() && !self.lost.get() && self.batch("ROLLBACK TO step").is_ok() {
                 self.failed.set(false);
             }
         })
@@ -253,7 +314,7 @@ impl PostgresConnection {
             known
         } else {
             let text = text.clone().unwrap_or_else(|| numbered(sql, &[]));
-            let statement = self.run(|client| client.prepare(&text))?;
+            let statement = self.run(async |client| client.prepare(&text).await)?;
             let prepared = Arc::new(Prepared { statement, sql: sql.to_owned(), many: OnceLock::new() });
             let mut statements = self.statements.borrow_mut();
             if statements.len() >= STATEMENTS {
@@ -303,15 +364,15 @@ impl PostgresStatement<'_> {
 
     fn execute_unguarded(&self, connection: &PostgresConnection) -> DatabaseResult<usize> {
         let statement = &self.prepared.statement;
-        let changed = connection.run(|client| client.execute(statement, &references(&self.bound)))?;
+        let changed = connection.run(async |client| client.execute(statement, &references(&self.bound)).await)?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
     /// All rows.
-    pub(super) fn query(&self) -> DatabaseResult<std::vec::IntoIter<postgres::Row>> {
+    pub(super) fn query(&self) -> DatabaseResult<std::vec::IntoIter<tokio_postgres::Row>> {
         let statement = &self.prepared.statement;
         let query = |connection: &PostgresConnection| {
-            let rows = connection.run(|client| client.query(statement, &references(&self.bound)))?;
+            let rows = connection.run(async |client| client.query(statement, &references(&self.bound)).await)?;
             Ok(rows.into_iter())
         };
         // Those that write and return what they wrote can be refused like any other that writes.
@@ -336,7 +397,7 @@ impl PostgresStatement<'_> {
         {
             let arrays = many.arrays();
             let write = |connection: &PostgresConnection| {
-                connection.run(|client| client.execute(&statement, &references(&arrays)))
+                connection.run(async |client| client.execute(&statement, &references(&arrays)).await)
             };
             match self.connection.guard(write) {
                 Ok(_) => return Ok(()),
@@ -355,13 +416,13 @@ impl PostgresStatement<'_> {
     }
 
     /// The statement for many rows.
-    fn many(&self) -> DatabaseResult<Option<postgres::Statement>> {
+    fn many(&self) -> DatabaseResult<Option<tokio_postgres::Statement>> {
         if let Some(known) = self.prepared.many.get() {
             return Ok(known.clone());
         }
         let kinds = self.prepared.statement.params();
         let prepared = match bulk_sql(&self.prepared.sql, kinds) {
-            Some(sql) => Some(self.connection.run(|client| client.prepare(&sql))?),
+            Some(sql) => Some(self.connection.run(async |client| client.prepare(&sql).await)?),
             None => None,
         };
         Ok(self.prepared.many.get_or_init(|| prepared).clone())
@@ -371,12 +432,12 @@ impl PostgresStatement<'_> {
 /// The rows that a statement gives, fetched when the first is asked for.
 pub(crate) struct PostgresRows<'s> {
     pub(super) statement: &'s PostgresStatement<'s>,
-    pub(super) rows: Option<std::vec::IntoIter<postgres::Row>>,
-    pub(super) current: Option<postgres::Row>,
+    pub(super) rows: Option<std::vec::IntoIter<tokio_postgres::Row>>,
+    pub(super) current: Option<tokio_postgres::Row>,
 }
 
 impl PostgresRows<'_> {
-    pub(super) fn next(&mut self) -> DatabaseResult<Option<&postgres::Row>> {
+    pub(super) fn next(&mut self) -> DatabaseResult<Option<&tokio_postgres::Row>> {
         if self.rows.is_none() {
             self.rows = Some(self.statement.query()?);
         }
@@ -385,19 +446,19 @@ impl PostgresRows<'_> {
     }
 }
 
-fn references(bound: &[Encoded]) -> Vec<&(dyn postgres::types::ToSql + Sync)> {
-    bound.iter().map(|value| value as &(dyn postgres::types::ToSql + Sync)).collect()
+fn references(bound: &[Encoded]) -> Vec<&(dyn ToSql + Sync)> {
+    bound.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
 /// A value of a row.
-pub(super) fn value(row: &postgres::Row, column: usize) -> DatabaseResult<ValueRef<'_>> {
+pub(super) fn value(row: &tokio_postgres::Row, column: usize) -> DatabaseResult<ValueRef<'_>> {
     let kind = row.columns().get(column).map_or(Type::UNKNOWN, |column| column.type_().clone());
     let raw: Raw<'_> = row.try_get(column).map_err(|error| error_of(&error))?;
     decode(raw, &kind)
 }
 
 /// What an error says, with the hint of the server.
-fn described(error: &postgres::Error) -> String {
+fn described(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         return match said.detail() {
             Some(detail) => format!("{} ({detail})", said.message()),
@@ -414,7 +475,7 @@ fn described(error: &postgres::Error) -> String {
 }
 
 /// What the server means by an error.
-pub(super) fn error_of(error: &postgres::Error) -> DatabaseError {
+pub(super) fn error_of(error: &tokio_postgres::Error) -> DatabaseError {
     let kind = match error.as_db_error() {
         Some(said) => {
             let code = said.code();
@@ -454,11 +515,11 @@ pub(super) fn error_of(error: &postgres::Error) -> DatabaseError {
 }
 
 /// Whether a server that refused to begin a session may not refuse the next time.
-fn answers_later(error: &postgres::Error) -> bool {
+fn answers_later(error: &tokio_postgres::Error) -> bool {
     error.is_closed() || error.as_db_error().is_some_and(|said| said.code().code().starts_with("57P"))
 }
 
-fn is_io(error: &postgres::Error) -> bool {
+fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
@@ -467,7 +528,7 @@ pub(super) fn prepare_namespace(place: &PostgresPlace) -> Result<(), RegistryErr
     let connection = PostgresConnection::connect(place, true, Durability::Full)?;
     let failed = |error: DatabaseError| RegistryError::database("making a repository", &error);
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'btree_gist')";
-    let row = connection.run(|client| client.query_one(sql, &[])).map_err(failed)?;
+    let row = connection.run(async |client| client.query_one(sql, &[]).await).map_err(failed)?;
     if !row.try_get::<_, bool>(0).unwrap_or(false) {
         return Err(RegistryError::BadArgument {
             reason: format!(

@@ -5,8 +5,8 @@ use super::{
     values::{Parameter, ValueRef},
 };
 use crate::decode::parse_id;
-use postgres::types::{Format, FromSql, IsNull, Kind, ToSql, Type, private::BytesMut};
 use std::error::Error;
+use tokio_postgres::types::{Format, FromSql, IsNull, Kind, ToSql, Type, private::BytesMut};
 
 /// A bound value.
 #[derive(Clone, Debug, Default, PartialEq)]

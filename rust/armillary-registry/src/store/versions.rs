@@ -3,7 +3,7 @@
 use super::connection::{Connection, DatabaseResult};
 use std::{
     fmt::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// Numbers the states of the tables that are kept in memory.
@@ -15,7 +15,8 @@ pub(crate) struct Versions(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    tables: Vec<String>,
+    /// The statement that asks; it names the tables.
+    sql: Arc<str>,
     /// Whether a transaction of ours was open, and the transactions that were over.
     seen: (bool, String),
     digest: String,
@@ -24,16 +25,16 @@ struct State {
 
 impl Versions {
     /// Names the tables that are kept in memory.
-    pub(super) fn watch(&self, tables: Vec<String>) {
+    pub(super) fn watch(&self, tables: &[String]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State { tables, number: state.number + 1, ..State::default() };
+        *state = State { sql: statement(tables).into(), number: state.number + 1, ..State::default() };
     }
 
     /// The number of the state that a connection sees.
     pub(super) fn current(&self, connection: &Connection, in_transaction: bool) -> DatabaseResult<i64> {
         let (seen, sql) = {
             let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            (state.seen.clone(), statement(&state.tables))
+            (state.seen.clone(), state.sql.clone())
         };
         let known = if seen.0 == in_transaction { seen.1 } else { String::new() };
         let (over, digest): (String, Option<String>) =
