@@ -359,6 +359,15 @@ def two_tables_of_data_ids():
 
 
 @case
+def a_table_of_visits_and_patches_goes_before_their_regions():
+    reader = task(VI + P, v=io(cT.Input, "vtab", VI), out=io(cT.Output, "dt5", VI + P))
+    rows = table(instrument=["BenchCam"], visit=[1000], skymap=["bench_rings"], tract=[0], patch=[0])
+    where = CAMERA + " AND visit=1000 AND patch=0"
+    collections = ("BenchCam/defaults", "vrun")
+    return [counts(pipeline(a=reader), where, collections, data_id_tables=tables) for tables in ([], [rows])]
+
+
+@case
 def a_table_that_fits_nothing():
     return counts(pipeline(a=raw_to("dt4", VD)), CAMERA, data_id_tables=[table(visit=[77])])
 

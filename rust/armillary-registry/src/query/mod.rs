@@ -35,7 +35,7 @@ pub(crate) use sql::{Sql, push_json_text};
 pub(crate) use statement::key_type;
 
 use crate::{Registry, RegistryError};
-use armillary_dimensions::{ColumnType, ElementIndex};
+use armillary_dimensions::{ColumnType, DimensionGroup, ElementIndex};
 use execute::{Query, empty_answer};
 use plan::Plan;
 
@@ -103,10 +103,7 @@ impl Registry {
     }
 
     /// All dimensions that the answer, the joins and the conditions of a query have to do with.
-    pub fn query_dimensions(
-        &self,
-        request: &QueryRequest,
-    ) -> Result<armillary_dimensions::DimensionGroup, RegistryError> {
+    pub fn query_dimensions(&self, request: &QueryRequest) -> Result<DimensionGroup, RegistryError> {
         Ok(Plan::new(self, request)?.group)
     }
 

@@ -3,7 +3,7 @@
 use super::{
     error::{QueryError, QueryProblem},
     predicate::{DatasetField, Owner, Predicate, Reference, RegionTerm, Scalar, Sort, Test, TimeTerm},
-    request::{QueryRequest, ResultKind},
+    request::{QueryRequest, ResultKind, Upload},
     resolve::{Scope, resolve_clause, resolve_column, resolve_field, resolve_order},
     search::Search,
 };
@@ -79,7 +79,7 @@ impl Plan {
             let summaries = registry.summaries_for(&search.dataset_type, &places, true)?;
             search.prune(&plan.catalog, &summaries, &plan.universe, &plan.constraints);
         }
-        plan.join_regions()?;
+        plan.join_regions(&request.uploads)?;
         plan.join_times();
         Ok(plan)
     }
@@ -200,7 +200,7 @@ impl Plan {
             add(*reference);
         }
         for upload in &request.uploads {
-            group = upload.dimensions.iter().fold(group, |group, index| group.union(DimensionGroup::single(*index)));
+            group = group.union(upload.group());
         }
         self.group = universe.conform(group);
     }
@@ -288,7 +288,7 @@ impl Plan {
     }
 
     /// Decides which regions must overlap: as written, and else the finest of two unrelated families.
-    fn join_regions(&mut self) -> Result<(), QueryError> {
+    fn join_regions(&mut self, uploads: &[Upload]) -> Result<(), QueryError> {
         let universe = self.universe.clone();
         for condition in &self.conditions {
             if let Predicate::Test(Test::Regions(RegionTerm::Column(left), RegionTerm::Column(right))) = condition {
@@ -308,9 +308,11 @@ impl Plan {
         match sets.len() {
             0 | 1 => Ok(()),
             2 if sets.iter().all(|set| set.len() == 1) => {
-                // Datasets that know both sides say which of them belong together, by whatever their maker went by.
+                // Datasets that know both sides say which of them belong together, by whatever their maker went by; so do
+                // data IDs that the caller gives.
                 let both = universe.get(finest[0]).required.union(universe.get(finest[1]).required);
-                if !self.searches.iter().any(|search| both.is_subset(search.dataset_type.group)) {
+                let searched = self.searches.iter().map(|search| search.dataset_type.group);
+                if !searched.chain(uploads.iter().map(Upload::group)).any(|group| both.is_subset(group)) {
                     self.overlaps.push((finest[0], finest[1]));
                 }
                 Ok(())

@@ -172,3 +172,11 @@ pub struct Upload {
     /// The values, row by row.
     pub rows: Vec<Vec<Value>>,
 }
+
+impl Upload {
+    /// The dimensions of the columns as a group.
+    #[must_use]
+    pub fn group(&self) -> DimensionGroup {
+        self.dimensions.iter().fold(DimensionGroup::EMPTY, |group, index| group.union(DimensionGroup::single(*index)))
+    }
+}
