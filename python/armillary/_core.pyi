@@ -1065,6 +1065,7 @@ class QuantumGraphBuilder:
         clobber: bool = False,
         constraint: str | Sequence[str] | None = None,
         tables: Sequence[tuple[Sequence[str], Sequence[Sequence[str | int]]]] = ...,
+        tract_slicing: bool = True,
         anchor: tuple[str, str] | None = None,
     ) -> QuantumGraphBuilder: ...
     @property

@@ -1,7 +1,7 @@
 """Build the graphs of pipelines and selections with armillary, and save them with the places of their inputs.
 
-Arguments: repository. Standard input: JSON of [file, pipeline, where, input collections, output run]. The last line of
-output: numbers of quanta by file; of what cannot be built, which both sides refuse elsewhere, none.
+Arguments: repository. Standard input: JSON of [file, pipeline, where, input collections, tract slicing, output run].
+The last line of output: numbers of quanta by file; of what cannot be built, which both sides refuse elsewhere, none.
 """
 
 import json
@@ -14,9 +14,11 @@ from armillary.pipeline.all_dimensions_quantum_graph_builder import AllDimension
 
 saved = {}
 with Butler(sys.argv[1]) as butler:
-    for path, pipeline, where, inputs, run in json.load(sys.stdin):
+    for path, pipeline, where, inputs, tract_slicing, run in json.load(sys.stdin):
         graph = pb.Pipeline.from_uri(pipeline).to_graph()
-        builder = AllDimensionsQuantumGraphBuilder(graph, butler, where=where, input_collections=inputs, output_run=run)
+        builder = AllDimensionsQuantumGraphBuilder(
+            graph, butler, where=where, input_collections=inputs, output_run=run, tract_slicing=tract_slicing
+        )
         try:
             components = builder.finish(attach_datastore_records=True)
         except QuantumGraphBuilderError:

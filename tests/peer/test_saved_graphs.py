@@ -31,6 +31,8 @@ SAMPLE = [
     ("#isr..assembleCoadd", ONE_PATCH),
     ("#isr,calibrate,makeWarp,assembleCoadd", ONE_PATCH),
 ]
+# Detectors beyond the sky map are in these only.
+UNSLICED = [("", CAMERA + " AND visit=1000"), ("#..makeWarp", CAMERA + " AND visit=1001 AND detector < 3")]
 # These read what the first of the others wrote.
 LATER = ["#calibrate..detect", "#makeWarp..", "#tractTable", "#consolidate", "#detect,merge", "#measure..objectTable"]
 FIXTURES = ["ab", "drp_small", "drp_small_records", "skip_existing", "skip_existing_retained", "empty"]
@@ -143,14 +145,16 @@ def ran(filled, run_lines, shared_path, tmp_path_factory, pytestconfig):
     sides = copies(repository, folder)
     everything = pytestconfig.getoption("all_graphs")
 
-    def ask(name, number, selection, where, inputs):
+    def ask(name, number, selection, where, inputs, tract_slicing=True):
         path, run = folder / f"{name}{number}.qg", f"u/{name}/{number}"
-        return [str(path), f"{bench}/drp.yaml{selection}", where, inputs, run]
+        return [str(path), f"{bench}/drp.yaml{selection}", where, inputs, tract_slicing, run]
 
     defaults = ["BenchCam/defaults"]
     rest = [pair for pair in itertools.product(SELECTIONS, CONDITIONS) if pair not in SAMPLE]
     pairs = SAMPLE + rest * everything
-    graphs = save(sides["ours"], [ask("first", i, *pair, defaults) for i, pair in enumerate(pairs)])
+    asked = [ask("first", i, *pair, defaults) for i, pair in enumerate(pairs)]
+    asked += [ask("unsliced", i, *pair, defaults, False) for i, pair in enumerate(UNSLICED)]
+    graphs = save(sides["ours"], asked)
     cases = [(graph, *what, sides) for graph, what in graphs.items()]
     run_cases(run_lines, "ours", cases, folder)
     asked = [ask("later", i, selection, ONE_PATCH, ["u/first/0", *defaults]) for i, selection in enumerate(LATER)]
@@ -188,11 +192,12 @@ def check(case, name):
 
 
 def test_graphs_saved_here_run_there_and_leave_the_same(ran):
-    mine = [name for name in ran if name.startswith(("first", "later"))]
+    mine = [name for name in ran if name.startswith(("first", "unsliced", "later"))]
     for name in mine:
         check(ran[name], name)
     assert len(mine) >= 14
     assert sum(name.startswith("later") for name in mine) == len(LATER)
+    assert sum(name.startswith("unsliced") for name in mine) == len(UNSLICED)
 
 
 @pytest.mark.parametrize("name", FIXTURES)

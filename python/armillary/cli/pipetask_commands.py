@@ -191,6 +191,7 @@ def build_graph(
         retained_dataset_types=read_retained(options["retained_dataset_types"]),
         data_id_tables=tables_of(options["data_id_tables"]),
         prune_unanchored_quanta=anchor_of(options["prune_unanchored_quanta"]),
+        tract_slicing=options["tract_slicing"],
         **reuse_arguments(options),
     )
     metadata = {
@@ -201,6 +202,8 @@ def build_graph(
         "retained_dataset_types": options["retained_dataset_types"],
         "data_query": options["data_query"],
     }
+    if not options["tract_slicing"]:
+        metadata["tract_slicing"] = False
     components = builder.finish(
         output=collections.chain,
         metadata=metadata,
@@ -286,7 +289,8 @@ def tell_graph(components: Any) -> None:
 
 @click.command(
     cls=OrderedCommand,
-    example="""pipetask qgraph -b REPO -p pipe.yaml -i in -o u/me/run -d "instrument='Cam' AND visit=10" -q run.qg""",
+    example="""pipetask qgraph -b REPO -p pipe.yaml -i in -o u/me/run -d "instrument='Cam' AND visit=10" -q run.qg
+pipetask qgraph -b REPO -p pipe.yaml -i in -o u/me/run --no-tract-slicing -q with-detectors-off-the-sky-map.qg""",
 )
 @build_options()
 @repository_options()

@@ -149,6 +149,13 @@ def graph_options() -> Callable[[Function], Function]:
             help="Inputs that must exist.",
         ),
         click.option(
+            "--tract-slicing/--no-tract-slicing",
+            default=True,
+            show_default=True,
+            help="Whether conditions and overlaps hold for all of a part of the pipeline. Without, each task has data "
+            "IDs of its own: detectors that touch no tract are calibrated, too.",
+        ),
+        click.option(
             "--data-id-table",
             "data_id_tables",
             multiple=True,

@@ -76,7 +76,7 @@ class AllDimensionsQuantumGraphBuilder(QuantumGraphBuilder):
     """Builds a graph from one query per independent part of the pipeline.
 
     Every condition holds for all data IDs of a part: with `where="patch = 40"`, a tract's catalogue is made from that
-    patch alone.
+    patch alone, and detectors that touch no patch are not in a graph that coadds. With `tract_slicing=False` they are.
 
     Parameters
     ----------
@@ -99,6 +99,12 @@ class AllDimensionsQuantumGraphBuilder(QuantumGraphBuilder):
     ...     pipeline.to_graph(), butler, where="visit = 903334", input_collections=["HSC/raw"], output_run="u/me/run"
     ... )
     >>> builder.finish(attach_datastore_records=False).write("run.qg")  # doctest: +SKIP
+
+    With detectors that touch no tract:
+
+    >>> builder = AllDimensionsQuantumGraphBuilder(  # doctest: +SKIP
+    ...     pipeline.to_graph(), butler, tract_slicing=False, input_collections=["HSC/raw"], output_run="u/me/run"
+    ... )
     """
 
     def __init__(

@@ -71,6 +71,12 @@ class QuantumGraphBuilder:
         Condition on data IDs, the values of its `:names`, and values that data IDs must have.
     dataset_query_constraint
         `"all"`, `"off"` or dataset type names: which existing inputs limit the data IDs.
+    data_id_tables
+        Tables whose columns are dimensions (`astropy.table.Table`): only data IDs that are in each of them are used.
+    tract_slicing
+        Whether a condition, and every overlap of regions, holds for all data IDs of a part of the pipeline.
+        If not, each task is joined as in a graph of its own, with what the tasks before it may make as its inputs: a
+        detector that touches no tract is calibrated, though it is not coadded.
     reuse
         Whether quanta are left out whose outputs an earlier run made from the same inputs, with the same config and
         code. Later quanta read those outputs; `PredictedQuantumGraphComponents.reuse` tells which they are.
@@ -81,6 +87,8 @@ class QuantumGraphBuilder:
     ------
     QuantumGraphBuilderError
         Collections are missing, or a constraint names no overall input.
+    TypeError
+        `tract_slicing` is neither True nor False.
     """
 
     def __init__(
@@ -99,9 +107,12 @@ class QuantumGraphBuilder:
         data_id: Mapping[str, Any] | None = None,
         dataset_query_constraint: Any = "all",
         data_id_tables: Iterable[Table] = (),
+        tract_slicing: bool = True,
         reuse: bool = False,
         reuse_from: Sequence[str] = (),
     ) -> None:
+        if not isinstance(tract_slicing, bool):
+            raise TypeError(f"`tract_slicing` is True or False, not `{tract_slicing!r}`")
         self.butler = butler
         self._pipeline_graph = pipeline_graph
         inputs = list(input_collections if input_collections is not None else butler.collections.defaults)
@@ -124,6 +135,7 @@ class QuantumGraphBuilder:
             "clobber": clobber,
             "constraint": _constraint(dataset_query_constraint),
             "tables": [plain_table(table, butler, where, pipeline_graph.data_id) for table in data_id_tables],
+            "tract_slicing": tract_slicing,
             "anchor": self._anchor(prune_unanchored_quanta),
         }
         self._reuse = self._search_of(reuse_from) if reuse or reuse_from else None

@@ -41,7 +41,8 @@ class GraphExplanation:
     Attributes
     ----------
     parts
-        For each independent part of the pipeline its tasks, and the conditions in the order in which they are added.
+        For each independent part of the pipeline its tasks, and the conditions in the order in which they are added;
+        without tract slicing, for each task that reads nothing another task makes.
     funnels
         What became of the quanta of each task.
     suggestion
@@ -65,10 +66,17 @@ class GraphExplanation:
 
 
 class _Part:
-    """The query of one independent part of a pipeline, condition by condition."""
+    """The query of some tasks, all those of an independent part of a pipeline or one, condition by condition."""
 
-    def __init__(self, graph: PipelineGraph, butler: Butler, options: Mapping[str, Any], inputs: list[str]) -> None:
-        self.labels = tuple(graph.tasks)
+    def __init__(
+        self,
+        graph: PipelineGraph,
+        labels: Iterable[str],
+        butler: Butler,
+        options: Mapping[str, Any],
+        inputs: list[str],
+    ) -> None:
+        self.labels = tuple(labels)
         self._graph, self._butler, self._inputs = graph, butler, inputs
         self._engine = _core.QueryEngine(butler._core_registry)
         self._where, self._bind = options["where"], options["bind"]
@@ -81,11 +89,11 @@ class _Part:
     def _queried(self) -> list[str]:
         universe = self._butler.dimensions
         names: set[str] = set()
-        for task in self._graph.tasks.values():
+        for label in self.labels:
+            task = self._graph.tasks[label]
             names.update(task.dimensions.names)
-        for node in self._graph.dataset_types.values():
-            if not node.is_prerequisite:
-                names.update(node.dimensions.names)
+            for edge in (*task.inputs.values(), *task.iter_all_outputs()):
+                names.update(self._graph.dataset_types[edge.parent_dataset_type_name].dimensions.names)
         skypix = set(universe.conform(names).skypix) - {universe.commonSkyPix.name}
         return [name for name in universe.conform(names).names if name not in skypix]
 
@@ -95,7 +103,8 @@ class _Part:
         for name, node in self._graph.iter_overall_inputs():
             if node is None or node.is_prerequisite or not node.dimensions:
                 continue
-            if all(edge.is_init for edge in self._graph.consuming_edges_of(name)):
+            readers = self._graph.consuming_edges_of(name)
+            if all(edge.is_init for edge in readers) or not any(edge.task_label in self.labels for edge in readers):
                 continue
             wanted = (
                 node.is_initial_query_constraint
@@ -197,6 +206,16 @@ def _advice_on_loss(funnels: Iterable[TaskFunnel]) -> str:
     )
 
 
+def _first(graph: PipelineGraph) -> list[tuple[str]]:
+    """Find the tasks that read nothing another one makes: what limits them is in the repository."""
+    made = {edge.parent_dataset_type_name for task in graph.tasks.values() for edge in task.iter_all_outputs()}
+    return [
+        (label,)
+        for label, task in graph.tasks.items()
+        if not any(edge.parent_dataset_type_name in made for edge in task.inputs.values())
+    ]
+
+
 def explain_graph(
     graph: PipelineGraph,
     butler: Butler,
@@ -213,7 +232,7 @@ def explain_graph(
     butler
         The repository.
     options
-        `where`, `bind`, `data_id` and `constraint` of the builder.
+        `where`, `bind`, `data_id`, `constraint` and `tract_slicing` of the builder.
     inputs
         Collections in which inputs are looked for.
     funnels
@@ -226,7 +245,8 @@ def explain_graph(
     parts, suggestion = [], ""
     funnels = tuple(funnels)
     for sub in graph.split_independent():
-        part = _Part(sub, butler, options, list(inputs))
-        parts.append((part.labels, part.stages()))
-        suggestion = suggestion or part.suggestion
+        for labels in [tuple(sub.tasks)] if options["tract_slicing"] else _first(sub):
+            part = _Part(sub, labels, butler, options, list(inputs))
+            parts.append((part.labels, part.stages()))
+            suggestion = suggestion or part.suggestion
     return GraphExplanation(tuple(parts), funnels, suggestion or _advice_on_loss(funnels))

@@ -42,17 +42,42 @@ pub struct FoundRows {
 /// Required values of a data ID and the values of a record.
 pub type FoundRecord = (Box<[Key]>, Arc<[Value]>);
 
+/// Which data IDs are asked for: those that satisfy the conditions, have a dataset of each type and are in each table.
+#[derive(Clone, Debug, Default)]
+pub struct DataIdQuery {
+    /// Their dimensions.
+    pub group: DimensionGroup,
+    /// Dimensions that are joined besides those and the ones that conditions name.
+    pub joined: DimensionGroup,
+    /// Conditions.
+    pub clauses: Vec<Clause>,
+    /// Values that dimensions must have.
+    pub data_id: Vec<(String, Value)>,
+    /// Types of datasets that must exist.
+    pub searches: Vec<DatasetSearch>,
+    /// Tables of data IDs.
+    pub tables: Vec<Upload>,
+}
+
+impl From<DataIdQuery> for QueryRequest {
+    fn from(query: DataIdQuery) -> Self {
+        let mut request = Self::new(ResultKind::DataIds(query.group));
+        request.dimensions = query.joined;
+        request.clauses = query.clauses;
+        request.data_id = query.data_id;
+        request.joins = query.searches;
+        request.uploads = query.tables;
+        request
+    }
+}
+
 /// What building a graph asks of a repository.
 pub trait Fetch: Send + Sync {
-    /// Data IDs of these dimensions that satisfy the condition, have a dataset of each type and are in each table.
-    fn data_ids(
-        &self,
-        group: DimensionGroup,
-        clauses: &[Clause],
-        data_id: &[(String, Value)],
-        joins: &[DatasetSearch],
-        tables: &[Upload],
-    ) -> Result<FoundRows, GraphError>;
+    /// The data IDs that are asked for.
+    fn data_ids(&self, query: DataIdQuery) -> Result<FoundRows, GraphError>;
+
+    /// All dimensions that take part when these data IDs are looked for.
+    fn dimensions(&self, query: &DataIdQuery) -> Result<DimensionGroup, GraphError>;
 
     /// Whether a dataset type is registered.
     fn is_registered(&self, dataset_type: &str) -> Result<bool, GraphError>;
@@ -84,26 +109,19 @@ pub trait Fetch: Send + Sync {
 }
 
 impl Fetch for Registry {
-    fn data_ids(
-        &self,
-        group: DimensionGroup,
-        clauses: &[Clause],
-        data_id: &[(String, Value)],
-        joins: &[DatasetSearch],
-        tables: &[Upload],
-    ) -> Result<FoundRows, GraphError> {
-        let mut request = QueryRequest::new(ResultKind::DataIds(group));
-        request.clauses = clauses.to_vec();
-        request.data_id = data_id.to_vec();
-        request.joins = joins.to_vec();
-        request.uploads = tables.to_vec();
+    fn data_ids(&self, query: DataIdQuery) -> Result<FoundRows, GraphError> {
+        let keys = self.universe().info(query.group);
+        let request = QueryRequest::from(query);
         let answer = self.query(&request)?;
         let mut reasons = answer.reasons;
         if answer.rows == 0 && reasons.is_empty() {
             reasons = self.query_explain(&request)?;
         }
-        let keys = self.universe().info(group);
         Ok(FoundRows { columns: keys.keys().zip(answer.keys).collect(), reasons })
+    }
+
+    fn dimensions(&self, query: &DataIdQuery) -> Result<DimensionGroup, GraphError> {
+        Ok(self.query_dimensions(&query.clone().into())?)
     }
 
     fn is_registered(&self, dataset_type: &str) -> Result<bool, GraphError> {

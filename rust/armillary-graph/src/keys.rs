@@ -5,7 +5,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use indexmap::{Equivalent, IndexSet};
 use std::{
     cmp::Ordering,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{BuildHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -15,6 +15,9 @@ pub type Row = u32;
 
 /// The values of a dimension, in the order of their codes.
 type Values = IndexSet<Coded, DefaultHashBuilder>;
+
+/// For each dimension, by its number, a new code for each old one.
+pub(crate) type Codes = Vec<Vec<u32>>;
 
 /// A value that is found by text without owning it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +112,28 @@ impl Dictionary {
     pub fn keys(&self, dimension: ElementIndex) -> impl ExactSizeIterator<Item = &Key> {
         static NONE: std::sync::LazyLock<Values> = std::sync::LazyLock::new(Values::default);
         self.values.get(dimension.get()).unwrap_or(&NONE).iter().map(|coded| &coded.0)
+    }
+
+    /// All values of several dictionaries, coded in their order; and for each dictionary the new codes of its values.
+    pub(crate) fn merged<'a>(dictionaries: impl Iterator<Item = &'a Self> + Clone) -> (Self, Vec<Codes>) {
+        let mut merged = Self::default();
+        let dimensions = || (0..=u8::MAX).map(ElementIndex);
+        let width = dictionaries.clone().map(|dictionary| dictionary.values.len()).max().unwrap_or(0);
+        for dimension in dimensions().take(width) {
+            let all: BTreeSet<&Key> = dictionaries.clone().flat_map(|dictionary| dictionary.keys(dimension)).collect();
+            for key in all {
+                merged.code(dimension, key.clone());
+            }
+        }
+        let codes = |dictionary: &Self| -> Codes {
+            let of = |dimension| {
+                let code = |key: &Key| merged.find(dimension, key).unwrap_or_default();
+                dictionary.keys(dimension).map(code).collect()
+            };
+            dimensions().take(dictionary.values.len()).map(of).collect()
+        };
+        let codes = dictionaries.map(codes).collect();
+        (merged, codes)
     }
 
     /// Number of values of a dimension.

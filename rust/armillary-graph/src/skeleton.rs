@@ -4,6 +4,8 @@
 //! dimensions of them: its data IDs are the distinct projections of the rows, and a quantum meets a dataset where one row
 //! projects on both.
 
+mod merged;
+
 use crate::keys::{DataIds, Dictionary, Row, small};
 use armillary_dimensions::{Column, DimensionGroup, ElementIndex, GroupInfo, Key, Universe};
 use std::{collections::HashMap, sync::Arc};
@@ -46,6 +48,37 @@ impl JoinRows {
     #[must_use]
     pub fn unit() -> Self {
         Self { len: 1, ..Self::default() }
+    }
+
+    /// No rows of any dimensions.
+    #[must_use]
+    pub fn none(dimensions: impl Iterator<Item = ElementIndex>) -> Self {
+        Self { columns: dimensions.map(|dimension| (dimension, Vec::new())).collect(), ..Self::default() }
+    }
+
+    /// The distinct data IDs of one group as rows of their own.
+    #[must_use]
+    pub fn narrowed(&self, info: &Arc<GroupInfo>) -> Self {
+        let ids = self.project(info).ids;
+        let column = |position: usize| (0..small(ids.len())).map(|row| ids.codes(row)[position]).collect();
+        let columns = info.keys().enumerate().map(|(position, dimension)| (dimension, column(position))).collect();
+        Self { keys: self.keys.clone(), columns, len: ids.len() }
+    }
+
+    /// Keeps the rows whose data IDs of one group are among those of other rows.
+    pub fn keep_known(&mut self, others: &Self, info: &Arc<GroupInfo>) {
+        let theirs = others.project(info).ids;
+        let code = |(dimension, key): (&ElementIndex, &Key)| self.keys.find(*dimension, key);
+        let known: hashbrown::HashSet<Vec<u32>> = (0..small(theirs.len()))
+            .filter_map(|row| info.required.iter().zip(theirs.values(&others.keys, row)).map(code).collect())
+            .collect();
+        let ours = self.project(info);
+        let keep: Vec<bool> = ours.row_of.iter().map(|row| known.contains(ours.ids.required(*row))).collect();
+        for column in self.columns.values_mut() {
+            let mut kept = keep.iter();
+            column.retain(|_| kept.next() == Some(&true));
+        }
+        self.len = keep.iter().filter(|kept| **kept).count();
     }
 
     /// Number of rows.
@@ -277,13 +310,16 @@ impl Meetings {
     }
 }
 
-/// All data IDs of the tasks and dataset types of one join, and where they meet.
+/// All data IDs of the tasks and dataset types of one or more joins, and where they meet in each.
 #[derive(Clone, Debug)]
 pub struct Skeleton {
     /// The values.
     pub keys: Dictionary,
-    projections: HashMap<DimensionGroup, Projection>,
-    meetings: HashMap<(DimensionGroup, DimensionGroup), Meetings>,
+    ids: HashMap<DimensionGroup, DataIds>,
+    /// For each join, where pairs of groups meet.
+    meetings: Vec<HashMap<(DimensionGroup, DimensionGroup), Meetings>>,
+    /// For each of several joins, which data IDs of its groups it gives.
+    given: Vec<HashMap<DimensionGroup, Vec<bool>>>,
 }
 
 impl Skeleton {
@@ -303,7 +339,7 @@ impl Skeleton {
     /// let rows = JoinRows::new(&[(index("instrument"), names), (index("detector"), detectors)]);
     /// let (instrument, detector) = (universe.group(["instrument"])?, universe.group(["detector"])?);
     /// let skeleton = Skeleton::new(&universe, &rows, &[], &[(instrument, detector)]);
-    /// assert_eq!(skeleton.meetings(instrument, detector).of(0), [0, 1]);
+    /// assert_eq!(skeleton.meetings(0, instrument, detector).of(0), [0, 1]);
     /// # Ok::<(), armillary_dimensions::DimensionError>(())
     /// ```
     #[must_use]
@@ -323,25 +359,38 @@ impl Skeleton {
                 .entry((*left, *right))
                 .or_insert_with(|| Meetings::between(&projections[left], &projections[right]));
         }
-        Self { keys: rows.keys.clone(), projections, meetings }
+        let ids = projections.into_iter().map(|(group, projection)| (group, projection.ids)).collect();
+        Self { keys: rows.keys.clone(), ids, meetings: vec![meetings], given: Vec::new() }
     }
 
-    /// The data IDs of a group.
+    /// The data IDs of a group, out of all joins.
     ///
     /// # Panics
     /// If the group was not asked for.
     #[must_use]
     pub fn ids(&self, group: DimensionGroup) -> &DataIds {
-        &self.projections[&group].ids
+        &self.ids[&group]
     }
 
-    /// Where two groups meet.
+    /// For each data ID of a group whether one join gives it.
+    ///
+    /// # Panics
+    /// If the group was not asked for.
+    #[must_use]
+    pub fn given(&self, join: usize, group: DimensionGroup) -> Vec<bool> {
+        match self.given.get(join) {
+            Some(groups) => groups[&group].clone(),
+            None => vec![true; self.ids[&group].len()],
+        }
+    }
+
+    /// Where two groups meet in one join.
     ///
     /// # Panics
     /// If the pair was not asked for.
     #[must_use]
-    pub fn meetings(&self, left: DimensionGroup, right: DimensionGroup) -> &Meetings {
-        &self.meetings[&(left, right)]
+    pub fn meetings(&self, join: usize, left: DimensionGroup, right: DimensionGroup) -> &Meetings {
+        &self.meetings[join][&(left, right)]
     }
 }
 
@@ -412,10 +461,10 @@ mod tests {
         let group = universe.group(["group"]).unwrap();
         let both = universe.group(["detector", "group"]).unwrap();
         let skeleton = Skeleton::new(&universe, &rows, &[], &[(detector, group), (both, detector), (detector, both)]);
-        assert_eq!(skeleton.meetings(detector, group).of(0), [0, 1]);
-        assert_eq!(skeleton.meetings(detector, group).of(1), [0]);
-        assert_eq!(skeleton.meetings(both, detector).len(), 3);
-        assert_eq!(skeleton.meetings(detector, both).of(0), [0, 1]);
+        assert_eq!(skeleton.meetings(0, detector, group).of(0), [0, 1]);
+        assert_eq!(skeleton.meetings(0, detector, group).of(1), [0]);
+        assert_eq!(skeleton.meetings(0, both, detector).len(), 3);
+        assert_eq!(skeleton.meetings(0, detector, both).of(0), [0, 1]);
     }
 
     #[test]
@@ -425,5 +474,24 @@ mod tests {
         assert_eq!(rows.len(), 3);
         assert_eq!(rows.column(index("htm7")), Some(&[1, 0, 0][..]));
         assert_eq!(rows.column(index("instrument")), Some(&[0, 0, 1][..]));
+    }
+
+    #[test]
+    fn rows_are_narrowed_and_kept_by_what_others_know() {
+        let universe = Universe::default_universe();
+        let rows = |detectors: &[i64], groups: &[&str]| {
+            let instruments = texts(&vec!["A"; groups.len()]);
+            let columns = [("instrument", instruments), ("detector", ints(detectors)), ("group", texts(groups))];
+            JoinRows::new(&columns.map(|(name, column)| (index(name), column)))
+        };
+        let mut ours = rows(&[1, 2, 2, 3], &["x", "x", "y", "z"]);
+        // The others know other values besides, so that the codes differ.
+        let theirs = rows(&[0, 2, 7], &["w", "x", "z"]);
+        let group = universe.info(universe.group(["group"]).unwrap());
+        assert_eq!(ours.narrowed(&group).len(), 3);
+        ours.keep_known(&theirs, &group);
+        assert_eq!(ours.column(index("detector")), Some(&[0, 1, 2][..]), "1 and 2 in x, 3 in z");
+        ours.keep_known(&theirs, &universe.info(universe.group(["detector"]).unwrap()));
+        assert_eq!((ours.len(), ours.column(index("group"))), (1, Some(&[0][..])));
     }
 }

@@ -168,7 +168,7 @@ impl PyQuantumGraphBuilder {
     #[pyo3(signature = (
         pipeline, registry, *, input_collections, output_run, r#where = "", bind = None, data_id = None,
         skip_existing_in = Vec::new(), retained = None, clobber = false, constraint = None, tables = Vec::new(),
-        anchor = None,
+        tract_slicing = true, anchor = None,
     ))]
     #[allow(clippy::too_many_arguments, reason = "one crossing takes the whole request")]
     fn new(
@@ -185,6 +185,7 @@ impl PyQuantumGraphBuilder {
         clobber: bool,
         constraint: Option<&Bound<'_, PyAny>>,
         tables: Vec<DataIdRows<'_>>,
+        tract_slicing: bool,
         anchor: Option<(String, String)>,
     ) -> PyResult<Self> {
         let universe = registry.registry.universe().clone();
@@ -201,6 +202,7 @@ impl PyQuantumGraphBuilder {
             clobber,
             constraint: self::constraint(constraint)?,
             tables,
+            without_slicing: !tract_slicing,
             anchor,
         };
         let registry = registry.registry.clone();

@@ -99,7 +99,7 @@ impl Part {
                 return Supply::External(lists);
             }
             let of_type = &self.types[edge.parent()];
-            Supply::Join { of_type, meetings: self.skeleton.meetings(state.group, of_type.group) }
+            Supply::Join { of_type, meetings: self.meetings(state, of_type.group) }
         };
         edges.iter().enumerate().map(of).collect()
     }
@@ -131,7 +131,7 @@ impl Builder {
         }
         let Some(edge) = connections(task).0.get(connection).copied() else { return Vec::new() };
         let of_type = &part.types[edge.parent()];
-        let met = part.meet(state.group, of_type.group, row).iter();
+        let met = part.meet(state, of_type.group, row).iter();
         met.filter_map(|met| Some(Member::Join(*met, of_type.slots[*met as usize]?))).collect()
     }
 
@@ -146,7 +146,7 @@ impl Builder {
             }
             let of_type = part.types.get(edge.parent())?;
             // Hooks mostly take away, so the dataset is most likely one that the quantum had.
-            let near = part.meet(state.group, of_type.group, row).iter().copied();
+            let near = part.meet(state, of_type.group, row).iter().copied();
             let all = 0..small(of_type.slots.len());
             near.chain(all).find_map(|row| {
                 of_type.slots[row as usize].filter(|slot| slot.id == *id).map(|slot| Member::Join(row, slot))
@@ -271,7 +271,7 @@ impl Builder {
             let of_type = &this.types[edge.parent()];
             for row in (0..small(state.skipped.len())).filter(|row| state.skipped[*row as usize]) {
                 ids.extend(
-                    this.meet(state.group, of_type.group, row)
+                    this.meet(state, of_type.group, row)
                         .iter()
                         .filter_map(|met| of_type.slots[*met as usize].map(|slot| slot.id)),
                 );

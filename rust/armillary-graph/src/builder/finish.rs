@@ -318,14 +318,14 @@ impl Builder {
 /// Required values of those joins that the initial query went through, such as `visit_definition`.
 fn joined_records(universe: &Universe, parts: &[Part]) -> HashMap<ElementIndex, WantedKeys> {
     let mut wanted: HashMap<ElementIndex, WantedKeys> = HashMap::new();
-    for part in parts {
-        for element in &universe.info(part.group).elements {
+    for join in parts.iter().flat_map(|part| &part.joins) {
+        for element in &universe.info(join.group).elements {
             let element = universe.get(*element);
             if element.is_dimension() || !element.always_join {
                 continue;
             }
-            let ids = part.rows.project(&universe.info(universe.element_group(element))).ids;
-            let keys = (0..small(ids.len())).filter_map(|row| element_key(part, element, &ids, row));
+            let ids = join.rows.project(&universe.info(universe.element_group(element))).ids;
+            let keys = (0..small(ids.len())).filter_map(|row| element_key(&join.rows.keys, element, &ids, row));
             wanted.entry(element.index).or_default().extend(keys);
         }
     }

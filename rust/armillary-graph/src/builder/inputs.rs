@@ -96,7 +96,8 @@ impl Builder {
         for (label, task) in this.pipeline.tasks() {
             let metadata = &this.types[task.metadata_output.parent()];
             let state = &mut this.tasks[label];
-            for row in metadata.done.keys() {
+            // What is alive yet is what its own join gave.
+            for row in metadata.done.keys().filter(|row| state.alive[**row as usize]) {
                 state.skipped[*row as usize] = true;
             }
         }
@@ -122,18 +123,17 @@ impl Builder {
             .flat_map(|task| task.all_outputs().map(|edge| (edge.parent(), task.label.as_str())))
             .collect();
         for (label, task) in this.pipeline.tasks().iter().rev() {
-            let (group, skipped) = (this.tasks[label].group, this.tasks[label].skipped.clone());
+            let skipped = this.tasks[label].skipped.clone();
             for edge in task.inputs.iter().filter(|edge| !keeps(edge.parent())) {
                 let Some(producer) = producers.get(edge.parent()) else { continue };
                 let of_type = this.types[edge.parent()].group;
                 let mut needed: HashSet<Row> = HashSet::new();
                 for (row, _) in skipped.iter().enumerate().filter(|(_, skipped)| !**skipped) {
-                    needed.extend(this.skeleton.meetings(group, of_type).of(crate::keys::small(row)));
+                    needed.extend(this.meet(&this.tasks[label], of_type, crate::keys::small(row)));
                 }
-                let maker_group = this.tasks[*producer].group;
-                let makers = this.skeleton.meetings(maker_group, of_type);
                 for row in 0..this.tasks[*producer].skipped.len() {
-                    if makers.of(crate::keys::small(row)).iter().any(|made| needed.contains(made)) {
+                    let made = this.meet(&this.tasks[*producer], of_type, crate::keys::small(row));
+                    if made.iter().any(|made| needed.contains(made)) {
                         this.tasks[*producer].skipped[row] = false;
                     }
                 }
@@ -149,7 +149,7 @@ impl Builder {
             let log = task.log_output.as_ref().map(Edge::parent);
             for edge in task.all_outputs() {
                 let Some(of_type) = this.types.get_mut(edge.parent()) else { continue };
-                let makers = this.skeleton.meetings(state.group, of_type.group);
+                let makers = this.skeleton.meetings(state.join, state.group, of_type.group);
                 for quantum in 0..state.alive.len() {
                     for row in makers.of(crate::keys::small(quantum)) {
                         let slot = &mut of_type.slots[*row as usize];

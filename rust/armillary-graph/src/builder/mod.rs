@@ -1,6 +1,7 @@
 //! Building a quantum graph, stage by stage.
 //!
-//! 1. [`Builder::start`]: one query per independent part of the pipeline gives the data IDs ([`crate::Skeleton`]).
+//! 1. [`Builder::start`]: one query per independent part of the pipeline, or several where tasks do not slice each other,
+//!    give the data IDs ([`crate::Skeleton`]).
 //! 2. [`Builder::find`]: existing inputs and outputs are looked up; finished quanta are skipped; prerequisites are found.
 //! 3. For each task in order: the hooks that it overrides are called by Python on a whole batch
 //!    ([`Builder::batch`], [`Builder::apply`]); quanta without enough inputs are removed, and so on downstream.
@@ -10,11 +11,13 @@ mod adjust;
 mod anchor;
 mod finish;
 mod inputs;
+mod join;
 mod part;
 mod prerequisites;
 mod reuse;
 
 pub use adjust::{Adjustment, Batch, BatchDataset, BatchQuantum};
+pub use join::Join;
 pub use part::Part;
 pub use reuse::Reuse;
 
@@ -63,6 +66,8 @@ pub struct BuildRequest {
     pub constraint: InputConstraint,
     /// Tables of data IDs, each of which must have what a quantum is about.
     pub tables: Vec<Upload>,
+    /// Whether each task is joined on its own dimensions only, and not on those of its whole part of the pipeline.
+    pub without_slicing: bool,
     /// Labels of a task and of the one for which alone it is run: without one downstream, its quanta go.
     pub anchor: Option<(String, String)>,
 }
@@ -162,9 +167,7 @@ impl Builder {
                     builder.part_of[task] = builder.parts.len();
                 }
             }
-            if part.rows.is_empty() {
-                builder.reasons.extend(reasons);
-            }
+            builder.reasons.extend(reasons);
             builder.parts.push(part);
         }
         Ok(builder)
@@ -264,7 +267,7 @@ impl Builder {
 
 /// Values of the required dimensions of one element, out of a data ID row.
 pub(crate) fn element_key(
-    part: &Part,
+    keys: &crate::Dictionary,
     element: &armillary_dimensions::Element,
     ids: &crate::DataIds,
     row: Row,
@@ -273,6 +276,6 @@ pub(crate) fn element_key(
     element
         .required
         .iter()
-        .map(|dimension| Some(part.skeleton.keys.key(dimension, codes[ids.position(dimension)?]).clone()))
+        .map(|dimension| Some(keys.key(dimension, codes[ids.position(dimension)?]).clone()))
         .collect()
 }

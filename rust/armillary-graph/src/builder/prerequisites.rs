@@ -3,7 +3,7 @@
 use super::{Builder, Part, element_key};
 use crate::{
     DataIds, Edge, GraphError, Task,
-    fetch::{Fetch, FoundCalibration, FoundDataset},
+    fetch::{DataIdQuery, Fetch, FoundCalibration, FoundDataset},
     ids::id_text,
     keys::{Row, small},
     pixels::{PixelSet, Pixelization},
@@ -179,7 +179,9 @@ impl Builder {
             dimensions: required.clone(),
             rows: wanted.iter().map(|key| key.iter().cloned().map(Value::from).collect()).collect(),
         };
-        let pairs = self.fetch.data_ids(both, &[], &[], std::slice::from_ref(&search), &[upload])?;
+        let searches = vec![search.clone()];
+        let query = DataIdQuery { group: both, searches, tables: vec![upload], ..DataIdQuery::default() };
+        let pairs = self.fetch.data_ids(query)?;
         let joined = JoinRows::new(&pairs.columns);
         let theirs = self.universe.info(look_up.group);
         let tuple = |dimensions: &[ElementIndex], row: usize| -> Option<Box<[Key]>> {
@@ -338,13 +340,15 @@ impl Builder {
         let universe = self.universe.clone();
         let element = universe.get(element);
         let (part, _, rows) = self.quanta(look_up);
-        let task = part.tasks[look_up.label].group;
+        let task = &part.tasks[look_up.label];
         let ids = part.skeleton.ids(group);
         let mut keys: Vec<(Row, Box<[Key]>)> = Vec::with_capacity(rows.len());
         for row in rows {
             let own = [row];
             let met: &[Row] = if through.is_some() { part.meet(task, group, row) } else { &own };
-            keys.extend(met.iter().filter_map(|met| Some((row, element_key(part, element, ids, *met)?))));
+            keys.extend(
+                met.iter().filter_map(|met| Some((row, element_key(&part.skeleton.keys, element, ids, *met)?))),
+            );
         }
         self.need_records(element.index, keys.iter().map(|(_, key)| key.clone()).collect())?;
         let Some(position) = element.fields.iter().position(|field| field.role == role) else { return Ok(Vec::new()) };
