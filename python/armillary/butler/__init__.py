@@ -30,6 +30,7 @@ _HOME = {
         "SpecificButlerDataset",
     ],
     "armillary.butler.deferred": ["DeferredDatasetHandle"],
+    "armillary.butler.dimension_packer": ["DimensionPacker"],
     "armillary.butler.exporting": ["RepoExportContext"],
     "armillary.butler.limited": ["DatasetRefURIs", "LimitedButler"],
     "armillary.butler.metrics": ["ButlerMetrics"],

@@ -2,6 +2,7 @@
 
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.registry import CollectionSummary, Registry, RegistryDefaults
+from armillary.config import RegistryConfig
 from armillary.errors import (
     ArgumentError,
     CollectionError,
@@ -46,6 +47,7 @@ __all__ = [
     "NoDefaultCollectionError",
     "OrphanedRecordError",
     "Registry",
+    "RegistryConfig",
     "RegistryConsistencyError",
     "RegistryDefaults",
     "RegistryError",

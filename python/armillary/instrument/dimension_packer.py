@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from lsst.pex.config import Config, Field
 
+from armillary.butler.dimension_packer import DimensionPacker
+
 
 class ObservationDimensionPackerConfig(Config):  # type: ignore[misc]  # lsst.pex.config has no types
     """Limits of the numbers that a packer makes; those of the instrument's records where None."""
@@ -14,7 +16,7 @@ class ObservationDimensionPackerConfig(Config):  # type: ignore[misc]  # lsst.pe
     n_observations = Field[int](doc="Visits or exposures are numbered below this.", optional=True, default=None)
 
 
-class ObservationDimensionPacker:
+class ObservationDimensionPacker(DimensionPacker):
     """Packs visit and detector, or exposure and detector, of one instrument into a whole number and back.
 
     Parameters
@@ -37,7 +39,7 @@ class ObservationDimensionPacker:
     def __init__(
         self, data_id: Any, config: ObservationDimensionPackerConfig | None = None, is_exposure: bool | None = None
     ):
-        self.fixed = data_id.subset(data_id.universe.conform(["instrument"]))
+        universe = data_id.universe
         if is_exposure is None:
             names = set(data_id.dimensions.names)
             if not names & {"visit", "exposure"}:
@@ -45,27 +47,22 @@ class ObservationDimensionPacker:
             is_exposure = "visit" not in names
         self.is_exposure = is_exposure
         self._observation = "exposure" if is_exposure else "visit"
-        self.dimensions = data_id.universe.conform([self._observation, "detector"])
+        super().__init__(
+            data_id.subset(universe.conform(["instrument"])), universe.conform([self._observation, "detector"])
+        )
         config = config or ObservationDimensionPackerConfig()
         record = data_id.records["instrument"]
         largest = record.exposure_max if is_exposure else record.visit_max
         self._n_detectors = int(config.n_detectors if config.n_detectors is not None else record.detector_max)
         self._n_observations = int(config.n_observations if config.n_observations is not None else largest)
-        self.maxBits = (self._n_observations * self._n_detectors - 1).bit_length()
 
     @property
-    def universe(self) -> Any:
-        """The universe of the packed dimensions."""
-        return self.fixed.universe
+    def maxBits(self) -> int:
+        """How many bits the largest number needs."""
+        return (self._n_observations * self._n_detectors - 1).bit_length()
 
-    def pack(self, dataId: Any, *, returnMaxBits: bool = False) -> int | tuple[int, int]:
-        """Give the number of a data ID, with the bits that the largest needs if `returnMaxBits`.
-
-        Raises
-        ------
-        ValueError
-            If the detector or the observation is out of bounds.
-        """
+    def _pack(self, dataId: Any) -> int:
+        """Give the number of a data ID. Raises `ValueError` if the detector or the observation is out of bounds."""
         detector, observation = dataId["detector"], dataId[self._observation]
         for name, value, limit in (
             ("detector", detector, self._n_detectors),
@@ -74,7 +71,7 @@ class ObservationDimensionPacker:
             if not 0 <= value < limit:
                 raise ValueError(f"{name} {value} is out of bounds; it must be at least 0 and less than {limit}")
         packed: int = observation * self._n_detectors + detector
-        return (packed, self.maxBits) if returnMaxBits else packed
+        return packed
 
     def unpack(self, packedId: int) -> Any:
         """Give the data ID of a number."""

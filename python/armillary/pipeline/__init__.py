@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from armillary.errors import IncompatibleGraphError, ScalarError, TaskError
+    from armillary.instrument.dimension_packer import ObservationDimensionPacker, ObservationDimensionPackerConfig
     from armillary.instrument.instrument import Instrument
     from armillary.pipeline import automatic_connection_constants, connectionTypes
     from armillary.pipeline.config import PipelineTaskConfig
@@ -98,6 +99,8 @@ _HOME = {
     "NestedMetadataDict": "armillary.pipeline.metadata",
     "NoWorkFound": "armillary.pipeline.status",
     "NodeId": "armillary.pipeline.older_quantum_graph",
+    "ObservationDimensionPacker": "armillary.instrument.dimension_packer",
+    "ObservationDimensionPackerConfig": "armillary.instrument.dimension_packer",
     "OutputQuantizedConnection": "armillary.pipeline.connections",
     "Pipeline": "armillary.pipeline.pipeline",
     "PipelineGraph": "armillary.pipeline.pipeline_graph",
@@ -161,6 +164,8 @@ __all__ = [
     "NestedMetadataDict",
     "NoWorkFound",
     "NodeId",
+    "ObservationDimensionPacker",
+    "ObservationDimensionPackerConfig",
     "OutputQuantizedConnection",
     "Pipeline",
     "PipelineGraph",

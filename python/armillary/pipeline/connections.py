@@ -21,6 +21,7 @@ from armillary.pipeline.connection_types import (
     Output,
     PrerequisiteInput,
 )
+from armillary.pipeline.quanta_adjuster import QuantaAdjuster
 from armillary.pipeline.status import NoWorkFound
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "InputQuantizedConnection",
     "OutputQuantizedConnection",
     "PipelineTaskConnections",
+    "QuantaAdjuster",
     "QuantizedConnection",
     "ScalarError",
     "iterConnections",

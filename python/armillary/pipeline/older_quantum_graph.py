@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, NewType
 
-from armillary.errors import IncompleteQuantumGraphError
+from armillary.errors import IncompatibleGraphError, IncompleteQuantumGraphError
 from armillary.pipeline.directed_graph import DirectedGraph
 from armillary.pipeline.quantum_graph import PredictedQuantumGraph
 from armillary.pipeline.task_definition import TaskDef
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from armillary.butler import Butler, DatasetRef, DatasetType, DimensionUniverse, Quantum
     from armillary.pipeline.pipeline_graph import PipelineGraph
 
-__all__ = ["BuildId", "DatasetTypeName", "NodeId", "QgraphSummary", "QgraphTaskSummary", "QuantumGraph", "QuantumNode"]
+__all__ = [
+    "BuildId",
+    "DatasetTypeName",
+    "IncompatibleGraphError",
+    "NodeId",
+    "QgraphSummary",
+    "QgraphTaskSummary",
+    "QuantumGraph",
+    "QuantumNode",
+]
 
 BuildId = NewType("BuildId", str)
 """What tells one build of a graph from another."""

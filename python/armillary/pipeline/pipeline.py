@@ -19,12 +19,13 @@ from armillary.pipeline.pipeline_yaml import (
     PipelineSubsetCtrl,
     TaskIR,
 )
+from armillary.pipeline.task_definition import TaskDef
 
 if TYPE_CHECKING:
     from armillary.pipeline.pipeline_graph import PipelineGraph
     from armillary.pipeline.pipeline_task import PipelineTask
 
-__all__ = ["LabelSpecifier", "Pipeline"]
+__all__ = ["LabelSpecifier", "Pipeline", "TaskDef"]
 
 
 @dataclasses.dataclass
