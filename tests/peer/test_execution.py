@@ -69,7 +69,7 @@ def test_we_finish_what_the_peer_began(hand, theirs):
     assert ours(hand, init=False).startswith("3 quanta: 2 finished, 1 skipped")
 
 
-def test_logs_and_metadata_have_the_keys_of_the_peer(hand, theirs, tmp_path):
+def test_logs_and_metadata_have_the_keys_of_the_peer_and_a_note_of_what_was_read(hand, theirs, tmp_path):
     shutil.copytree(hand, tmp_path / "second")
     ours(hand)
     theirs("pre-exec-init-qbb", str(tmp_path / "second/out/repo"), "out/hand.qg")
@@ -85,4 +85,7 @@ def test_logs_and_metadata_have_the_keys_of_the_peer(hand, theirs, tmp_path):
         there = json.loads((tmp_path / "second/out/repo/datastore/u/hand/run" / name).read_text())
         for side in (here, there):
             assert side.pop("extended", True)
+        if name.startswith("h_metadata"):
+            note = json.loads(here["metadata"]["quantum"]["scalars"].pop("made_from"))
+            assert [len(ids) for ids in note["inputs"].values()] == [1]
         assert keys(here) == keys(there)
