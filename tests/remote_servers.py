@@ -82,10 +82,13 @@ class WebDavServer:
         return f"{self.endpoint}/{name}"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_port(highest: int = 65_535) -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port <= highest:
+            return port
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -128,7 +131,7 @@ def webdav_server(folder: Path) -> Iterator[WebDavServer]:
 @contextmanager
 def seaweed_server(folder: Path) -> Iterator[S3Server]:
     """The server of `weed server -s3`."""
-    ports = [_free_port() for _ in range(4)]
+    ports = [_free_port(55_535) for _ in range(4)]  # each server takes the port 10,000 above its own, too
     command = [shutil.which("weed") or "weed", "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", "-filer"]
     command += [
         f"-master.port={ports[0]}",
