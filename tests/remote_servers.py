@@ -124,7 +124,7 @@ def webdav_server(folder: Path) -> Iterator[WebDavServer]:
     served = folder / "webdav"
     served.mkdir()
     command = [shutil.which("rclone") or "rclone", "serve", "webdav", str(served), "--addr", f"127.0.0.1:{port}"]
-    with _running([*command, "--dir-cache-time", "0s"], f"http://127.0.0.1:{port}/"):
+    with _running([*command, "--dir-cache-time", "10ms"], f"http://127.0.0.1:{port}/"):
         yield WebDavServer(f"http://127.0.0.1:{port}", served)
 
 
