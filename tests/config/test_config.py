@@ -237,6 +237,8 @@ def test_the_packaged_files_are_all_read_somewhere():
         "datastores/inMemoryDatastore.yaml",
         "datastores/writeRecipes.yaml",
         "registry.yaml",
+        "registry_data/base.yaml",
+        "registry_data/spatial.yaml",
         "repo_transfer_formats.yaml",
         "storageClasses.yaml",
     ]
