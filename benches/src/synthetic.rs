@@ -7,9 +7,9 @@ use armillary_dimensions::{
 use armillary_graph::{
     GraphError, Header, PipelineGraph, QuantumGraph,
     builder::{BuildRequest, Builder},
-    fetch::{Fetch, FoundCalibration, FoundDataset, FoundRecord, FoundRows},
+    fetch::{DataIdQuery, Fetch, FoundCalibration, FoundDataset, FoundRecord, FoundRows},
 };
-use armillary_registry::query::{Clause, DatasetSearch, Upload};
+use armillary_registry::query::DatasetSearch;
 use serde_json::json;
 use std::{collections::HashMap, sync::Arc};
 
@@ -137,16 +137,13 @@ fn id_of(name: &str, key: &[Key]) -> [u8; 16] {
 }
 
 impl Fetch for Survey {
-    fn data_ids(
-        &self,
-        group: DimensionGroup,
-        _clauses: &[Clause],
-        _data_id: &[(String, Value)],
-        _joins: &[DatasetSearch],
-        _tables: &[Upload],
-    ) -> Result<FoundRows, GraphError> {
-        let columns = self.columns.iter().filter(|(dimension, _)| group.contains(*dimension)).cloned().collect();
+    fn data_ids(&self, query: DataIdQuery) -> Result<FoundRows, GraphError> {
+        let columns = self.columns.iter().filter(|(dimension, _)| query.group.contains(*dimension)).cloned().collect();
         Ok(FoundRows { columns, reasons: Vec::new() })
+    }
+
+    fn dimensions(&self, query: &DataIdQuery) -> Result<DimensionGroup, GraphError> {
+        Ok(query.group.union(query.joined)) // the survey has no conditions, which might name more
     }
 
     fn is_registered(&self, _dataset_type: &str) -> Result<bool, GraphError> {
