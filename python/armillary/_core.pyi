@@ -1504,6 +1504,7 @@ class Registry:
         *,
         ids: Sequence[uuid.UUID] | None = None,
         mode: int = 0,
+        expand: bool = False,
     ) -> list[DatasetRef]:
         """Enter new datasets into a run.
 
@@ -1511,6 +1512,15 @@ class Registry:
         ----------
         mode
             How ids are made: 0 never the same twice, 1 from dataset type and data ID, 2 from these and the run.
+        expand
+            Whether the data IDs of what is given back have implied values and records.
+
+        Raises
+        ------
+        MissingRecordError
+            If a data ID names a record that is not there.
+        ConflictingDefinitionError
+            If the run has a dataset of the type with one of the data IDs, or an id is taken.
         """
 
     def import_datasets(self, refs: Sequence[DatasetRef]) -> list[DatasetRef]:

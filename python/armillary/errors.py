@@ -68,6 +68,7 @@ Exceptions a *task* raises to steer its execution are in `armillary.pipeline`.
     │   └── DatabaseConflictError
     ├── DataIdError
     │   ├── DataIdValueError  (also ButlerUserError)
+    │   │   └── MissingRecordError  (also LookupError)
     │   ├── DimensionNameError  (also KeyError, ButlerUserError)
     │   └── InconsistentDataIdError  (also ButlerUserError)
     ├── DatasetTypeError
@@ -148,6 +149,7 @@ __all__ = [
     "MissingDatabaseTableError",
     "MissingDatasetTypeError",
     "MissingManagerError",
+    "MissingRecordError",
     "MissingSpatialOverlapError",
     "NoDefaultCollectionError",
     "OrphanedRecordError",
@@ -352,6 +354,12 @@ class DataIdValueError(DataIdError, ButlerUserError):
     """A data ID holds a value no record has."""
 
     kind: ClassVar[str] = "data_id_value"
+
+
+class MissingRecordError(DataIdValueError, LookupError):
+    """Something new names a record that is not there."""
+
+    kind: ClassVar[str] = "missing_record"
 
 
 class DimensionNameError(_PlainMessage, DataIdError, ButlerUserError):

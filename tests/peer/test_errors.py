@@ -26,6 +26,7 @@ print(json.dumps(found))
 OURS_ALONE = {
     "CommitUnknownError",
     "ConfigurationError",
+    "MissingRecordError",
     "QueryTypeError",
     "QueryValueError",
     "RepositoryNotFoundError",

@@ -61,6 +61,64 @@ registry.certify("calib", [ref], Timespan(None, None))
 print(ref.id)
 """
 
+INSERT = """
+import json, sys
+from lsst.daf.butler import Butler, DataCoordinate, DatasetType
+Butler.makeRepo(sys.argv[1])
+butler = Butler.from_config(sys.argv[1], writeable=True)
+registry = butler.registry
+camera = {"instrument": "Cam"}
+registry.insertDimensionData("instrument", {"name": "Cam", "class_name": "my.Cam", "detector_max": 10})
+registry.insertDimensionData("physical_filter", camera | {"name": "Cam-G", "band": "g"})
+registry.insertDimensionData("detector", *[camera | {"id": i, "full_name": f"S{i}"} for i in range(4)])
+registry.insertDimensionData("day_obs", camera | {"id": 20250101})
+registry.insertDimensionData("group", camera | {"name": "one"})
+exposure = camera | {"id": 1, "obs_id": "o", "physical_filter": "Cam-G", "day_obs": 20250101, "group": "one"}
+registry.insertDimensionData("exposure", exposure)
+for name, dimensions in {
+    "raw": ["exposure", "detector"],
+    "flat": ["physical_filter", "detector"],
+    "curve": ["band"],
+    "cat": ["htm7"],
+    "one": [],
+}.items():
+    registry.registerDatasetType(DatasetType(name, dimensions, "StructuredDataDict", universe=butler.dimensions))
+raw = camera | {"exposure": 1, "detector": 2}
+flat = camera | {"detector": 1, "physical_filter": "Cam-G"}
+cases = [
+    ("raw", [raw]),
+    ("raw", [raw, raw | {"detector": 1}]),
+    ("raw", [DataCoordinate.standardize(raw, universe=butler.dimensions)]),
+    ("raw", [DataCoordinate.standardize(raw | {"physical_filter": "Cam-Q", "band": "q"}, universe=butler.dimensions)]),
+    ("raw", [registry.expandDataId(raw)]),
+    ("raw", [raw, raw | {"exposure": 9}]),
+    ("raw", [camera | {"detector": 1}]),
+    ("flat", [flat]),
+    ("flat", [flat | {"physical_filter": "Cam-Q"}]),
+    ("curve", [{"band": "g"}]),
+    ("curve", [{"band": "q"}]),
+    ("cat", [{"htm7": 131073}]),
+    ("one", [{}]),
+    ("raw", []),
+]
+answers = []
+for expand in (True, False):
+    for position, (name, data_ids) in enumerate(cases):
+        run = f"run/{expand}/{position}"
+        registry.registerRun(run)
+        try:
+            refs = registry.insertDatasets(name, data_ids, run=run, expand=expand)
+        except LookupError:
+            answers.append("LookupError" if expand else "refused")
+        except Exception:
+            answers.append("refused")
+        else:
+            answers.append([[dict(r.dataId.mapping), r.dataId.hasFull(), r.dataId.hasRecords()] for r in refs])
+        found = registry.queryDatasets(name, collections=run)
+        answers[-1] = [answers[-1], len(list(found))]
+print(json.dumps(answers, sort_keys=True))
+"""
+
 
 @pytest.fixture
 def repository(tmp_path, run_peer):
@@ -267,3 +325,12 @@ def dimension_rows(path):
 
 
 ELEMENTS = {element if isinstance(element, str) else element.name for element in _core.DimensionUniverse().elements}
+
+
+def test_what_is_inserted_comes_back_as_expanded_as_the_peers(tmp_path, run_peer, capsys, monkeypatch):
+    theirs = json.loads(run_peer(INSERT, str(tmp_path / "theirs")))
+    monkeypatch.setattr("sys.argv", ["-c", str(tmp_path / "ours")])
+    exec(INSERT.replace("lsst.daf.butler", "armillary.butler"), {})
+    ours = json.loads(capsys.readouterr().out)
+    assert ours == theirs
+    assert theirs[0][0][0][0]["band"] == "g" and [told for told, _ in theirs].count("LookupError") == 3

@@ -301,12 +301,45 @@ class Registry:
         expand: bool = True,
         idGenerationMode: DatasetIdGenEnum = DatasetIdGenEnum.UNIQUE,
     ) -> list[DatasetRef]:
-        """Register new datasets in a run, all or none."""
+        """Register new datasets in a run, all or none.
+
+        Parameters
+        ----------
+        datasetType
+            What they are.
+        dataIds
+            A data ID for each.
+        run
+            Where they were made; by default the run of the butler.
+        expand
+            Whether the data IDs of the references get the values of implied dimensions and all records. What a data
+            ID says itself of implied dimensions does not count.
+        idGenerationMode
+            Where their ids come from.
+
+        Raises
+        ------
+        MissingRecordError
+            If a data ID names a record that is not there. It is a `DataIdValueError` and a `LookupError`.
+        ConflictingDefinitionError
+            If the run has a dataset of the type with one of the data IDs already.
+
+        Examples
+        --------
+        >>> from armillary.testing import small_repository
+        >>> with small_repository() as butler:
+        ...     _ = butler.registry.registerRun("more")
+        ...     [ref] = butler.registry.insertDatasets(
+        ...         "metrics", [{"instrument": "Cam", "visit": 10, "detector": 1}], run="more"
+        ...     )
+        ...     ref.dataId["band"], ref.dataId.hasRecords()
+        ('r', True)
+        """
         run = run or self._butler.run
         if run is None:
             raise NoDefaultCollectionError("no run to insert into: give `run=`, or open the butler with a run")
         dataset_type = self._core.dataset_type(type_name(datasetType))
-        return self._core.insert_datasets(dataset_type, run, list(dataIds), mode=int(idGenerationMode))
+        return self._core.insert_datasets(dataset_type, run, list(dataIds), mode=int(idGenerationMode), expand=expand)
 
     def _importDatasets(
         self, datasets: Iterable[DatasetRef], expand: bool = True, assume_new: bool = False

@@ -14,8 +14,10 @@ use crate::{
     timespan::PyTimespan,
     values::{shown, value_to_python},
 };
-use armillary_dimensions::{DimensionGroup, Timespan, Value};
-use armillary_registry::{CollectionKind, Dataset, DatasetTypeRecord, IdMode, InsertMode, RegistryError, Synced};
+use armillary_dimensions::{DataCoordinate, DimensionGroup, Timespan, Value};
+use armillary_registry::{
+    CollectionKind, Dataset, DatasetTypeRecord, Expanded, IdMode, InsertMode, RegistryError, Synced,
+};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
@@ -176,11 +178,19 @@ pub(crate) fn expand(
     py: Python<'_>,
     given: Vec<PyDataCoordinate>,
 ) -> PyResult<Vec<PyDataCoordinate>> {
+    expand_by(py, given, |bare| registry.registry.expand_data_ids(bare))
+}
+
+fn expand_by(
+    py: Python<'_>,
+    given: Vec<PyDataCoordinate>,
+    expand: impl FnOnce(&[DataCoordinate]) -> Result<Vec<Expanded>, RegistryError> + Send,
+) -> PyResult<Vec<PyDataCoordinate>> {
     let bare: Vec<_> = given.iter().filter(|id| id.records.is_none()).map(|id| id.id.clone()).collect();
     if bare.is_empty() {
         return Ok(given);
     }
-    let mut expanded = enter(py, || registry.registry.expand_data_ids(&bare))?.into_iter();
+    let mut expanded = enter(py, || expand(&bare))?.into_iter();
     let one = |id: PyDataCoordinate| match id.records {
         Some(_) => Some(id),
         None => expanded.next().map(|found| PyDataCoordinate::new(found.data_id, Some(found.records))),
@@ -217,6 +227,7 @@ fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(name.to_str()?.to_owned())
 }
 
+#[expect(clippy::too_many_arguments, reason = "those of the Python method")]
 pub(crate) fn insert_datasets(
     registry: &PyRegistry,
     py: Python<'_>,
@@ -225,12 +236,16 @@ pub(crate) fn insert_datasets(
     data_ids: &[Bound<'_, PyAny>],
     ids: Option<Vec<Bound<'_, PyAny>>>,
     mode: i64,
+    expanded: bool,
 ) -> PyResult<Vec<PyDatasetRef>> {
     let name = type_name(dataset_type)?;
     let object = stored_type(registry, py, &name)?;
     let group = object.get().info().group;
-    let data_ids: Vec<PyDataCoordinate> =
+    let mut data_ids: Vec<PyDataCoordinate> =
         data_ids.iter().map(|id| data_id_of(registry, py, id, group)).collect::<PyResult<_>>()?;
+    if expanded {
+        data_ids = expand_by(py, data_ids, |bare| registry.registry.expand_new(bare))?;
+    }
     let mode = IdMode::from_number(mode).map_err(|error| to_python(py, &error))?;
     let plain: Vec<_> = data_ids.iter().map(|id| id.id.clone()).collect();
     let given = ids.map(|ids| datastore::ids(&ids)).transpose()?;
@@ -241,7 +256,7 @@ pub(crate) fn insert_datasets(
             reason: format!("{} ids were given for {} data IDs", ids.len(), plain.len()),
         }),
         Some(ids) => {
-            let one = |(id, data_id): (&[u8; 16], &armillary_dimensions::DataCoordinate)| Dataset {
+            let one = |(id, data_id): (&[u8; 16], &DataCoordinate)| Dataset {
                 id: *id,
                 dataset_type: name.as_str().into(),
                 run: run_name.clone(),

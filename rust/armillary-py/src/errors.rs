@@ -72,6 +72,7 @@ error_classes! {
     MissingDatabaseTableError,
     MissingDatasetTypeError,
     MissingManagerError,
+    MissingRecordError,
     MissingSpatialOverlapError,
     NoDefaultCollectionError,
     OrphanedRecordError,

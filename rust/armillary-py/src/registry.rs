@@ -269,7 +269,8 @@ impl PyRegistry {
 
     // -- datasets
 
-    #[pyo3(signature = (dataset_type, run, data_ids, *, ids = None, mode = 0))]
+    #[pyo3(signature = (dataset_type, run, data_ids, *, ids = None, mode = 0, expand = false))]
+    #[expect(clippy::too_many_arguments, reason = "those of the Python method")]
     fn insert_datasets(
         &self,
         py: Python<'_>,
@@ -278,8 +279,9 @@ impl PyRegistry {
         data_ids: Vec<Bound<'_, PyAny>>,
         ids: Option<Vec<Bound<'_, PyAny>>>,
         mode: i64,
+        expand: bool,
     ) -> PyResult<Vec<PyDatasetRef>> {
-        datasets::insert_datasets(self, py, dataset_type, run, &data_ids, ids, mode)
+        datasets::insert_datasets(self, py, dataset_type, run, &data_ids, ids, mode, expand)
     }
 
     fn import_datasets<'py>(

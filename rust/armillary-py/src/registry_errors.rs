@@ -32,7 +32,8 @@ impl Classify for RegistryError {
                 ErrorClass::ConflictingDefinitionError
             }
             Self::BadRecord { .. } => ErrorClass::DimensionValueError,
-            Self::MissingRecord { .. } | Self::DataIdValue { .. } => ErrorClass::DataIdValueError,
+            Self::MissingRecord { .. } => ErrorClass::MissingRecordError,
+            Self::DataIdValue { .. } => ErrorClass::DataIdValueError,
             Self::InconsistentDataId { .. } => ErrorClass::InconsistentDataIdError,
             Self::AmbiguousDataset { .. } => ErrorClass::CalibrationLookupError,
             Self::NoSuchDataset { .. } => ErrorClass::DatasetNotFoundError,

@@ -4,7 +4,7 @@ use crate::{
     query::QueryError,
     store::{DatabaseError, ErrorKind},
 };
-use armillary_dimensions::DimensionError;
+use armillary_dimensions::{DataCoordinate, DimensionError, Element, Key};
 use std::fmt;
 
 /// Why the registry could not do what was asked.
@@ -91,6 +91,15 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// A data ID names a record that is not there.
+    pub(crate) fn missing_record(data_id: &DataCoordinate, element: &Element, keys: &[Key]) -> Self {
+        Self::MissingRecord {
+            what: format!("data ID {data_id}"),
+            element: element.name.clone(),
+            key: keys.last().map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
     /// A database failure while `doing` something.
     pub(crate) fn database(doing: &str, error: &DatabaseError) -> Self {
         match error.kind {

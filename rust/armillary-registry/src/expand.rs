@@ -83,6 +83,16 @@ impl Registry {
 
     /// Data IDs with all values and records; each record is read once, however many data IDs share it.
     pub fn expand_data_ids(&self, data_ids: &[DataCoordinate]) -> Result<Vec<Expanded>, RegistryError> {
+        self.expand_for(Purpose::Lookup, data_ids)
+    }
+
+    /// As [`Registry::expand_data_ids`], for data IDs of datasets that are not there yet: what they say of implied
+    /// dimensions does not count, a `band` that no filter has is one, and a record that is missing is called that.
+    pub fn expand_new(&self, data_ids: &[DataCoordinate]) -> Result<Vec<Expanded>, RegistryError> {
+        self.expand_for(Purpose::NewDatasets, data_ids)
+    }
+
+    fn expand_for(&self, purpose: Purpose, data_ids: &[DataCoordinate]) -> Result<Vec<Expanded>, RegistryError> {
         let kept = self.kept_records()?;
         let dialect = self.store().dialect();
         self.store().read_together(|connection| {
@@ -93,7 +103,7 @@ impl Registry {
                     let expander = expanders
                         .entry(data_id.group())
                         .or_insert_with(|| Expander::new(self.universe(), &kept, connection, dialect, data_id.info()));
-                    expander.expand(data_id)
+                    expander.expand(purpose, data_id)
                 })
                 .collect()
         })
@@ -104,6 +114,15 @@ impl Registry {
         self.records
             .get(self.store(), Kept::Records, |connection| KeptRecords::load(connection, dialect, self.universe()))
     }
+}
+
+/// What data IDs are expanded for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// They are asked about.
+    Lookup,
+    /// Datasets with them are to be entered.
+    NewDatasets,
 }
 
 /// Expands data IDs of one group.
@@ -156,16 +175,22 @@ impl<'a> Expander<'a> {
         }
     }
 
-    fn expand(&mut self, data_id: &DataCoordinate) -> Result<Expanded, RegistryError> {
-        let mut values: HashMap<ElementIndex, Key> = data_id.iter().map(|(index, key)| (index, key.clone())).collect();
+    fn expand(&mut self, purpose: Purpose, data_id: &DataCoordinate) -> Result<Expanded, RegistryError> {
+        let given = if purpose == Purpose::Lookup { usize::MAX } else { data_id.required_values().len() };
+        let given = data_id.iter().take(given); // the required ones come first
+        let mut values: HashMap<ElementIndex, Key> = given.map(|(index, key)| (index, key.clone())).collect();
         let mut records = Vec::with_capacity(self.order.len());
         for position in 0..self.order.len() {
             let element = self.order[position];
             let keys: Vec<Key> = element.required.iter().filter_map(|index| values.get(&index).cloned()).collect();
-            let record = self.record(element, &keys)?;
+            let mut record = self.record(element, &keys)?;
+            if record.is_none() && purpose == Purpose::NewDatasets && element.implied_union_target.is_some() {
+                let values = keys.iter().map(|key| Value::from(key.clone()));
+                record = Some(Record::new(self.universe.clone(), element.index, values.collect()));
+            }
             match &record {
                 Some(record) => self.take_implied(data_id, record, &mut values)?,
-                None => self.refuse_missing(data_id, element, &keys)?,
+                None => self.refuse_missing(purpose, data_id, element, &keys)?,
             }
             records.push(record);
         }
@@ -218,8 +243,18 @@ impl<'a> Expander<'a> {
         Ok(())
     }
 
-    fn refuse_missing(&self, data_id: &DataCoordinate, element: &Element, keys: &[Key]) -> Result<(), RegistryError> {
-        if self.info.required.contains(&element.index) {
+    fn refuse_missing(
+        &self,
+        purpose: Purpose,
+        data_id: &DataCoordinate,
+        element: &Element,
+        keys: &[Key],
+    ) -> Result<(), RegistryError> {
+        let required = self.info.required.contains(&element.index);
+        if required && purpose == Purpose::NewDatasets {
+            return Err(RegistryError::missing_record(data_id, element, keys));
+        }
+        if required {
             return Err(RegistryError::DataIdValue {
                 data_id: data_id.to_string(),
                 element: element.name.clone(),
