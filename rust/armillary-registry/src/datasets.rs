@@ -7,11 +7,12 @@ use crate::{
     decode::{hex_text, row_id},
     dialect::Dialect,
     error::RegistryError,
+    parents::{self, Parents},
     registry::Registry,
     store::{Connection, DatabaseError, ErrorKind, Kept, Statement},
     summaries,
 };
-use armillary_dimensions::{DataCoordinate, ElementIndex, Key};
+use armillary_dimensions::{DataCoordinate, ElementIndex, ElementKind, Key};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fmt::Write as _,
@@ -98,7 +99,15 @@ impl Registry {
         data_ids: &[DataCoordinate],
         mode: IdMode,
     ) -> Result<Vec<[u8; 16]>, RegistryError> {
-        let ids: Vec<_> = data_ids.iter().map(|data_id| dataset_id(mode, dataset_type, run, data_id)).collect();
+        let mut ids = vec![[0; 16]; data_ids.len()];
+        let mut order: Vec<usize> = (0..data_ids.len()).collect();
+        if parents::are_many(data_ids.len()) {
+            // Ids rise in the order in which rows are entered, so that indexes by id grow at their ends, too.
+            order.sort_by_key(|position| &data_ids[*position]);
+        }
+        for position in order {
+            ids[position] = dataset_id(mode, dataset_type, run, &data_ids[position]);
+        }
         self.store().write("entering datasets", |connection| {
             let catalog = self.catalog_in(connection)?;
             let record = catalog.require_dataset_type(dataset_type)?;
@@ -175,7 +184,7 @@ impl Registry {
         }
     }
 
-    /// Writes the rows of new datasets: summaries, datasets, then tags, which refer to both.
+    /// Writes the rows of new datasets, with the summaries that they refer to.
     fn enter(
         &self,
         connection: &Connection,
@@ -188,6 +197,60 @@ impl Registry {
         }
         self.check_groups(record, rows.iter().map(|(_, data_id)| *data_id))?;
         self.note_summary(connection, run.id, record.id, rows.iter().map(|(_, data_id)| *data_id))?;
+        let all_there = || self.all_there(connection, record, run, rows);
+        let Some(_unchecked) = parents::unchecked(connection, rows.len(), all_there)? else {
+            return self.enter_rows(connection, record, run, rows);
+        };
+        let mut sorted = rows.to_vec();
+        sorted.sort_by_key(|(_, data_id)| *data_id);
+        self.enter_rows(connection, record, run, &sorted)
+    }
+
+    /// Whether all is there that the rows of new datasets refer to, but for one another.
+    fn all_there(
+        &self,
+        connection: &Connection,
+        record: &DatasetTypeRecord,
+        run: &CollectionRecord,
+        rows: &[(&[u8; 16], &DataCoordinate)],
+    ) -> Result<bool, RegistryError> {
+        let (run, dataset_type) = (Key::Int(run.id), Key::Int(record.id));
+        let has = |table: &str, columns: &[&str], values: &[&Key]| {
+            Parents::new(connection, table, columns)?.has(values.iter().copied())
+        };
+        let mut there = has("dataset_type", &["id"], &[&dataset_type])?
+            && has("run", &["collection_id"], &[&run])?
+            && has("collection", &["collection_id"], &[&run])?;
+        let summary = ["collection_id", "dataset_type_id"];
+        there = there && has("collection_summary_dataset_type", &summary, &[&run, &dataset_type])?;
+        let required = &self.universe().info(record.group).required;
+        for element in required.iter().map(|index| self.universe().get(*index)).filter(|element| element.has_table()) {
+            let places: Vec<usize> =
+                element.required.iter().filter_map(|index| required.iter().position(|own| *own == index)).collect();
+            let mut parents = Parents::records(connection, self.universe(), element)?;
+            for (_, data_id) in rows {
+                let values = places.iter().map(|place| &data_id.required_values()[*place]);
+                there = there && parents.has(values)?;
+            }
+            if element.kind == ElementKind::Governor {
+                let table = format!("collection_summary_{}", element.name);
+                let mut parents = Parents::new(connection, &table, &["collection_id", &element.name])?;
+                for (_, data_id) in rows {
+                    there = there && parents.has([&run, &data_id.required_values()[places[0]]].into_iter())?;
+                }
+            }
+        }
+        Ok(there)
+    }
+
+    /// Writes rows of datasets, then the tags that refer to them.
+    fn enter_rows(
+        &self,
+        connection: &Connection,
+        record: &DatasetTypeRecord,
+        run: &CollectionRecord,
+        rows: &[(&[u8; 16], &DataCoordinate)],
+    ) -> Result<(), RegistryError> {
         let now = now_tai();
         let date = if self.ingest_date_is_text() { Some(utc_text(now)) } else { None };
         let fixed = |insert: &mut Statement<'_>| {
@@ -294,11 +357,7 @@ impl Registry {
             let element = self.universe().get(*index);
             let keys: Vec<Key> = element.required.iter().filter_map(|index| data_id.get(index).cloned()).collect();
             if element.has_table() && !crate::records::record_exists(connection, self, element, &keys).unwrap_or(true) {
-                return Some(RegistryError::MissingRecord {
-                    what: format!("data ID {data_id}"),
-                    element: element.name.clone(),
-                    key: keys.last().map(ToString::to_string).unwrap_or_default(),
-                });
+                return Some(RegistryError::missing_record(data_id, element, &keys));
             }
         }
         None

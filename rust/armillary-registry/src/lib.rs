@@ -16,6 +16,7 @@ mod expand;
 mod find;
 mod intents;
 mod overlaps;
+mod parents;
 mod pattern;
 mod postgres_text;
 pub mod query;

@@ -5,6 +5,7 @@ use crate::{
     decode::{bind_field, row_value},
     error::RegistryError,
     overlaps::{OverlapWriter, Pixels, common_skypix, pixels_of_rows},
+    parents::exists_sql,
     registry::Registry,
     schema::{governors_first, key_column, spatial_elements},
     store::{Connection, DatabaseError, DatabaseResult, ErrorKind, Kept, Statement},
@@ -276,11 +277,9 @@ pub(crate) fn record_exists(
     element: &Element,
     keys: &[Key],
 ) -> Result<bool, RegistryError> {
-    let mut sql = format!("SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE true", element.name);
-    for index in element.required.iter() {
-        let _ = write!(sql, " AND \"{}\" = ?", key_column(element, registry.universe().get(index)));
-    }
-    sql.push(')');
+    let columns: Vec<&str> =
+        element.required.iter().map(|index| key_column(element, registry.universe().get(index))).collect();
+    let sql = exists_sql(&element.name, &columns);
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement.query_row(keys, |row| row.get(0))?)
 }

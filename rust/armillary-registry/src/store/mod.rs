@@ -9,6 +9,7 @@ mod postgres_values;
 mod session;
 mod sqlite;
 mod transaction;
+mod unchecked;
 mod values;
 mod versions;
 
@@ -34,6 +35,7 @@ use transaction::{Level, StateCopy, TransactionState, make_real};
 pub(crate) use versions::Versions;
 
 pub(crate) use connection::{Connection, DatabaseError, DatabaseResult, ErrorKind, Row, Statement};
+pub(crate) use unchecked::Unchecked;
 pub(crate) use values::{Bind, Parameter, ValueRef, params};
 
 /// How often something is tried again when its connection turns out to be gone.
