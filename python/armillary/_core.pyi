@@ -1067,6 +1067,7 @@ class QuantumGraphBuilder:
         tables: Sequence[tuple[Sequence[str], Sequence[Sequence[str | int]]]] = ...,
         tract_slicing: bool = True,
         anchor: tuple[str, str] | None = None,
+        given: tuple[Sequence[DataCoordinate], Sequence[DatasetRef]] | None = None,
     ) -> QuantumGraphBuilder: ...
     @property
     def labels(self) -> list[str]: ...
@@ -1087,6 +1088,9 @@ class QuantumGraphBuilder:
         """Return row, data ID with records, inputs and outputs of all quanta of a task that are to run."""
 
     def found(self, label: str, connection: str, lists: Sequence[tuple[int, Sequence[DatasetRef]]]) -> None: ...
+    def give(self, label: str, connection: str, references: Sequence[DatasetRef]) -> None:
+        """Take datasets for an input of the only quantum of a task, besides those that its data ID has."""
+
     def apply(self, label: str, adjustments: Sequence[tuple[int, Any]]) -> None:
         """Take for each row `"no_work"`, `"removed"` or the changed inputs and outputs, all connections of them."""
 

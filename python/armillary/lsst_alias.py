@@ -87,6 +87,7 @@ MODULES = {
     "lsst.pipe.base.tests.mocks._pipeline_task": "armillary.pipeline.tests.mocks.task",
     "lsst.pipe.base.tests.no_dimensions": "armillary.pipeline.tests.no_dimensions",
     "lsst.pipe.base.tests.pipelineStepTester": "armillary.pipeline.tests.step_tester",
+    "lsst.pipe.base.trivial_quantum_graph_builder": "armillary.pipeline.trivial_quantum_graph_builder",
     "lsst.pipe.base.utils": "armillary.pipeline.utils",
 }
 """Name below `lsst` and the armillary module that answers for it."""

@@ -7,7 +7,7 @@
 mod merged;
 
 use crate::keys::{DataIds, Dictionary, Row, small};
-use armillary_dimensions::{Column, DimensionGroup, ElementIndex, GroupInfo, Key, Universe};
+use armillary_dimensions::{Column, DataCoordinate, DimensionGroup, ElementIndex, GroupInfo, Key, Universe};
 use std::{collections::HashMap, sync::Arc};
 
 /// Rows of a join, coded; codes follow the order of the values.
@@ -361,6 +361,39 @@ impl Skeleton {
         }
         let ids = projections.into_iter().map(|(group, projection)| (group, projection.ids)).collect();
         Self { keys: rows.keys.clone(), ids, meetings: vec![meetings], given: Vec::new() }
+    }
+
+    /// At most one data ID of each group, with its implied values; all of them belong together.
+    #[must_use]
+    pub fn of_data_ids(
+        universe: &Universe,
+        data_ids: &HashMap<DimensionGroup, DataCoordinate>,
+        groups: &[DimensionGroup],
+        pairs: &[(DimensionGroup, DimensionGroup)],
+    ) -> Self {
+        let mut skeleton =
+            Self { keys: Dictionary::default(), ids: HashMap::new(), meetings: Vec::new(), given: Vec::new() };
+        for group in groups.iter().copied().chain(pairs.iter().flat_map(|(left, right)| [*left, *right])) {
+            skeleton.ids.entry(group).or_insert_with(|| {
+                let info = universe.info(group);
+                let mut ids = DataIds::new(info.clone());
+                if let Some(data_id) = data_ids.get(&group) {
+                    let values = info.keys().zip(data_id.values());
+                    ids.push(
+                        values.map(|(dimension, key)| skeleton.keys.code(dimension, key.clone())).collect::<Vec<_>>(),
+                    );
+                }
+                ids
+            });
+        }
+        let all = |group: &DimensionGroup| (0..small(skeleton.ids[group].len())).collect::<Vec<Row>>();
+        let meetings = pairs.iter().map(|(left, right)| {
+            let lists: Vec<Vec<Row>> = all(left).iter().map(|_| all(right)).collect();
+            ((*left, *right), Meetings::from_lists(&lists))
+        });
+        let meetings = meetings.collect();
+        skeleton.meetings.push(meetings);
+        skeleton
     }
 
     /// The data IDs of a group, out of all joins.

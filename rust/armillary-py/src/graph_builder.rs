@@ -15,7 +15,7 @@ use crate::{
 use armillary_dimensions::{DataCoordinate, Element, FieldType, Records, Universe, Value};
 use armillary_graph::{
     Edge, GraphError, Header, Id, QuantumGraph, StoredFile,
-    builder::{Adjustment, Batch, BatchQuantum, BuildRequest, Builder, InputConstraint, Reuse},
+    builder::{Adjustment, Batch, BatchQuantum, BuildRequest, Builder, Given, InputConstraint, Reuse},
     fetch::FoundDataset,
 };
 use armillary_registry::{Registry, query::Upload};
@@ -34,6 +34,9 @@ type DataIdRows<'py> = (Vec<String>, Vec<Vec<Bound<'py, PyAny>>>);
 
 /// An output of a quantum that is not run after all, and the dataset of an earlier run that stands for it.
 type OutputPair<'py> = (PyRef<'py, PyDatasetRef>, Option<PyRef<'py, PyDatasetRef>>);
+
+/// The data ID of each group of dimensions, and outputs that have the ids that they are to get.
+type GivenParts<'py> = (Vec<PyRef<'py, PyDataCoordinate>>, Vec<PyRef<'py, PyDatasetRef>>);
 
 /// A quantum graph that is being built.
 #[pyclass(name = "QuantumGraphBuilder", frozen, module = "armillary._core")]
@@ -140,6 +143,15 @@ impl Shown<'_> {
     }
 }
 
+/// A dataset, as the builder takes it.
+fn dataset(reference: &PyRef<'_, PyDatasetRef>) -> FoundDataset {
+    FoundDataset {
+        values: reference.data_id().id.values().cloned().collect(),
+        id: reference.id_bytes(),
+        run: reference.run_arc().clone(),
+    }
+}
+
 /// Ids of the datasets of every connection, out of the dictionaries that a hook gave back.
 fn ids_of(edges: &[Edge], inputs: &Bound<'_, PyDict>, outputs: &Bound<'_, PyDict>) -> PyResult<Vec<Vec<Id>>> {
     let mut lists = Vec::with_capacity(edges.len());
@@ -168,7 +180,7 @@ impl PyQuantumGraphBuilder {
     #[pyo3(signature = (
         pipeline, registry, *, input_collections, output_run, r#where = "", bind = None, data_id = None,
         skip_existing_in = Vec::new(), retained = None, clobber = false, constraint = None, tables = Vec::new(),
-        tract_slicing = true, anchor = None,
+        tract_slicing = true, anchor = None, given = None,
     ))]
     #[allow(clippy::too_many_arguments, reason = "one crossing takes the whole request")]
     fn new(
@@ -187,6 +199,7 @@ impl PyQuantumGraphBuilder {
         tables: Vec<DataIdRows<'_>>,
         tract_slicing: bool,
         anchor: Option<(String, String)>,
+        given: Option<GivenParts<'_>>,
     ) -> PyResult<Self> {
         let universe = registry.registry.universe().clone();
         let tables =
@@ -204,6 +217,13 @@ impl PyQuantumGraphBuilder {
             tables,
             without_slicing: !tract_slicing,
             anchor,
+            given: given.map(|(data_ids, output_ids)| Given {
+                data_ids: data_ids.iter().map(|given| (given.id.group(), given.id.clone())).collect(),
+                output_ids: output_ids
+                    .iter()
+                    .map(|given| (given.dataset_type().name_arc().to_string(), given.id_bytes()))
+                    .collect(),
+            }),
         };
         let registry = registry.registry.clone();
         let pipeline = pipeline.lock().clone();
@@ -274,14 +294,21 @@ impl PyQuantumGraphBuilder {
         connection: &str,
         lists: Vec<(u32, Vec<PyRef<'_, PyDatasetRef>>)>,
     ) -> PyResult<()> {
-        let dataset = |reference: &PyRef<'_, PyDatasetRef>| FoundDataset {
-            values: reference.data_id().id.values().cloned().collect(),
-            id: reference.id_bytes(),
-            run: reference.run_arc().clone(),
-        };
         let lists: Vec<_> =
             lists.iter().map(|(row, references)| (*row, references.iter().map(dataset).collect())).collect();
         self.stage(py, |builder| builder.found(label, connection, lists))
+    }
+
+    /// Takes datasets for an input of the only quantum of a task, besides those that its data ID has.
+    fn give(
+        &self,
+        py: Python<'_>,
+        label: &str,
+        connection: &str,
+        references: Vec<PyRef<'_, PyDatasetRef>>,
+    ) -> PyResult<()> {
+        let datasets = references.iter().map(dataset).collect();
+        self.stage(py, |builder| builder.give(label, connection, datasets))
     }
 
     /// Takes what the hooks of a task did: (row, `"no_work"`, `"removed"` or (inputs, outputs)).

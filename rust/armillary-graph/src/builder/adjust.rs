@@ -7,7 +7,7 @@ use crate::{
     keys::{Row, small},
     skeleton::Meetings,
 };
-use armillary_dimensions::{DataCoordinate, DimensionGroup};
+use armillary_dimensions::{DataCoordinate, DimensionGroup, Key};
 use std::collections::{BTreeMap, HashSet};
 
 /// A dataset as a hook sees it.
@@ -132,7 +132,18 @@ impl Builder {
         let Some(edge) = connections(task).0.get(connection).copied() else { return Vec::new() };
         let of_type = &part.types[edge.parent()];
         let met = part.meet(state, of_type.group, row).iter();
-        met.filter_map(|met| Some(Member::Join(*met, of_type.slots[*met as usize]?))).collect()
+        let mut members: Vec<Member> =
+            met.filter_map(|met| Some(Member::Join(*met, of_type.slots[*met as usize]?))).collect();
+        let extras = state.extras.get(&edge.connection).into_iter().flatten();
+        members.extend(extras.map(|index| Member::External(*index, self.externals[*index as usize].slot)));
+        if !state.extras.is_empty() {
+            let ids = part.skeleton.ids(of_type.group);
+            members.sort_by_cached_key(|member| match member {
+                Member::Join(row, _) => ids.values(&part.skeleton.keys, *row).cloned().collect::<Vec<Key>>(),
+                Member::External(index, _) => self.externals[*index as usize].values.clone(),
+            });
+        }
+        members
     }
 
     /// Datasets of one connection of a quantum.
@@ -345,8 +356,11 @@ impl Builder {
         let (mut read, mut written) = (0, 0);
         let mut enough = true;
         for (connection, edge) in edges.iter().enumerate() {
-            let count =
-                if changed { self.members(this, task, connection, row).len() } else { supplies[connection].count(row) };
+            let count = if changed || !state.extras.is_empty() {
+                self.members(this, task, connection, row).len()
+            } else {
+                supplies[connection].count(row)
+            };
             let is_prerequisite = connection < task.prerequisite_inputs.len();
             if connection < inputs {
                 read += count;

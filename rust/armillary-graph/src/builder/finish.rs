@@ -95,7 +95,7 @@ impl Builder {
         let supplies = part.supplies(task);
         let mut lists: Vec<Vec<DatasetIndex>> = vec![Vec::new(); edges.len()];
         for row in (0..small(state.alive.len())).filter(|row| state.alive[*row as usize]) {
-            let changed = state.overrides.contains_key(&row);
+            let changed = state.overrides.contains_key(&row) || !state.extras.is_empty();
             for (connection, list) in lists.iter_mut().enumerate() {
                 list.clear();
                 let mut add = |graph: &mut QuantumGraph, member: Member| -> Result<(), GraphError> {

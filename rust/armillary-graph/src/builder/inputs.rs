@@ -144,11 +144,13 @@ impl Builder {
     /// Every output of a quantum that runs gets an id; those of skipped quanta are what exists.
     fn claim_outputs(&mut self, part: usize) -> Result<(), GraphError> {
         let (this, ids) = (&mut self.parts[part], &mut self.ids);
+        let chosen = self.request.given.as_ref().map(|given| &given.output_ids);
         for (label, task) in this.pipeline.tasks() {
             let state = &this.tasks[label];
             let log = task.log_output.as_ref().map(Edge::parent);
             for edge in task.all_outputs() {
                 let Some(of_type) = this.types.get_mut(edge.parent()) else { continue };
+                let chosen = chosen.and_then(|ids| ids.get(edge.parent())).copied();
                 let makers = this.skeleton.meetings(state.join, state.group, of_type.group);
                 for quantum in 0..state.alive.len() {
                     for row in makers.of(crate::keys::small(quantum)) {
@@ -160,19 +162,30 @@ impl Builder {
                         let existing = of_type.in_output_run.get(row).copied();
                         // A failed quantum always leaves its log; that must not stand in the way of another attempt.
                         let replaceable = self.request.clobber || log == Some(edge.parent());
-                        if existing.is_some() && !replaceable {
+                        let is_other = existing.is_some_and(|slot| chosen.is_some_and(|chosen| chosen != slot.id));
+                        if is_other || existing.is_some() && !replaceable {
                             let id =
                                 this.skeleton.ids(of_type.group).data_id(&self.universe, &this.skeleton.keys, *row);
-                            return Err(GraphError::OutputExists {
-                                dataset: format!("{}@{id}", edge.parent()),
-                                run: self.request.output_run.clone(),
-                            });
+                            let dataset = format!("{}@{id}", edge.parent());
+                            return Err(in_the_way(dataset, self.request.output_run.clone(), is_other));
                         }
-                        *slot = slot.or(existing).or_else(|| Some(Slot { id: ids.next_id(), run: self.output_run }));
+                        let mut new = || chosen.unwrap_or_else(|| ids.next_id());
+                        *slot = slot.or(existing).or_else(|| Some(Slot { id: new(), run: self.output_run }));
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+/// What is wrong with a dataset in the output run that is not to be replaced, or cannot be as it has another id.
+fn in_the_way(dataset: String, run: String, is_other: bool) -> GraphError {
+    if is_other {
+        let reason = format!(
+            "output {dataset} exists in run `{run}` with another id than it is to get; remove it, or write to another run"
+        );
+        return GraphError::Build { reason };
+    }
+    GraphError::OutputExists { dataset, run }
 }

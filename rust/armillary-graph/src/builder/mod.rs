@@ -1,7 +1,7 @@
 //! Building a quantum graph, stage by stage.
 //!
 //! 1. [`Builder::start`]: one query per independent part of the pipeline, or several where tasks do not slice each other,
-//!    give the data IDs ([`crate::Skeleton`]).
+//!    give the data IDs ([`crate::Skeleton`]); or they are given ([`Given`]).
 //! 2. [`Builder::find`]: existing inputs and outputs are looked up; finished quanta are skipped; prerequisites are found.
 //! 3. For each task in order: the hooks that it overrides are called by Python on a whole batch
 //!    ([`Builder::batch`], [`Builder::apply`]); quanta without enough inputs are removed, and so on downstream.
@@ -10,6 +10,7 @@
 mod adjust;
 mod anchor;
 mod finish;
+mod given;
 mod inputs;
 mod join;
 mod part;
@@ -17,6 +18,7 @@ mod prerequisites;
 mod reuse;
 
 pub use adjust::{Adjustment, Batch, BatchDataset, BatchQuantum};
+pub use given::Given;
 pub use join::Join;
 pub use part::Part;
 pub use reuse::Reuse;
@@ -70,6 +72,8 @@ pub struct BuildRequest {
     pub without_slicing: bool,
     /// Labels of a task and of the one for which alone it is run: without one downstream, its quanta go.
     pub anchor: Option<(String, String)>,
+    /// The data IDs; they are queried if none are given.
+    pub given: Option<Given>,
 }
 
 /// A dataset as the builder sees it.
@@ -161,7 +165,10 @@ impl Builder {
         };
         builder.check_constraint()?;
         for sub in builder.pipeline.split_independent()? {
-            let (part, reasons) = Part::query(&builder.universe, sub, &builder.request, &*builder.fetch)?;
+            let (part, reasons) = match &builder.request.given {
+                Some(given) => (Part::given(&builder.universe, sub, given)?, Vec::new()),
+                None => Part::query(&builder.universe, sub, &builder.request, &*builder.fetch)?,
+            };
             for label in part.pipeline.tasks().keys() {
                 if let Some(task) = builder.pipeline.tasks().get_index_of(label) {
                     builder.part_of[task] = builder.parts.len();

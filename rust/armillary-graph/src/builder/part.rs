@@ -43,6 +43,8 @@ pub(crate) struct TaskState {
     pub(crate) reused_from: Vec<String>,
     /// For each prerequisite connection and data ID the datasets from outside of the join.
     pub(crate) prerequisites: Vec<Vec<Vec<u32>>>,
+    /// Inputs from outside of the join that were given, by connection: every quantum has them.
+    pub(crate) extras: HashMap<String, Vec<u32>>,
     /// Lists that a hook changed: for each connection in order, inputs before outputs.
     pub(crate) overrides: HashMap<Row, Vec<Vec<Id>>>,
     pub(crate) count: TaskCount,
@@ -58,6 +60,45 @@ pub struct Part {
     pub(crate) skeleton: Skeleton,
     pub(crate) types: BTreeMap<String, TypeState>,
     pub(crate) tasks: IndexMap<String, TaskState>,
+}
+
+/// What the joins of a part must give: for each of them groups of data IDs, and pairs of groups that meet.
+pub(super) struct Seen {
+    pub(super) groups: Vec<Vec<DimensionGroup>>,
+    pub(super) pairs: Vec<Vec<(DimensionGroup, DimensionGroup)>>,
+    types: BTreeMap<String, DimensionGroup>,
+    /// The join and the dimensions of each task.
+    tasks: IndexMap<String, (usize, DimensionGroup)>,
+}
+
+impl Seen {
+    /// From the number of joins, and for each task which of them is its own.
+    pub(super) fn of(
+        universe: &Universe,
+        pipeline: &PipelineGraph,
+        joins: usize,
+        of_task: &[usize],
+    ) -> Result<Self, GraphError> {
+        let mut seen = Self {
+            groups: vec![Vec::new(); joins],
+            pairs: vec![Vec::new(); joins],
+            types: BTreeMap::new(),
+            tasks: IndexMap::new(),
+        };
+        for ((label, task), join) in pipeline.tasks().iter().zip(of_task) {
+            let of_task = task_group(universe, task)?;
+            seen.groups[*join].push(of_task);
+            seen.tasks.insert(label.clone(), (*join, of_task));
+            for edge in join_edges(task) {
+                let of_type = pipeline.resolved(edge.parent())?.dimensions;
+                seen.types.insert(edge.parent().to_owned(), of_type);
+                if !seen.pairs[*join].contains(&(of_task, of_type)) {
+                    seen.pairs[*join].push((of_task, of_type));
+                }
+            }
+        }
+        Ok(seen)
+    }
 }
 
 /// Dimensions of all quanta of a task.
@@ -89,26 +130,17 @@ impl Part {
         joins: Vec<Join>,
         of_task: &[usize],
     ) -> Result<Self, GraphError> {
-        let mut pairs = vec![Vec::new(); joins.len()];
-        let mut groups = vec![Vec::new(); joins.len()];
-        let mut types: BTreeMap<String, DimensionGroup> = BTreeMap::new();
-        let mut task_groups = IndexMap::new();
-        for ((label, task), join) in pipeline.tasks().iter().zip(of_task) {
-            let of_task = task_group(universe, task)?;
-            groups[*join].push(of_task);
-            task_groups.insert(label.clone(), (*join, of_task));
-            for edge in join_edges(task) {
-                let of_type = pipeline.resolved(edge.parent())?.dimensions;
-                types.insert(edge.parent().to_owned(), of_type);
-                if !pairs[*join].contains(&(of_task, of_type)) {
-                    pairs[*join].push((of_task, of_type));
-                }
-            }
-        }
-        let seen = joins.iter().zip(groups.iter().zip(&pairs));
-        let skeletons = seen.map(|(join, (groups, pairs))| Skeleton::new(universe, &join.rows, groups, pairs));
+        let seen = Seen::of(universe, &pipeline, joins.len(), of_task)?;
+        let sides = joins.iter().zip(seen.groups.iter().zip(&seen.pairs));
+        let skeletons = sides.map(|(join, (groups, pairs))| Skeleton::new(universe, &join.rows, groups, pairs));
         let skeleton = Skeleton::merged(universe, skeletons.collect());
-        let tasks = task_groups
+        Ok(Self::with_skeleton(pipeline, joins, seen, skeleton))
+    }
+
+    /// With the data IDs of its joins, and where they meet.
+    pub(super) fn with_skeleton(pipeline: PipelineGraph, joins: Vec<Join>, seen: Seen, skeleton: Skeleton) -> Self {
+        let tasks = seen
+            .tasks
             .into_iter()
             .map(|(label, (join, group))| {
                 let alive = skeleton.given(join, group);
@@ -122,6 +154,7 @@ impl Part {
                     skipped: vec![false; len],
                     reused_from: Vec::new(),
                     prerequisites,
+                    extras: HashMap::new(),
                     overrides: HashMap::new(),
                     count: TaskCount { initial, ..TaskCount::default() },
                     lacking: BTreeMap::new(),
@@ -129,14 +162,15 @@ impl Part {
                 (label, state)
             })
             .collect();
-        let types = types
+        let types = seen
+            .types
             .into_iter()
             .map(|(name, group)| {
                 let slots = vec![None; skeleton.ids(group).len()];
                 (name, TypeState { group, slots, done: HashMap::new(), in_output_run: HashMap::new() })
             })
             .collect();
-        Ok(Self { pipeline, joins, skeleton, types, tasks })
+        Self { pipeline, joins, skeleton, types, tasks }
     }
 
     /// Where the quanta of a task meet the datasets of some dimensions.
