@@ -17,6 +17,7 @@ from armillary.pipeline.provenance import ProvenanceQuantumGraph
 from cli.programs import butler, pipetask
 from peer.either_script import ALIAS
 from reports import moody
+from reports.test_pipetask_reports import forget_reports
 
 RUNS = ("u/one", "u/two", "u/three")
 
@@ -84,6 +85,17 @@ def test_the_json_report_is_that_of_the_peer(name, attempts, theirs, tmp_path):
     code, _, said = theirs("pipetask", "report", *words, tmp_path / "theirs.json")
     assert code == 0, said
     ended = pipetask("report", *words, tmp_path / "ours.json")
+    assert ended.code == 0, ended.err
+    assert without_prose(tmp_path / "ours.json") == without_prose(tmp_path / "theirs.json")
+
+
+def test_files_without_records_are_read_as_the_peer_does(attempts, theirs, tmp_path):
+    shutil.copytree(attempts / "repo", tmp_path / "repo")
+    assert forget_reports(tmp_path / "repo") > 100
+    words = [tmp_path / "repo", attempts / "one.qg", "--force-v2", "--read-caveats", "exhaustive", "--use-qbb"]
+    code, _, said = theirs("pipetask", "report", *words, "--full-output-filename", tmp_path / "theirs.json")
+    assert code == 0, said
+    ended = pipetask("report", *words, "--full-output-filename", tmp_path / "ours.json")
     assert ended.code == 0, ended.err
     assert without_prose(tmp_path / "ours.json") == without_prose(tmp_path / "theirs.json")
 

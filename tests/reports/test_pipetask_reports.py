@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import sqlite3
 import sys
 
 import pytest
@@ -58,6 +60,50 @@ def test_accepted_failures_and_their_caveats_are_counted(ran):
     assert ["first", "0", "5", "(multiple)", "0", "1", "0", "6", "6"] in rows
     assert ["first", "moody_tasks.HalfDone", "1"] in rows
     assert "P: the task failed after writing a part of its outputs" in ended.out
+
+
+def forget_reports(repository):
+    """Remove what the datastore knows of metadata and logs; the files stay."""
+    with sqlite3.connect(repository / "gen3.sqlite3") as database:
+        named = "path LIKE '%!_log/%' ESCAPE '!' OR path LIKE '%!_metadata/%' ESCAPE '!'"
+        removed = database.execute(f"DELETE FROM file_datastore_records WHERE {named}").rowcount
+        database.execute(
+            "DELETE FROM dataset_location WHERE dataset_id NOT IN (SELECT dataset_id FROM file_datastore_records)"
+        )
+    database.close()
+    return removed
+
+
+def test_files_without_records_are_read_where_quanta_put_them(ran, tmp_path):
+    shutil.copytree(ran / "repo", tmp_path / "repo")
+    assert forget_reports(tmp_path / "repo") > 20
+    words = ["report", tmp_path / "repo", ran / "one.qg"]
+    assert "asked to fail" in pipetask(*words).out
+    assert "asked to fail" in pipetask(*words, "--use-qbb").out
+    assert "asked to fail" not in pipetask(*words, "--no-use-qbb").out
+    ended = pipetask(*words, "--force-v2", "--no-use-qbb")
+    assert ended.code == 0, ended.err
+    assert "the log of run `u/out/one` cannot be read" in ended.out
+    assert "moody_tasks.HalfDone" not in ended.out
+    ended = pipetask(*words, "--force-v2")
+    assert "moody_tasks.HalfDone" in ended.out
+    assert "asked to fail" in ended.out
+    assert "cannot be read" not in ended.out
+
+
+def test_files_that_were_moved_are_read_where_the_datastore_says(ran, tmp_path):
+    shutil.copytree(ran / "repo", tmp_path / "repo")
+    (tmp_path / "repo" / "moved").mkdir()
+    with sqlite3.connect(tmp_path / "repo" / "gen3.sqlite3") as database:
+        found = database.execute("SELECT dataset_id, path FROM file_datastore_records WHERE path LIKE '%_log/%'")
+        for number, (dataset_id, path) in enumerate(found.fetchall()):
+            moved = f"moved/{number}.json"
+            (tmp_path / "repo" / path).rename(tmp_path / "repo" / moved)
+            row = (moved, dataset_id)
+            database.execute("UPDATE file_datastore_records SET path = ? WHERE dataset_id = ?", row)
+    database.close()
+    for option in ("--use-qbb", "--no-use-qbb"):
+        assert "asked to fail" in pipetask("report", tmp_path / "repo", ran / "one.qg", option).out
 
 
 def test_counts_stand_beside_the_drawing(ran):

@@ -42,7 +42,12 @@ _brief = click.option("--brief", is_flag=True, help="Only counts, no data IDs.")
     show_default=True,
     help="Of which successful quanta metadata is read: all, those that lack an output, or none.",
 )
-@click.option("--use-qbb/--no-use-qbb", default=True, help="Kept for compatibility; has no effect.")
+@click.option(
+    "--use-qbb/--no-use-qbb",
+    default=True,
+    show_default=True,
+    help="Read metadata and logs that the datastore does not know where their quanta would put them.",
+)
 @click.option("--view-graph", is_flag=True, help="Draw the pipeline with the counts.")
 @processes_option(help="Files that are read at once.")
 def report(repo: str, qgraphs: tuple[str, ...], **options: Any) -> int:
@@ -61,7 +66,7 @@ def report(repo: str, qgraphs: tuple[str, ...], **options: Any) -> int:
         several = len(graphs) > 1 or options["force_v2"] or options["view_graph"] or options["curse_failed_logs"]
         if not several and not options["collections"] and not options["where"]:
             made = QuantumGraphExecutionReport.make_reports(butler, graphs[0])
-            tell_execution(made, made.to_summary_dict(butler, options["logs"]), options)
+            tell_execution(made, made.to_summary_dict(butler, options["logs"], use_qbb=options["use_qbb"]), options)
             return 0
         provenance = QuantumProvenanceGraph(
             butler,
@@ -70,6 +75,7 @@ def report(repo: str, qgraphs: tuple[str, ...], **options: Any) -> int:
             where=options["where"],
             curse_failed_logs=options["curse_failed_logs"],
             read_caveats=None if options["read_caveats"] == "none" else options["read_caveats"],
+            use_qbb=options["use_qbb"],
             n_cores=options["processes"],
         )
         summary = provenance.to_summary(butler, do_store_logs=options["logs"], n_cores=options["processes"])

@@ -80,12 +80,15 @@ class TaskExecutionReport:
             self.failed[run.id] = run.log_ref if run.status is QuantumRunStatus.FAILED else None
             self.data_ids[run.id] = info.data_id
 
-    def to_summary_dict(self, butler: Butler, do_store_logs: bool = True) -> dict[str, Any]:
-        """Return the report as plain data; with `do_store_logs` the errors in the logs of failed quanta are in it."""
+    def to_summary_dict(self, butler: Butler, do_store_logs: bool = True, use_qbb: bool = True) -> dict[str, Any]:
+        """Return the report as plain data; with `do_store_logs` the errors in the logs of failed quanta are in it.
+
+        With `use_qbb` logs that the datastore has no record of are looked for where their quanta would put them.
+        """
         entries: dict[str, dict[str, Any]] = {str(key): {"data_id": plain(self.data_ids[key])} for key in self.failed}
         if do_store_logs:
             with_log = [(str(key), ref) for key, ref in self.failed.items() if ref is not None]
-            logs = read_many(butler, [ref for _, ref in with_log], 1)
+            logs = read_many(butler, [ref for _, ref in with_log], 1, use_qbb)
             for entry in entries.values():
                 entry["error"] = None
             for (key, _), log in zip(with_log, logs, strict=True):
@@ -153,9 +156,9 @@ class QuantumGraphExecutionReport:
     def __iter__(self) -> Iterator[tuple[str, TaskExecutionReport]]:
         return iter(self.tasks.items())
 
-    def to_summary_dict(self, butler: Butler, do_store_logs: bool = True) -> dict[str, Any]:
-        """Return the report as plain data, by task label."""
-        return {label: task.to_summary_dict(butler, do_store_logs) for label, task in self.tasks.items()}
+    def to_summary_dict(self, butler: Butler, do_store_logs: bool = True, *, use_qbb: bool = True) -> dict[str, Any]:
+        """Return the report as plain data, by task label; see `TaskExecutionReport`."""
+        return {label: task.to_summary_dict(butler, do_store_logs, use_qbb) for label, task in self.tasks.items()}
 
     def write_summary_yaml(self, butler: Butler, filename: str, do_store_logs: bool = True) -> None:
         """Write the report as a YAML file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import logging
@@ -222,7 +223,7 @@ class QuantumProvenanceGraph:
         Of which successful quanta metadata is read for caveats: "exhaustive" for all, "lazy" for those that lack a
         predicted output, None for none.
     use_qbb
-        Taken for compatibility: files are always read without asking the database for each.
+        Whether metadata and logs that the datastore has no record of are looked for where their quanta would put them.
     n_cores
         How many files are read at once.
 
@@ -250,12 +251,12 @@ class QuantumProvenanceGraph:
         use_qbb: bool = True,
         n_cores: int = 1,
     ) -> None:
-        del use_qbb
         if curse_failed_logs and not collections:
             raise ValueError("cursing the logs of failed quanta needs the collection that holds the final outputs")
         self._quanta: dict[QuantumKey, QuantumInfo] = {}
         self._datasets: dict[DatasetKey, DatasetInfo] = {}
         self._curse_failed_logs = curse_failed_logs
+        self._use_qbb = use_qbb
         runs: list[str] = []
         for given in qgraphs:
             graph = open_graph(given)
@@ -385,7 +386,7 @@ class QuantumProvenanceGraph:
                 )
                 if run.status is QuantumRunStatus.SUCCESSFUL and (exhaustive or not complete):
                     wanted.append((key, run))
-        found = read_many(butler, [run.metadata_ref for _, run in wanted], n_cores)
+        found = read_many(butler, [run.metadata_ref for _, run in wanted], n_cores, self._use_qbb)
         for (key, run), metadata in zip(wanted, found, strict=True):
             if metadata is not None:
                 run.caveats, run.exception = caveats_and_exception(key.task_label, metadata)
@@ -418,7 +419,7 @@ class QuantumProvenanceGraph:
             of_type.n_expected += 1
             _count_dataset(of_type, dataset, self._quanta[dataset.producer])
         if do_store_logs and butler is not None and failed:
-            logs = read_many(butler, [ref for _, ref in failed], n_cores)
+            logs = read_many(butler, [ref for _, ref in failed], n_cores, self._use_qbb)
             for (entry, ref), log in zip(failed, logs, strict=True):
                 entry.messages.extend([f"the log of run `{ref.run}` cannot be read"] if log is None else errors_in(log))
         return summary
@@ -476,8 +477,11 @@ def _check_run(butler: Butler, run: str) -> None:
         ) from None
 
 
-def read_many(butler: Butler, refs: Sequence[DatasetRef], n_cores: int) -> list[Any]:
-    """Read datasets, with one question to the database for all; None for one whose file is gone."""
+def read_many(butler: Butler, refs: Sequence[DatasetRef], n_cores: int, predict: bool = True) -> list[Any]:
+    """Read datasets, with one question to the database for all; None for one whose file is gone.
+
+    With `predict`, what has no record is looked for where a quantum would put it.
+    """
     from armillary.butler import QuantumBackedButler
 
     store: Any = butler._datastore.file_datastore
@@ -488,10 +492,11 @@ def read_many(butler: Butler, refs: Sequence[DatasetRef], n_cores: int) -> list[
     files = QuantumBackedButler(store, butler.dimensions, records)
 
     def read(ref: DatasetRef) -> Any:
-        try:
-            return files.get(ref) if ref.id in records else butler.get(ref)
-        except (FileNotFoundError, LookupError):
-            return None
+        places: list[Any] = [files] if ref.id in records else [files, butler] if predict else [butler]
+        for place in places:
+            with contextlib.suppress(FileNotFoundError, LookupError):
+                return place.get(ref)
+        return None
 
     if n_cores <= 1 or len(refs) < 2:
         return [read(ref) for ref in refs]
