@@ -48,3 +48,74 @@ with InMemoryRepo("base.yaml", "spatial.yaml") as repo:
 
 def test_packers_are_the_peers():
     assert_equal_under_both(SCRIPT, at_least=23)
+
+
+FIELDS = """
+import types
+
+import lsst.pex.config as pexConfig
+from lsst.pipe.base import Instrument, ObservationDimensionPacker
+from lsst.pipe.base.tests.mocks import InMemoryRepo
+
+
+class Config(pexConfig.Config):
+    packer = Instrument.make_dimension_packer_config_field()
+
+
+with InMemoryRepo("base.yaml", "spatial.yaml") as repo:
+    expand = repo.butler.registry.expandDataId
+    image = expand(instrument="Cam1", visit=1, detector=3)
+    config = Config()
+    facts.append([config.packer.name, sorted(Config.packer.registry), config.toDict()])
+    note(lambda: type(config.packer.apply(image)).__name__)
+    note(lambda: config.packer.apply(image).maxBits)
+    note(lambda: type(Instrument.make_default_dimension_packer(image)).__name__)
+    config.packer["observation"].n_detectors = 64
+    config.packer["observation"].n_observations = 1000
+    note(lambda: config.packer.apply(image).maxBits)
+    config.packer.name = "observation"
+    note(lambda: config.packer.apply(image).maxBits)
+    number = expand(instrument="Cam1", detector=3)
+    note(lambda: config.packer.apply(number, is_exposure=True).pack(exposure=7, detector=3))
+    note(lambda: config.packer.apply(number))
+    note(lambda: setattr(config.packer, "name", "nothing"))
+    facts.append(config.toDict())
+
+    class Cam2(Instrument):
+        filterDefinitions = None
+
+        @classmethod
+        def getName(cls):
+            return "Cam2"
+
+        def register(self, registry, update=False):
+            pass
+
+        def getRawFormatter(self, dataId):
+            return None
+
+    class Cam3(Cam2):
+        def _make_default_dimension_packer(self, config_dict, data_id, is_exposure=None, default="cam3"):
+            return super()._make_default_dimension_packer(config_dict, data_id, is_exposure, default)
+
+    class Cam3Packer(ObservationDimensionPacker):
+        @property
+        def maxBits(self):
+            return 1 + super().maxBits
+
+    Config.packer.registry.register("cam3", Cam3Packer)
+    sys.modules["cameras"] = types.ModuleType("cameras")
+    sys.modules["cameras"].Cam2, sys.modules["cameras"].Cam3 = Cam2, Cam3
+    limits = {"visit_max": 1000, "exposure_max": 500, "detector_max": 20, "visit_system": 0}
+    for name in ("Cam2", "Cam3"):
+        repo.butler.registry.insertDimensionData("instrument", {"name": name, "class_name": f"cameras.{name}"} | limits)
+        data_id = expand(instrument=name)
+        for is_exposure in (True, False):
+            note(lambda: Instrument.make_default_dimension_packer(data_id, is_exposure).maxBits)
+            note(lambda: Config().packer.apply(data_id, is_exposure=is_exposure).maxBits)
+    note(lambda: Config().packer.apply(data_id))
+"""
+
+
+def test_configs_and_cameras_choose_packers():
+    assert_equal_under_both(FIELDS, at_least=17)

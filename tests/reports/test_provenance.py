@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from armillary.butler import Butler
+from armillary.pipeline import QuantumSuccessCaveats
 from armillary.pipeline.provenance import ProvenanceQuantumGraph
 from armillary.pipeline.provenance.aggregate import aggregate_graph
 from cli.programs import butler, pipetask
@@ -130,6 +131,43 @@ def test_the_report_tells_states_and_exceptions(ran, tmp_path):
     assert (tmp_path / "tables" / "first" / "FAILED" / "RuntimeError.ecsv").exists()
     as_json = json.loads(butler("provenance-report", ran / "provenance.qg", "--format", "json").out)
     assert as_json["tasks"][0]["Failed"] == 1
+
+
+def test_many_reports_are_made_at_once(ran, tmp_path, capsys):
+    graph = ProvenanceQuantumGraph(ran / "provenance.qg")
+    graph.make_many_reports()
+    assert capsys.readouterr().out == ""
+    graph.make_many_reports(print_quantum_table=True, print_exception_table=True, expand_caveats=True)
+    told = capsys.readouterr().out
+    assert "HalfDone" in told and "P: " in told and "(multiple)" not in told
+    assert "Aborted" not in told
+    graph.make_many_reports(print_quantum_table=True, print_legend=False)
+    assert "P: " not in capsys.readouterr().out
+    graph.make_many_reports(
+        print_exception_table=True,
+        output_format="json",
+        status_report_file=tmp_path / "r.json",
+        with_caveats=QuantumSuccessCaveats.NO_WORK,
+        data_id_table_dir=tmp_path / "tables",
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert {row["Exception"] for row in told["exceptions"]} == {"RuntimeError", "moody_tasks.HalfDone"}
+    assert "tasks" not in told
+    assert {*json.loads((tmp_path / "r.json").read_text())["first"]} == {"FAILED", "SUCCESSFUL"}
+    assert (tmp_path / "tables" / "first" / "FAILED" / "RuntimeError.ecsv").exists()
+    with pytest.raises(ValueError, match="`yaml` is no form"):
+        graph.make_many_reports(output_format="yaml")
+
+
+def test_tables_come_as_rows_with_all_columns(ran):
+    graph = ProvenanceQuantumGraph(ran / "provenance.qg")
+    assert "Aborted" in graph.make_quantum_table(drop_unused_columns=False).colnames
+    assert "Aborted" not in graph.make_quantum_table().colnames
+    first, second = graph.make_quantum_table(as_table=False, expand_caveats=True)
+    assert (first["Aborted"], first["Failed"], second["Blocked"]) == (0, 1, 1)
+    assert first["Caveats"].count("(1)") == 2
+    failures = {row["Exception"]: row["Failures"] for row in graph.make_exception_table(as_table=False)}
+    assert failures == {"RuntimeError": 1, "moody_tasks.HalfDone": 0}
 
 
 @pytest.fixture

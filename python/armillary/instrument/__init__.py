@@ -19,6 +19,7 @@ _HOMES = {
     "define_visits": "visit_definition",
     "guess_descriptions": "guessing",
     "ingest_raws": "raw_ingest",
+    "observation_packer_registry": "dimension_packer",
     "update_exposures": "raw_ingest",
     "update_regions": "visit_definition",
     "write_curated_calibrations": "curated_calibrations",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from lsst.pex.config import Config, Field
+from lsst.pex.config import Config, Field, makeRegistry
 
 from armillary.butler.dimension_packer import DimensionPacker
 
@@ -82,3 +82,29 @@ class ObservationDimensionPacker(DimensionPacker):
             {"instrument": self.fixed["instrument"], "detector": detector, self._observation: observation},
             dimensions=self.dimensions,
         )
+
+
+observation_packer_registry = makeRegistry("How visits or exposures, and detectors, become whole numbers.")
+"""Packers that a config may name; cameras add their own."""
+
+observation_packer_registry.register("observation", ObservationDimensionPacker)
+
+
+def packer_of_camera(choices: Any, data_id: Any, is_exposure: bool | None = None) -> DimensionPacker:
+    """Make the packer that the camera of an expanded data ID chooses, with what is configured for it."""
+    from armillary.instrument.instrument import Instrument
+
+    camera = Instrument.from_data_id(data_id)
+    packer: DimensionPacker = camera._make_default_dimension_packer(choices, data_id, is_exposure=is_exposure)
+    return packer
+
+
+def make_packer_field(doc: str) -> Any:
+    """Make a config field for a packer; see `Instrument.make_dimension_packer_config_field`."""
+    return observation_packer_registry.makeField(doc, default=None, optional=True, on_none=packer_of_camera)
+
+
+class DefaultPackerConfig(Config):  # type: ignore[misc]  # lsst.pex.config has no types
+    """A packer as the camera chooses it."""
+
+    packer = make_packer_field("How visit and detector, or exposure and detector, become a whole number.")

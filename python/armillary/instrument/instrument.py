@@ -139,10 +139,43 @@ class Instrument(metaclass=ABCMeta):
 
     @staticmethod
     def make_default_dimension_packer(data_id: Any, is_exposure: bool | None = None) -> Any:
-        """Make the packer of visits (or exposures) and detectors for the camera of an expanded data ID."""
-        from armillary.instrument.dimension_packer import ObservationDimensionPacker
+        """Make the packer of visits (or exposures) and detectors that the camera of an expanded data ID chooses."""
+        from armillary.instrument.dimension_packer import DefaultPackerConfig
 
-        return ObservationDimensionPacker(data_id, is_exposure=is_exposure)
+        return DefaultPackerConfig().packer.apply(data_id, is_exposure=is_exposure)
+
+    def _make_default_dimension_packer(
+        self, config_dict: Any, data_id: Any, is_exposure: bool | None = None, default: str = "observation"
+    ) -> Any:
+        """Make the packer of this camera; cameras that number things in a way of their own override this.
+
+        `config_dict` is the field of the config, whose entries are settings of each packer by name.
+        """
+        return config_dict.apply_with(default, data_id, is_exposure=is_exposure)
+
+    @staticmethod
+    def make_dimension_packer_config_field(
+        doc: str = "How visit and detector, or exposure and detector, become a number; None: as the camera chooses.",
+    ) -> Any:
+        """Make a config field whose `apply(data_id, is_exposure=...)` gives a packer.
+
+        Parameters
+        ----------
+        doc
+            What the field is for.
+
+        Examples
+        --------
+        >>> from lsst.pex.config import Config
+        >>> class Numbering(Config):
+        ...     packer = Instrument.make_dimension_packer_config_field()
+        >>> config = Numbering()
+        >>> config.packer.name = "observation"
+        >>> config.packer["observation"].n_detectors = 100
+        """
+        from armillary.instrument.dimension_packer import make_packer_field
+
+        return make_packer_field(doc)
 
     @staticmethod
     def makeCollectionTimestamp() -> str:

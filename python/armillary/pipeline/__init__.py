@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from armillary.errors import IncompatibleGraphError, ScalarError, TaskError
-    from armillary.instrument.dimension_packer import ObservationDimensionPacker, ObservationDimensionPackerConfig
+    from armillary.instrument.dimension_packer import (
+        ObservationDimensionPacker,
+        ObservationDimensionPackerConfig,
+        observation_packer_registry,
+    )
     from armillary.instrument.instrument import Instrument
     from armillary.pipeline import automatic_connection_constants, connectionTypes
     from armillary.pipeline.config import PipelineTaskConfig
@@ -136,6 +140,7 @@ _HOME = {
     "UpstreamFailureNoWorkFound": "armillary.pipeline.status",
     "iterConnections": "armillary.pipeline.connections",
     "timeMethod": "armillary.pipeline.timer",
+    "observation_packer_registry": "armillary.instrument.dimension_packer",
 }
 _SUBMODULES = frozenset({"automatic_connection_constants", "connectionTypes"})  # also names of this module
 
@@ -202,6 +207,7 @@ __all__ = [
     "automatic_connection_constants",
     "connectionTypes",
     "iterConnections",
+    "observation_packer_registry",
     "timeMethod",
 ]
 

@@ -67,6 +67,12 @@ class QuantizedConnection(SimpleNamespace):
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         yield from list(vars(self).items())
 
+    def __len__(self) -> int:
+        return len(vars(self))
+
+    def __bool__(self) -> bool:
+        return True  # as it was before it had a length
+
     def keys(self) -> Iterator[str]:
         """Iterate over the connection names."""
         yield from list(vars(self))

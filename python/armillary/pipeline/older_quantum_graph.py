@@ -14,15 +14,31 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, NewType
+from typing import IO, TYPE_CHECKING, Any
 
 from armillary.errors import IncompatibleGraphError, IncompleteQuantumGraphError
 from armillary.pipeline.directed_graph import DirectedGraph
+from armillary.pipeline.older_quantum_nodes import (
+    BuildId,
+    DatasetTypeName,
+    NodeId,
+    QgraphSummary,
+    QgraphTaskSummary,
+    QuantumNode,
+)
 from armillary.pipeline.quantum_graph import PredictedQuantumGraph
 from armillary.pipeline.task_definition import TaskDef
 
 if TYPE_CHECKING:
-    from armillary.butler import Butler, DatasetRef, DatasetType, DimensionUniverse, Quantum
+    from armillary._core import FileRecord
+    from armillary.butler import (
+        DatasetRef,
+        DatasetType,
+        DimensionUniverse,
+        LimitedButler,
+        Quantum,
+        QuantumBackedButler,
+    )
     from armillary.pipeline.pipeline_graph import PipelineGraph
 
 __all__ = [
@@ -36,88 +52,11 @@ __all__ = [
     "QuantumNode",
 ]
 
-BuildId = NewType("BuildId", str)
-"""What tells one build of a graph from another."""
 
-DatasetTypeName = NewType("DatasetTypeName", str)
-"""The name of a dataset type."""
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class NodeId:
-    """The number of a node in one build of a graph.
-
-    Examples
-    --------
-    >>> NodeId(2, BuildId("a")) < NodeId(10, BuildId("a"))
-    True
-    """
-
-    number: int
-    buildId: BuildId
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class QuantumNode:
-    """A quantum of a graph with its task; nodes are equal if their ids are.
-
-    Attributes
-    ----------
-    quantum
-        What is run on which data.
-    taskDef
-        The task.
-    nodeId
-        The id of the quantum.
-    """
-
-    quantum: Quantum
-    taskDef: TaskDef
-    nodeId: uuid.UUID
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, QuantumNode) and self.nodeId == other.nodeId
-
-    def __hash__(self) -> int:
-        return hash(self.nodeId)
-
-    @property
-    def task_node(self) -> TaskDef:
-        """The task, too."""
-        return self.taskDef
-
-
-@dataclasses.dataclass(frozen=True)
-class QgraphTaskSummary:
-    """How many quanta a task has, and datasets by type that they read and write."""
-
-    taskLabel: str | None = None
-    numQuanta: int = 0
-    numInputs: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    numOutputs: Mapping[str, int] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class QgraphSummary:
-    """A graph in numbers, and what made it.
-
-    Examples
-    --------
-    >>> QgraphSummary(outputRun="u/me/run", qgraphTaskSummaries={"isr": QgraphTaskSummary("isr", 3)}).outputRun
-    'u/me/run'
-    """
-
-    graphID: BuildId | None = None
-    cmdLine: str | None = None
-    creationUTC: str | None = None
-    inputCollection: list[str] | None = None
-    outputCollection: str | None = None
-    outputRun: str | None = None
-    qgraphTaskSummaries: Mapping[str, QgraphTaskSummary] = dataclasses.field(default_factory=dict)
-
-    def model_dump_json(self, indent: int | None = None) -> str:
-        """Return the summary as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=indent)
+def _flat(sides: Iterable[Mapping[str, list[DatasetRef]]]) -> set[DatasetRef]:
+    """Return all references of the inputs or outputs of several quanta, as wholes."""
+    refs = (ref for side in sides for found in side.values() for ref in found)
+    return {ref.makeCompositeRef() if ref.isComponent() else ref for ref in refs}
 
 
 class QuantumGraph:
@@ -459,9 +398,86 @@ class QuantumGraph:
         """Return the dataset types that the graph was built with."""
         return [node.dataset_type for node in self.pipeline_graph.dataset_types.values()]
 
-    def init_output_run(self, butler: Butler, existing: bool = True) -> None:
+    def make_init_qbb(
+        self, butler_config: Any, *, config_search_paths: Iterable[str] | None = None
+    ) -> QuantumBackedButler:
+        """Make the butler for init-inputs and init-outputs; see `PredictedQuantumGraph.make_init_qbb`."""
+        return self._predicted.make_init_qbb(butler_config, config_search_paths=config_search_paths)
+
+    def init_output_run(self, butler: LimitedButler, existing: bool = True) -> None:
         """Write what belongs to the run: configs, init-outputs and versions of packages."""
         self._predicted.init_output_run(butler, existing)
+
+    def write_init_outputs(self, butler: LimitedButler, skip_existing: bool = True) -> None:
+        """Make all tasks and write what that gives; those that are there are refused without `skip_existing`."""
+        self._predicted.write_init_outputs(butler, skip_existing)
+
+    def write_configs(self, butler: LimitedButler, compare_existing: bool = True) -> None:
+        """Write the configs of all tasks; those that are there are refused without `compare_existing`."""
+        self._predicted.write_configs(butler, compare_existing)
+
+    def write_packages(self, butler: LimitedButler, compare_existing: bool = True) -> None:
+        """Write the versions of packages; if they are there they are refused without `compare_existing`."""
+        self._predicted.write_packages(butler, compare_existing)
+
+    def get_refs(
+        self,
+        *,
+        include_init_inputs: bool = False,
+        include_inputs: bool = False,
+        include_intermediates: bool | None = None,
+        include_init_outputs: bool = False,
+        include_outputs: bool = False,
+        conform_outputs: bool = True,
+    ) -> tuple[set[DatasetRef], dict[uuid.UUID, list[FileRecord]]]:
+        """Return datasets that are read or written, and where those are that the graph was built with.
+
+        Parameters
+        ----------
+        include_init_inputs, include_init_outputs
+            Whether what the making of tasks reads, or writes, is wanted; so are configs and versions of packages.
+        include_inputs, include_outputs
+            Whether what quanta read, or write, is wanted.
+        include_intermediates
+            Whether datasets that are both written and read are wanted in any case (True) or in none (False).
+        conform_outputs
+            Taken for compatibility: references are of the storage class of the repository or the first writer.
+
+        Returns
+        -------
+        refs, records
+            The references; and records of files by dataset id, of overall inputs among them.
+        """
+        del conform_outputs
+        predicted = self._predicted
+        quanta = [quantum_id for quantum_id, _ in predicted.quanta()]
+        labels = ["", *predicted._core.pipeline.task_labels]
+        read = _flat(predicted.get_inputs(key) for key in quanta)
+        written = _flat(predicted.get_outputs(key) for key in quanta)
+        init_read = {ref for label in labels for ref in predicted.get_init_inputs(label).values()}
+        init_written = {ref for label in labels for ref in predicted.get_init_outputs(label).values()}
+        refs: set[DatasetRef] = set()
+        for wanted, found in (
+            (include_init_inputs, init_read),
+            (include_inputs, read),
+            (include_init_outputs, init_written),
+            (include_outputs, written),
+        ):
+            refs |= found if wanted else set()
+        between = (read & written) | (init_read & init_written)
+        if include_intermediates is not None:
+            refs = refs | between if include_intermediates else refs - between
+        records: dict[uuid.UUID, list[FileRecord]] = {}
+        for key in quanta:
+            records.update(predicted._core.datastore_records(key))
+        for label in labels[1:]:
+            records.update(predicted._core.init_datastore_records(label))
+        ids = {ref.id for ref in refs}
+        return refs, {key: found for key, found in records.items() if key in ids}
+
+    def buildAndPrintHeader(self) -> None:
+        """Print what a file of this graph would say of itself, as JSON."""
+        print(json.dumps(dataclasses.asdict(self._predicted.header), default=str))
 
     @property
     def allDatasetTypes(self) -> tuple[DatasetTypeName, ...]:

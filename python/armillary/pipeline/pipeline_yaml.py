@@ -176,7 +176,7 @@ class PipelineIR:
     # Reading --------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def from_string(cls, text: str) -> PipelineIR:
+    def from_string(cls, pipeline_string: str) -> PipelineIR:
         """Read YAML text; relative imports start in the current directory.
 
         Raises
@@ -187,7 +187,7 @@ class PipelineIR:
             The text is not a pipeline.
 
         """
-        return cls.from_primitives(load_yaml(text))
+        return cls.from_primitives(load_yaml(pipeline_string))
 
     @classmethod
     def from_uri(cls, uri: str, *, _depth: int = 0) -> PipelineIR:
@@ -268,6 +268,10 @@ class PipelineIR:
         self.parameters = parameters
         self.steps = _merged_steps(steps, self.steps)
 
+    def merge_pipelines(self, pipelines: Iterable[PipelineIR]) -> None:
+        """Put other pipelines under this one; see `merge`."""
+        self.merge(list(pipelines))
+
     def _take_instrument(self, other: PipelineIR) -> None:
         if other.instrument is None:
             return
@@ -317,15 +321,18 @@ class PipelineIR:
                 found.add(label)
         return found
 
-    def subset_from_labels(self, labels: set[str], mode: PipelineSubsetCtrl = PipelineSubsetCtrl.DROP) -> PipelineIR:
+    def subset_from_labels(
+        self, labelSpecifier: set[str], subsetCtrl: PipelineSubsetCtrl = PipelineSubsetCtrl.DROP
+    ) -> PipelineIR:
         """Return the pipeline of these tasks alone, without the contracts, subsets and steps that need others.
 
         Without EDIT, empty subsets go, too.
         """
+        labels = labelSpecifier
         dropped = self.tasks.keys() - labels
         subsets: dict[str, LabeledSubset] = {}
         for name, subset in self.labeled_subsets.items():
-            if mode is PipelineSubsetCtrl.EDIT or (subset.subset and subset.subset <= labels):
+            if subsetCtrl is PipelineSubsetCtrl.EDIT or (subset.subset and subset.subset <= labels):
                 subsets[name] = LabeledSubset(name, subset.subset & labels, subset.description)
         return PipelineIR(
             self.description,

@@ -18,7 +18,14 @@ from armillary.pipeline.old_graph_file import OldGraphReader, is_old_graph_file
 from armillary.pipeline.pipeline_graph import PipelineGraph, TaskImportMode
 
 if TYPE_CHECKING:
-    from armillary.butler import Butler, DataCoordinate, DatasetRef, DimensionRecord, Quantum
+    from armillary.butler import (
+        DataCoordinate,
+        DatasetRef,
+        DimensionRecord,
+        LimitedButler,
+        Quantum,
+        QuantumBackedButler,
+    )
     from armillary.pipeline.older_quantum_graph import QuantumGraph
     from armillary.pipeline.quantum_graph_funnel import TaskFunnel
     from armillary.pipeline.reuse.search import ReuseSearch
@@ -356,22 +363,57 @@ class PredictedQuantumGraph:
         """
         return PredictedQuantumGraph(self._core.with_output_run(run), self._pipeline_graph)
 
-    def init_output_run(self, butler: Butler, existing: bool = True) -> None:
-        """Write configurations, init-outputs and package versions of the run; see `PipelineGraph.init_output_run`."""
-        del existing
-        self._imported().init_output_run(butler)
+    def make_init_qbb(
+        self, butler_config: Any, *, config_search_paths: Iterable[str] | None = None
+    ) -> QuantumBackedButler:
+        """Make the butler that reads init-inputs and writes init-outputs of this graph without a registry.
 
-    def write_init_outputs(self, butler: Butler) -> None:
-        """Make all tasks and write what that gives."""
-        self._imported().write_init_outputs(butler)
+        Parameters
+        ----------
+        butler_config
+            Folder or config file of the repository, or its configuration.
+        config_search_paths
+            Folders with more configuration.
+        """
+        from armillary.pipeline.execution.without_registry import init_butler
 
-    def write_configs(self, butler: Butler) -> None:
-        """Write the configurations of all tasks."""
-        self._imported().write_configs(butler)
+        butler: QuantumBackedButler = init_butler(self, butler_config, config_search_paths)
+        return butler
 
-    def write_packages(self, butler: Butler) -> None:
-        """Write the versions of all packages."""
-        self._imported().write_packages(butler)
+    def init_output_run(self, butler: LimitedButler, existing: bool = True) -> None:
+        """Write what belongs to the run: configurations, init-outputs and versions of packages, under their ids here.
+
+        Parameters
+        ----------
+        butler
+            A butler that can write; see `make_init_qbb` for one without a registry.
+        existing
+            Whether they may be there; configurations and versions are then compared.
+
+        Raises
+        ------
+        ConflictingDefinitionError
+            Something is there that differs, or that may not be there.
+        """
+        self._write_init(butler, existing, versions=True, configs=True, init_outputs=True)
+
+    def write_init_outputs(self, butler: LimitedButler, skip_existing: bool = True) -> None:
+        """Make all tasks and write what that gives; see `init_output_run`."""
+        self._write_init(butler, skip_existing, init_outputs=True)
+
+    def write_configs(self, butler: LimitedButler, compare_existing: bool = True) -> None:
+        """Write the configurations of all tasks; see `init_output_run`."""
+        self._write_init(butler, compare_existing, configs=True)
+
+    def write_packages(self, butler: LimitedButler, compare_existing: bool = True) -> None:
+        """Write the versions of all packages; see `init_output_run`."""
+        self._write_init(butler, compare_existing, versions=True)
+
+    def _write_init(self, butler: LimitedButler, may_exist: bool, **chosen: bool) -> None:
+        from armillary.pipeline.execution.initialise import write_init_datasets
+
+        what: Any = {"versions": False, "configs": False, "init_outputs": False} | chosen
+        write_init_datasets(self, butler, may_exist=may_exist, init_outputs_may_exist=may_exist, **what)
 
     def _imported(self) -> PipelineGraph:
         graph = self.pipeline_graph

@@ -23,8 +23,9 @@ from armillary.pipeline.quantum_graph_funnel import TaskFunnel
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from armillary.butler import Butler, DataCoordinate, DatasetRef
+    from armillary.butler import Butler, DataCoordinate, DatasetRef, DimensionUniverse
     from armillary.pipeline.connections import PipelineTaskConnections
+    from armillary.pipeline.older_quantum_graph import QuantumGraph
     from armillary.pipeline.pipeline_graph import PipelineGraph
     from armillary.pipeline.quantum_graph_explanation import GraphExplanation
     from armillary.pipeline.reuse.search import ReuseSearch
@@ -231,6 +232,17 @@ class QuantumGraphBuilder:
         remaining = dict(graph.n_task_quanta)
         funnels = [TaskFunnel.of(label, *numbers, remaining[label]) for label, numbers in before.items()]
         return PredictedQuantumGraphComponents(graph, self._pipeline_graph, funnels, reasons, self._reuse)
+
+    def build(self, metadata: Mapping[str, Any] | None = None, attach_datastore_records: bool = True) -> QuantumGraph:
+        """Build the graph, under the names that it had before `PredictedQuantumGraph`; see `finish`."""
+        components = self.finish(metadata=metadata, attach_datastore_records=attach_datastore_records)
+        return components.assemble().to_old_quantum_graph()
+
+    @property
+    def universe(self) -> DimensionUniverse:
+        """All dimensions of the repository."""
+        universe: DimensionUniverse = self.butler.dimensions
+        return universe
 
     def explanation(self, components: PredictedQuantumGraphComponents) -> GraphExplanation:
         """Explain why a graph that this builder made has so many quanta, or none.

@@ -216,19 +216,12 @@ def provenance_report(repo_or_qg: str, collection: str | None, **options: Any) -
 
 def tell_provenance(graph: Any, options: dict[str, Any]) -> None:
     """Print the tables of a provenance report, or one JSON document of them."""
-    from armillary.pipeline.status import QuantumSuccessCaveats
+    from armillary.pipeline.provenance.status_report import print_tables
 
     quanta, exceptions = graph.quantum_table(), graph.exception_table()
     if options["form"] == "json":
-        plain: dict[str, Any] = {}
-        for name, key, (columns, rows) in (
-            ("tasks", "quantum_table", quanta),
-            ("exceptions", "exception_table", exceptions),
-        ):
-            if options[key]:
-                plain[name] = [dict(zip(columns, row, strict=True)) for row in rows]
-        plain["legend"] = QuantumSuccessCaveats.legend()
-        click.echo(json.dumps(plain))
+        chosen = {"tasks": options["quantum_table"] and quanta, "exceptions": options["exception_table"] and exceptions}
+        print_tables({name: table or None for name, table in chosen.items()}, "json")
         return
     if options["quantum_table"]:
         print_table(*quanta)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError
@@ -87,33 +87,57 @@ def initialise_run(
 
 
 def write_init_datasets(
-    graph: Any, butler: LimitedButler, *, may_exist: bool, versions: bool, task_factory: TaskFactory | None = None
+    graph: Any,
+    butler: LimitedButler,
+    *,
+    may_exist: bool,
+    versions: bool = True,
+    configs: bool = True,
+    init_outputs: bool = True,
+    init_outputs_may_exist: bool = True,
+    task_factory: TaskFactory | None = None,
 ) -> None:
-    """Make all tasks and write their init-outputs and configs, and the software versions.
+    """Make all tasks and write their init-outputs and configs, and the software versions, or only some of these.
 
     Everything is made and compared first, then written together.
+
+    Raises
+    ------
+    ConflictingDefinitionError
+        A config or a version is there and differs, or something is there at all that may not exist.
     """
     pipeline = graph.pipeline_graph
     labels = [label for label in pipeline.tasks if graph.get_init_outputs(label)]
-    pipeline.import_and_configure(TaskImportMode.ASSUME_CONSISTENT_EDGES, labels)
+    if configs or init_outputs:
+        pipeline.import_and_configure(TaskImportMode.ASSUME_CONSISTENT_EDGES, labels)
     writes = _Writes(graph, butler, labels)
-    made: dict[str, Any] = {}
-    for label in labels:
-        node = pipeline.tasks[label]
-        inputs = graph.get_init_inputs(label)
-        parents = {name: edge.parent_dataset_type_name for name, edge in node.init.inputs.items()}
-        known = {inputs[name].id: made[parent] for name, parent in parents.items() if parent in made}
-        reader = _KnownFirst(butler, known)
-        task = (task_factory or TaskFactory()).makeTask(node, reader, inputs.values())
-        outputs: dict[str, DatasetRef] = dict(graph.get_init_outputs(label))
-        writes.add_config(node, outputs.pop("_config"), may_exist)
-        for name, ref in outputs.items():
-            made[ref.datasetType.name] = getattr(task, name)
-            writes.add(made[ref.datasetType.name], ref)
+    if configs:
+        for label in labels:
+            writes.add_config(pipeline.tasks[label], graph.get_init_outputs(label)["_config"], may_exist)
+    if init_outputs:
+        for value, ref in _made_by_tasks(graph, butler, labels, task_factory or TaskFactory()):
+            writes.add(value, ref, init_outputs_may_exist)
     packages_ref = graph.get_init_outputs("").get("packages")
     if versions and packages_ref is not None:
         writes.add_versions(packages_ref, may_exist)
     writes.write()
+
+
+def _made_by_tasks(
+    graph: Any, butler: LimitedButler, labels: Iterable[str], factory: TaskFactory
+) -> Iterator[tuple[Any, DatasetRef]]:
+    """Make tasks, each with the init-outputs of those before it, and give their init-outputs."""
+    made: dict[str, Any] = {}
+    for label in labels:
+        node = graph.pipeline_graph.tasks[label]
+        inputs = graph.get_init_inputs(label)
+        parents = {name: edge.parent_dataset_type_name for name, edge in node.init.inputs.items()}
+        known = {inputs[name].id: made[parent] for name, parent in parents.items() if parent in made}
+        task = factory.makeTask(node, _KnownFirst(butler, known), inputs.values())
+        for name, ref in graph.get_init_outputs(label).items():
+            if name != "_config":
+                made[ref.datasetType.name] = getattr(task, name)
+                yield made[ref.datasetType.name], ref
 
 
 def check_configs_of_done_tasks(
@@ -173,10 +197,12 @@ class _Writes:
         self._replaced: list[DatasetRef] = []
         self._new: list[tuple[Any, DatasetRef]] = []
 
-    def add(self, value: Any, ref: DatasetRef) -> None:
-        """Write a dataset unless it is there."""
+    def add(self, value: Any, ref: DatasetRef, may_exist: bool) -> None:
+        """Write an init-output unless it is there."""
         if ref.id not in self._stored:
             self._new.append((value, ref))
+        else:
+            self._refuse_existing("the init-output", ref, may_exist)
 
     def add_config(self, node: Any, ref: DatasetRef, may_exist: bool) -> None:
         """Write a config, or compare it with the one there."""

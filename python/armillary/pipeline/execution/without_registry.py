@@ -6,7 +6,7 @@ import fnmatch
 import os
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from armillary._words import did_you_mean
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "all_outputs",
     "chosen_types",
+    "init_butler",
     "initialise_without_registry",
     "open_datastore",
     "open_graph_file",
@@ -37,21 +38,23 @@ __all__ = [
 ]
 
 
-def open_datastore(repo: Any, universe: Any) -> Any:
+def open_datastore(repo: Any, universe: Any, search_paths: Iterable[str] | None = None) -> Any:
     """Open the datastore of a repository without its database.
 
     Parameters
     ----------
     repo
-        Directory or config file of the repository.
+        Directory or config file of the repository, or its configuration.
     universe
         The dimensions.
+    search_paths
+        Folders with more configuration.
     """
     from armillary.config import ButlerConfig
     from armillary.repository_config import repository_root
     from armillary.storage import make_datastore
 
-    config = ButlerConfig(os.fspath(repo))
+    config = ButlerConfig(repo if isinstance(repo, Mapping) else os.fspath(repo), searchPaths=search_paths)
     root = repository_root(config, config.configFile)
     return make_datastore(config, root, universe=universe, writeable=True).file_datastore
 
@@ -73,10 +76,18 @@ def open_graph_file(path: str) -> Any:
         return reader.finish()
 
 
-def _butler_for(graph: Any, datastore: Any, refs: Iterable[Any]) -> Any:
+def init_butler(graph: Any, repo: Any, search_paths: Iterable[str] | None = None) -> Any:
+    """Make the butler that reads what the making of a graph's tasks needs, and writes what it gives."""
     from armillary.butler import QuantumBackedButler
 
-    return QuantumBackedButler(datastore, graph.pipeline_graph.universe, {}, predicted_outputs=[ref.id for ref in refs])
+    universe = graph.pipeline_graph.universe
+    labels = ["", *graph.pipeline_graph.tasks]
+    written = [ref.id for label in labels for ref in graph.get_init_outputs(label).values()]
+    records: dict[uuid.UUID, list[Any]] = {}
+    for label in graph.pipeline_graph.tasks:
+        records.update(graph._core.init_datastore_records(label))
+    datastore = open_datastore(repo, universe, search_paths)
+    return QuantumBackedButler(datastore, universe, records, predicted_outputs=written)
 
 
 def initialise_without_registry(repo: Any, qgraph_path: str) -> None:
@@ -95,9 +106,7 @@ def initialise_without_registry(repo: Any, qgraph_path: str) -> None:
         A config or a version is there and differs.
     """
     graph = open_graph_file(qgraph_path)
-    datastore = open_datastore(repo, graph.pipeline_graph.universe)
-    refs = [ref for label in ["", *graph.pipeline_graph.tasks] for ref in graph.get_init_outputs(label).values()]
-    write_init_datasets(graph, _butler_for(graph, datastore, refs), may_exist=True, versions=True)
+    write_init_datasets(graph, init_butler(graph, repo), may_exist=True)
 
 
 def run_without_registry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 import os
@@ -9,14 +10,14 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from armillary import _core
 from armillary.errors import InvalidQuantumGraphFileError
 from armillary.pipeline.directed_graph import DirectedGraph
 from armillary.pipeline.pipeline_graph import PipelineGraph
-from armillary.pipeline.provenance.status_report import ProvenanceReport
-from armillary.pipeline.provenance.summary import Table, to_astropy
+from armillary.pipeline.provenance.status_report import ProvenanceReport, print_tables
+from armillary.pipeline.provenance.summary import Table, rows_of, to_astropy
 from armillary.pipeline.quantum_graph import HeaderModel
 from armillary.pipeline.status import ExceptionInfo, QuantumAttemptStatus, QuantumSuccessCaveats
 
@@ -30,6 +31,10 @@ NODES = "nodes"
 
 COLUMNS = ("datasets", "quanta", "logs", "metadata")
 """Members of blocks, in the order of the columns of the address table."""
+
+
+PROBLEMS = (QuantumAttemptStatus.FAILED, QuantumAttemptStatus.ABORTED, QuantumAttemptStatus.ABORTED_SUCCESS)
+"""States of quanta that failed for sure."""
 
 
 class ResourceUsage(NamedTuple):
@@ -390,18 +395,27 @@ class ProvenanceQuantumGraph:
             by_task[quantum.task_label].append(quantum)
         return iter(by_task.items())
 
-    def quantum_table(self) -> Table:
-        """Counts of quanta by how they ended, a row per task; rare states have a column only where they occur."""
+    def quantum_table(self, drop_unused_columns: bool = True, expand_caveats: bool = False) -> Table:
+        """Counts of quanta by how they ended, a row per task.
+
+        Parameters
+        ----------
+        drop_unused_columns
+            Whether rare states have a column only where they occur.
+        expand_caveats
+            Whether each sort of caveats of a task is told, where there are several.
+        """
         rare = [one for one in QuantumAttemptStatus if one.is_rare]
-        shown = [one for one in rare if any(quantum.status is one for quantum in self.quanta.values())]
+        occurring = {quantum.status for quantum in self.quanta.values()}
+        shown = [one for one in rare if one in occurring or not drop_unused_columns]
         usual = [QuantumAttemptStatus.FAILED, QuantumAttemptStatus.BLOCKED, QuantumAttemptStatus.SUCCESSFUL]
         states = [*shown, *usual]
         rows = []
         for label, quanta in self._by_task():
             counts = [sum(quantum.status is state for quantum in quanta) for state in states]
-            codes = sorted({quantum.caveats.concise() for quantum in quanta if quantum.caveats})
-            total = [quantum for quantum in quanta if quantum.caveats]
-            cell = "" if not codes else f"{codes[0]}({len(total)})" if len(codes) == 1 else "(multiple)"
+            codes = collections.Counter(quantum.caveats.concise() for quantum in quanta if quantum.caveats)
+            told = ", ".join(f"{code}({number})" for code, number in sorted(codes.items()))
+            cell = told if len(codes) < 2 or expand_caveats else "(multiple)"
             expected = self.header.n_task_quanta.get(label, len(quanta))
             rows.append([label, cell, *counts, len(quanta), expected])
         return ["Task", "Caveats", *(state.title for state in states), "TOTAL", "EXPECTED"], rows
@@ -420,11 +434,7 @@ class ProvenanceQuantumGraph:
 
     def make_status_report(
         self,
-        states: QuantumAttemptStatus | Iterable[QuantumAttemptStatus] = (
-            QuantumAttemptStatus.FAILED,
-            QuantumAttemptStatus.ABORTED,
-            QuantumAttemptStatus.ABORTED_SUCCESS,
-        ),
+        states: QuantumAttemptStatus | Iterable[QuantumAttemptStatus] = PROBLEMS,
         *,
         also: QuantumAttemptStatus | Iterable[QuantumAttemptStatus] = (),
         with_caveats: QuantumSuccessCaveats | None = QuantumSuccessCaveats.PARTIAL_OUTPUTS_ERROR,
@@ -461,13 +471,67 @@ class ProvenanceQuantumGraph:
 
     # -- the same as `astropy` tables, as users of the peer know them
 
-    def make_quantum_table(self) -> Any:
-        """Return `quantum_table` as an `astropy.table.Table`."""
-        return to_astropy(self.quantum_table())
+    def make_quantum_table(
+        self, *, drop_unused_columns: bool = True, expand_caveats: bool = False, as_table: bool = True
+    ) -> Any:
+        """Return `quantum_table` as an `astropy.table.Table`, or without `as_table` all its rows as dictionaries."""
+        made = self.quantum_table(drop_unused_columns and as_table, expand_caveats)
+        return to_astropy(made) if as_table else rows_of(made)
 
-    def make_exception_table(self) -> Any:
-        """Return `exception_table` as an `astropy.table.Table`."""
-        return to_astropy(self.exception_table())
+    def make_exception_table(self, *, as_table: bool = True) -> Any:
+        """Return `exception_table` as an `astropy.table.Table`, or without `as_table` its rows as dictionaries."""
+        return to_astropy(self.exception_table()) if as_table else rows_of(self.exception_table())
+
+    def make_many_reports(
+        self,
+        states: QuantumAttemptStatus | Iterable[QuantumAttemptStatus] = PROBLEMS,
+        *,
+        status_report_file: str | os.PathLike[str] | None = None,
+        print_quantum_table: bool = False,
+        print_exception_table: bool = False,
+        also: QuantumAttemptStatus | Iterable[QuantumAttemptStatus] = (),
+        with_caveats: QuantumSuccessCaveats | None = None,
+        data_id_table_dir: str | os.PathLike[str] | None = None,
+        output_format: Literal["json", "table"] = "table",
+        print_legend: bool = True,
+        expand_caveats: bool = False,
+    ) -> None:
+        """Print tables, and write what `make_status_report` finds.
+
+        Parameters
+        ----------
+        states, also, with_caveats, data_id_table_dir
+            See `make_status_report`; with caveats, successful quanta are among the states.
+        status_report_file
+            File for the quanta that are found, as JSON.
+        print_quantum_table, print_exception_table
+            Which tables are printed.
+        output_format
+            How: for people, or as one JSON document.
+        print_legend
+            Whether the letters of caveats are explained.
+        expand_caveats
+            See `quantum_table`; in JSON, always.
+
+        Raises
+        ------
+        ValueError
+            The format is another.
+        """
+        quanta = self.quantum_table(expand_caveats=expand_caveats or output_format == "json")
+        tables = {
+            "tasks": quanta if print_quantum_table else None,
+            "exceptions": self.exception_table() if print_exception_table else None,
+        }
+        print_tables(tables, output_format, print_legend)
+        wanted = {*_states(states), *_states(also)}
+        if with_caveats is not None:
+            wanted.add(QuantumAttemptStatus.SUCCESSFUL)
+        if status_report_file is not None or data_id_table_dir is not None:
+            report = self.make_status_report(wanted, with_caveats=with_caveats, data_id_table_dir=data_id_table_dir)
+            if status_report_file is not None:
+                with open(status_report_file, "w", encoding="utf-8") as stream:
+                    stream.write(report.model_dump_json(indent=2))
 
     def make_task_resource_usage_table(self, task_label: str, include_data_ids: bool = False) -> Any:
         """Tell what the last attempts of the quanta of a task took, as an `astropy.table.Table`.

@@ -8,10 +8,13 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from armillary.pipeline.provenance.summary import Table, rows_of, to_astropy
+from armillary.pipeline.status import QuantumSuccessCaveats
+
 if TYPE_CHECKING:
     from armillary.pipeline.provenance.provenance_graph import ProvenanceQuantum
 
-__all__ = ["ProvenanceReport"]
+__all__ = ["ProvenanceReport", "print_tables"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,27 @@ class ProvenanceReport:
                     name = "UNKNOWN" if kind == "None" else kind.replace(os.sep, "_")
                     table = Table(rows=[quantum.data_id for quantum in quanta])
                     table.write(os.path.join(place, f"{name}.ecsv"), overwrite=True)
+
+
+def print_tables(tables: Mapping[str, Table | None], form: str, legend: bool = True) -> None:
+    """Print tables of counts for people (`"table"`), or one document (`"json"`); those that are None are left out.
+
+    Raises
+    ------
+    ValueError
+        The form is another.
+    """
+    if form not in ("json", "table"):
+        raise ValueError(f"`{form}` is no form of a report; there are `json` and `table`")
+    given = {name: table for name, table in tables.items() if table is not None}
+    if form == "json":
+        plain: dict[str, Any] = {name: rows_of(table) for name, table in given.items()}
+        print(json.dumps(plain | ({"legend": QuantumSuccessCaveats.legend()} if legend else {})))
+        return
+    for number, table in enumerate(table for table in given.values() if table[1]):
+        print("\n" * min(number, 1) + "\n".join(to_astropy(table).pformat(max_lines=-1, max_width=-1)))
+    if legend and given:
+        print("\n" + "\n".join(f"{code}: {text}" for code, text in QuantumSuccessCaveats.legend().items()))
 
 
 def _plain(quantum: ProvenanceQuantum) -> dict[str, Any]:

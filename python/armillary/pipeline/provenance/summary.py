@@ -354,6 +354,12 @@ def _known(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plain[name] for name in names if name in plain}
 
 
+def rows_of(table: Table) -> list[dict[str, Any]]:
+    """Return the rows of a table by name of the column."""
+    columns, rows = table
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
 def to_astropy(table: Table) -> Any:
     """Return a table as an `astropy.table.Table`."""
     from astropy.table import Table as AstropyTable
