@@ -64,7 +64,7 @@ def _parts(value: Any) -> Parts:
         raise QueryTypeError(f"`{value}` is a condition, not a value; join conditions with `&`, `|` and `~`")
     if value is None:
         return ("NULL",)
-    if type(value) is int:
+    if type(value) is int and value.bit_length() < 64:
         return (str(value),)
     if type(value) is float and value - value == 0:
         return (repr(value),)
@@ -119,6 +119,8 @@ class Predicate(_Expression):
     [{instrument: 'Cam', detector: 1}]
     """
 
+    _word: str | None = None  # what joins the parts of the outermost brackets
+
     def __and__(self, other: object) -> Predicate:
         return _joined("AND", self, other) if isinstance(other, Predicate) else NotImplemented
 
@@ -146,8 +148,12 @@ def _joined(word: str, *conditions: Any) -> Predicate:
     for condition in conditions:
         if not isinstance(condition, Predicate):
             raise QueryTypeError(f"`{condition}` is no condition; compare it with something, or use `.as_boolean()`")
-        parts += [f" {word} " if parts else "(", *condition._parts]
-    return Predicate(*parts, ")")
+        # Without brackets of its own, a condition to which terms are added one by one does not get deeper each time.
+        added = condition._parts[1:-1] if condition._word == word else condition._parts
+        parts += [f" {word} " if parts else "(", *added]
+    joined = Predicate(*parts, ")")
+    joined._word = word
+    return joined
 
 
 class OrderExpression:

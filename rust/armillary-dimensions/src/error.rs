@@ -53,6 +53,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let lower = name.to_lowercase();
     known
         .into_iter()
+        // Comparing takes the product of the lengths, and texts of so different length are never alike.
+        .filter(|candidate| lower.len() <= 4 * candidate.len() && candidate.len() <= 4 * lower.len())
         .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(score, _)| *score >= 0.82)
         .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use crate::Span;
+use crate::{Span, shortened};
 
 /// Why an expression could not be understood; every variant knows where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Display for ExpressionError {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Unexpected { found, wanted, hint, .. } => {
-                write!(f, "found `{found}` where {wanted} was expected")?;
+                write!(f, "found `{}` where {wanted} was expected", shortened(found))?;
                 hint.iter().try_for_each(|hint| write!(f, "; {hint}"))
             }
             Self::UnexpectedEnd { wanted, .. } => write!(f, "the expression ends where {wanted} was expected"),
@@ -117,16 +117,20 @@ impl Display for ExpressionError {
                 hint.iter().try_for_each(|hint| write!(f, "; {hint}"))
             }
             Self::UnterminatedText { .. } => write!(f, "text begins with a quote `'` that is never closed"),
-            Self::NumberTooLarge { found, .. } => write!(f, "the number `{found}` does not fit in 64 bits"),
-            Self::NameTooLong { found, .. } => write!(f, "`{found}` has more than three parts"),
+            Self::NumberTooLarge { found, .. } => {
+                write!(f, "the number `{}` does not fit in 64 bits", shortened(found))
+            }
+            Self::NameTooLong { found, .. } => write!(f, "`{}` has more than three parts", shortened(found)),
             Self::RangeBackwards { start, stop, .. } => {
                 write!(f, "the range `{start}..{stop}` ends before it starts; did you mean `{stop}..{start}`?")
             }
-            Self::RangeStride { found, .. } => write!(f, "the stride `{found}` of a range must be 1 or more"),
+            Self::RangeStride { found, .. } => {
+                write!(f, "the stride `{}` of a range must be 1 or more", shortened(found))
+            }
             Self::TooDeep { .. } => {
                 write!(f, "the expression is nested more than {} levels deep", crate::MAXIMUM_DEPTH)
             }
-            Self::BadTime { found, reason, .. } => write!(f, "`{found}` is no time: {reason}"),
+            Self::BadTime { found, reason, .. } => write!(f, "`{}` is no time: {}", shortened(found), reason),
         }
     }
 }

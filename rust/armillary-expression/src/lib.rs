@@ -25,5 +25,5 @@ mod tree;
 
 pub use error::ExpressionError;
 pub use parser::{MAXIMUM_DEPTH, parse};
-pub use span::{Span, caret};
+pub use span::{Span, caret, shortened, shortened_to};
 pub use tree::{ArithmeticOperator, Comparison, Kind, Node, Sign};

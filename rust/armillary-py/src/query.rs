@@ -21,7 +21,7 @@ use pyo3::{
     IntoPyObjectExt,
     exceptions::PyTypeError,
     prelude::*,
-    types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PySet, PyString, PyTuple},
+    types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyRange, PySet, PyString, PyTuple},
 };
 use std::sync::Arc;
 
@@ -253,7 +253,10 @@ fn bind(name: &str, object: &Bound<'_, PyAny>, lists: bool) -> PyResult<Bind> {
         return Ok(Bind::Value(Value::Bool(value.is_true())));
     }
     if object.is_instance_of::<PyInt>() {
-        return Ok(Bind::Value(Value::Int(object.extract()?)));
+        return match object.extract() {
+            Ok(value) => Ok(Bind::Value(Value::Int(value))),
+            Err(_) => Err(too_large(name, object)),
+        };
     }
     if let Ok(value) = object.cast::<PyFloat>() {
         return Ok(Bind::Value(Value::Float(value.value())));
@@ -267,11 +270,13 @@ fn bind(name: &str, object: &Bound<'_, PyAny>, lists: bool) -> PyResult<Bind> {
     if let Ok(timespan) = object.cast::<PyTimespan>() {
         return Ok(Bind::Value(Value::Timespan(timespan.get().0)));
     }
+    if lists && let Ok(range) = object.cast::<PyRange>() {
+        return range_bind(name, range);
+    }
     let sequence = object.is_instance_of::<PyList>()
         || object.is_instance_of::<PyTuple>()
         || object.is_instance_of::<PySet>()
         || object.is_instance_of::<pyo3::types::PyFrozenSet>()
-        || object.is_instance_of::<pyo3::types::PyRange>()
         || (object.hasattr("ndim")?
             && object.getattr("ndim")?.extract::<usize>().unwrap_or(0) == 1
             && object.hasattr("tolist")?);
@@ -279,7 +284,7 @@ fn bind(name: &str, object: &Bound<'_, PyAny>, lists: bool) -> PyResult<Bind> {
         let items: PyResult<Vec<Bind>> = object.try_iter()?.map(|item| bind(name, &item?, false)).collect();
         return items.map(Bind::List);
     }
-    if let Some(bind) = special_bind(object)? {
+    if let Some(bind) = special_bind(name, object)? {
         return Ok(bind);
     }
     let message = format!(
@@ -290,8 +295,35 @@ fn bind(name: &str, object: &Bound<'_, PyAny>, lists: bool) -> PyResult<Bind> {
     Err(raise(py, ErrorClass::QueryTypeError, &message))
 }
 
+fn too_large(name: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    let shown = shown(value);
+    // Python refuses to write integers of thousands of digits.
+    let shown = if shown == "?" { "an integer" } else { &format!("`{shown}`") };
+    let message = format!("the value of `:{name}`, {shown}, does not fit in 64 bits");
+    raise(value.py(), ErrorClass::QueryValueError, &message)
+}
+
+/// A range: never as the list of its values, of which there may be more than there is memory for, unless they are few.
+fn range_bind(name: &str, range: &Bound<'_, PyRange>) -> PyResult<Bind> {
+    /// A list of so few values is quick, and can be compared with numbers that are no integers, too.
+    const FEW: i128 = 1000;
+    let bound = |attribute: &str| -> PyResult<i128> {
+        let value = range.getattr(attribute)?;
+        // One past the last integer of 64 bits is a proper bound.
+        value.extract().ok().filter(|bound: &i128| bound.abs() <= 1 << 64).ok_or_else(|| too_large(name, &value))
+    };
+    let (start, stop, step) = (bound("start")?, bound("stop")?, bound("step")?);
+    let count = if step > 0 { (stop - start + step - 1) / step } else { (start - stop - step - 1) / -step };
+    if count <= FEW {
+        return range.try_iter()?.map(|item| bind(name, &item?, false)).collect::<PyResult<_>>().map(Bind::List);
+    }
+    let last = start + (count - 1) * step;
+    let number = |value: i128| i64::try_from(value).map_err(|_| too_large(name, range));
+    Ok(Bind::Range { start: number(start.min(last))?, stop: number(start.max(last))?, stride: number(step.abs())? })
+}
+
 /// Objects of other packages, known by what they can do.
-fn special_bind(object: &Bound<'_, PyAny>) -> PyResult<Option<Bind>> {
+fn special_bind(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Option<Bind>> {
     if object.hasattr("hex")? && object.hasattr("bytes_le")? {
         return Ok(Some(Bind::Value(Value::Uuid(uuid_from_python(object)?))));
     }
@@ -302,7 +334,7 @@ fn special_bind(object: &Bound<'_, PyAny>) -> PyResult<Option<Bind>> {
                 || plain.is_instance_of::<PyFloat>()
                 || plain.is_instance_of::<PyString>())
         {
-            return bind("", &plain, false).map(Some);
+            return bind(name, &plain, false).map(Some);
         }
         return Ok(None);
     }

@@ -1,7 +1,8 @@
 //! How one database spells what SQL leaves open. Text only: nothing here talks to a database.
 
-use crate::schema::SqlType;
-use armillary_dimensions::Timespan;
+use crate::{decode::hex_text, schema::SqlType};
+use armillary_dimensions::{Timespan, Value};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use blake2::{
     Blake2bVar,
     digest::{Update as _, VariableOutput as _},
@@ -106,6 +107,17 @@ pub trait Dialect: Send + Sync {
 
     /// A pattern of `*` and `?` only, as [`Dialect::glob`] understands it.
     fn glob_pattern(&self, pattern: &str) -> String;
+
+    /// What stands around each value of a statement of many, where the database compares every plain one with all others
+    /// to find equal ones.
+    fn unshared(&self) -> (&'static str, &'static str) {
+        ("", "")
+    }
+
+    /// Writes a value so that nothing in it can be read as anything else; gives false, and writes nothing, if it cannot.
+    ///
+    /// For statements of more values than there can be parameters; all others bind their values.
+    fn literal(&self, sql: &mut String, value: &Value) -> bool;
 
     /// Writes a subquery of named columns, text or integers; its one parameter is a JSON array of rows.
     fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]);
@@ -248,6 +260,20 @@ impl Dialect for Postgres {
         expression
     }
 
+    fn literal(&self, sql: &mut String, value: &Value) -> bool {
+        let _ = match value {
+            Value::Null => write!(sql, "NULL"),
+            Value::Bool(value) => write!(sql, "{value}"),
+            Value::Int(value) => write!(sql, "({value})::bigint"),
+            Value::Float(value) if value.is_finite() => write!(sql, "({value:?})::double precision"),
+            Value::Str(text) => write!(sql, "convert_from(decode('{}', 'hex'), 'UTF8')", hexadecimal(text)),
+            Value::Bytes(bytes) => write!(sql, "'{}'", STANDARD.encode(bytes)),
+            Value::Uuid(id) => write!(sql, "'{}'::uuid", hex_text(id, &mut [0; 32])),
+            Value::Float(_) | Value::Timespan(_) => return false,
+        };
+        true
+    }
+
     fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]) {
         sql.push_str("(SELECT ");
         for (position, (name, text)) in columns.iter().enumerate() {
@@ -297,6 +323,14 @@ const RESERVED: [&str; 18] = [
     "all", "and", "as", "case", "check", "column", "create", "default", "distinct", "from", "group", "index", "order",
     "select", "table", "to", "user", "where",
 ];
+
+/// The bytes of a text in hexadecimal digits.
+fn hexadecimal(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(2 * text.len()), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
 
 /// The spelling of `SQLite`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -364,6 +398,22 @@ impl Dialect for Sqlite {
         pattern.replace('[', "[[]")
     }
 
+    fn literal(&self, sql: &mut String, value: &Value) -> bool {
+        let _ = match value {
+            Value::Null => write!(sql, "NULL"),
+            Value::Bool(value) => write!(sql, "{}", u8::from(*value)),
+            // The digits of the least integer are no integer without their sign.
+            Value::Int(i64::MIN) => write!(sql, "({} - 1)", -i64::MAX),
+            Value::Int(value) => write!(sql, "({value})"),
+            Value::Float(value) if value.is_finite() => write!(sql, "({value:?})"),
+            Value::Str(text) => write!(sql, "CAST(x'{}' AS TEXT)", hexadecimal(text)),
+            Value::Bytes(bytes) => write!(sql, "'{}'", STANDARD.encode(bytes)),
+            Value::Uuid(id) => write!(sql, "'{}'", hex_text(id, &mut [0; 32])),
+            Value::Float(_) | Value::Timespan(_) => return false,
+        };
+        true
+    }
+
     fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]) {
         sql.push_str("(SELECT ");
         for (position, (name, text)) in columns.iter().enumerate() {
@@ -398,6 +448,10 @@ impl Dialect for Sqlite {
 
     fn narrowing(&self) -> (&'static str, &'static str) {
         ("unlikely(", ")")
+    }
+
+    fn unshared(&self) -> (&'static str, &'static str) {
+        ("coalesce(", ", NULL)")
     }
 
     fn text_date(&self, sql: &mut String, column: &str) {

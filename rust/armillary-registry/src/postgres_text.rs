@@ -16,8 +16,8 @@ pub(crate) fn numbered(sql: &str, casts: &[&str]) -> String {
     })
 }
 
-/// Replaces the parameters outside quotes.
-fn replaced(sql: &str, mut write: impl FnMut(&mut String, Option<usize>)) -> String {
+/// Replaces the parameters outside quotes; `write` gets the number of one that has it written.
+pub(crate) fn replaced(sql: &str, mut write: impl FnMut(&mut String, Option<usize>)) -> String {
     let mut out = String::with_capacity(sql.len() + 16);
     let mut quote = None;
     let mut rest = sql.chars().peekable();

@@ -62,7 +62,13 @@ type Refusal = String;
 /// # Ok::<(), armillary_expression::ExpressionError>(())
 /// ```
 pub fn parse_time(text: &str, at: Span) -> Result<i64, ExpressionError> {
-    understand(text).map_err(|reason| ExpressionError::BadTime { found: text.to_owned(), reason, at })
+    const LONGEST: usize = 100;
+    let understood = if text.len() > LONGEST {
+        Err(format!("it has {} bytes, and no time has more than {LONGEST}", text.len()))
+    } else {
+        understand(text)
+    };
+    understood.map_err(|reason| ExpressionError::BadTime { found: text.to_owned(), reason, at })
 }
 
 fn understand(text: &str) -> Result<i64, Refusal> {

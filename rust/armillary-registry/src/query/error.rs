@@ -1,7 +1,7 @@
 //! Why a query cannot be answered.
 
-use armillary_expression::{ExpressionError, Span, caret};
-use std::fmt;
+use armillary_expression::{ExpressionError, Span, caret, shortened, shortened_to};
+use std::{borrow::Cow, fmt};
 
 /// Why a query cannot be answered, and where in its text the trouble is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,11 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
+/// A part of a sentence that may repeat what the caller gave.
+fn phrase(text: &str) -> Cow<'_, str> {
+    shortened_to(text, 400)
+}
+
 fn did_you_mean(f: &mut fmt::Formatter<'_>, nearest: Option<&String>) -> fmt::Result {
     nearest.into_iter().try_for_each(|near| write!(f, "; did you mean `{near}`?"))
 }
@@ -108,11 +113,11 @@ impl fmt::Display for QueryProblem {
         match self {
             Self::Syntax(error) => write!(f, "{error}"),
             Self::UnknownName { name, nearest } => {
-                write!(f, "no dimension or field is called `{name}`")?;
+                write!(f, "no dimension or field is called `{}`", shortened(name))?;
                 did_you_mean(f, nearest.as_ref())
             }
             Self::UnknownField { owner, field, nearest, known } => {
-                write!(f, "`{owner}` has no field `{field}`")?;
+                write!(f, "`{owner}` has no field `{}`", shortened(field))?;
                 match nearest {
                     Some(near) => write!(f, "; did you mean `{owner}.{near}`?"),
                     None => write!(f, "; it has {}", quoted(known)),
@@ -122,28 +127,31 @@ impl fmt::Display for QueryProblem {
                 write!(f, "`{name}` could be any of {}; write one of them", quoted(matches))
             }
             Self::NotACondition { found } => {
-                write!(f, "{found} is no condition; compare it with something")
+                write!(f, "{} is no condition; compare it with something", phrase(found))
             }
-            Self::NotAValue { found } => write!(f, "{found} cannot be used as a value here"),
+            Self::NotAValue { found } => write!(f, "{} cannot be used as a value here", phrase(found)),
             Self::WrongTypes { operator, left, right, hint } => {
-                write!(f, "`{operator}` does not go between {left} and {right}")?;
+                write!(f, "`{operator}` does not go between {} and {}", phrase(left), phrase(right))?;
                 hint.iter().try_for_each(|hint| write!(f, "; {hint}"))
             }
             Self::UnknownBind { name, nearest } => {
-                write!(f, "no value was bound to `:{name}`")?;
+                write!(f, "no value was bound to `:{}`", shortened(name))?;
                 did_you_mean(f, nearest.as_ref())
             }
             Self::BadKey { dimension, value, wanted } => {
+                let value = shortened(value);
                 write!(f, "`{value}` cannot be a value of dimension `{dimension}`, which takes {wanted}")
             }
             Self::ShadowedBind { name } => {
                 write!(f, "`{name}` is a dimension and also a bound value; write `:{name}` where the value is meant")
             }
             Self::UnknownFunction { name, nearest } => {
-                write!(f, "no function is called `{name}`")?;
+                write!(f, "no function is called `{}`", shortened(name))?;
                 did_you_mean(f, nearest.as_ref())
             }
-            Self::BadArguments { function, reason } => write!(f, "`{function}` cannot use its arguments: {reason}"),
+            Self::BadArguments { function, reason } => {
+                write!(f, "`{}` cannot use its arguments: {}", shortened(function), phrase(reason))
+            }
             Self::NotJoined { dataset_type, joined } if joined.is_empty() => {
                 write!(f, "dataset type `{dataset_type}` is not part of the query, which searches for no datasets")
             }
@@ -167,7 +175,7 @@ impl fmt::Display for QueryProblem {
                 families.len(),
                 quoted(families)
             ),
-            Self::BadOrder { term, reason } => write!(f, "cannot sort by `{term}`: {reason}"),
+            Self::BadOrder { term, reason } => write!(f, "cannot sort by `{}`: {}", shortened(term), phrase(reason)),
             Self::Unordered { pattern } => write!(
                 f,
                 "the pattern `{pattern}` gives collections no order, so none comes first; \

@@ -8,11 +8,16 @@ use super::{
 };
 use crate::{Catalog, Registry, RegistryError};
 use armillary_dimensions::{Column, ElementKind, Key, Value, nearest};
-use armillary_expression::{Comparison, Kind, parse};
+use armillary_expression::{Comparison, Kind, parse, shortened_to};
 use indexmap::IndexMap;
+use std::borrow::Cow;
 
 /// Collections named in a hint at most.
 const MOST_NAMED: usize = 3;
+/// Terms of a clause that are judged one by one at most, each of which takes several queries.
+const MOST_TERMS: usize = 50;
+/// Characters of a term that a message repeats at most.
+const LONGEST_TERM: usize = 200;
 
 impl Registry {
     /// Why the answer to a query has no rows: first what is clear without looking, then the conditions one by one, then
@@ -59,7 +64,7 @@ impl Registry {
         let mut steps = vec![(format!("all data IDs of {what}"), self.query_count(&step)?)];
         for term in parts.of_data_ids() {
             term.add_to(&mut step, request);
-            steps.push((format!("`{}`", term.text()), self.query_count(&step)?));
+            steps.push((format!("`{}`", term.shown()), self.query_count(&step)?));
         }
         for search in &parts.searches {
             step.joins.push(search.clone());
@@ -67,7 +72,7 @@ impl Registry {
         }
         for term in &parts.of_datasets {
             term.add_to(&mut step, request);
-            steps.push((format!("`{}`", term.text()), self.query_count(&step)?));
+            steps.push((format!("`{}`", term.shown()), self.query_count(&step)?));
         }
         let results = match &request.result {
             ResultKind::DataIds(_) => return Ok(steps),
@@ -99,7 +104,7 @@ impl Registry {
             term.add_to(&mut alone, parts.request);
             // A term that needs others to be understood cannot be judged alone.
             if self.query_any(&alone) == Ok(false) {
-                reasons.push(format!("no rows satisfy `{}`{}", term.text(), self.nearby(term, &governed)?));
+                reasons.push(format!("no rows satisfy `{}`{}", term.shown(), self.nearby(term, &governed)?));
             }
         }
         Ok(reasons)
@@ -117,13 +122,13 @@ impl Registry {
         for (position, term) in terms.iter().enumerate() {
             term.add_to(&mut together, request);
             if self.query_any(&together) == Ok(false) {
-                let before: Vec<String> = terms[..position].iter().map(|term| format!("`{}`", term.text())).collect();
+                let before: Vec<String> = terms[..position].iter().map(|term| format!("`{}`", term.shown())).collect();
                 let before = match (before.is_empty(), bare.joins.last()) {
                     (false, _) => before.join(" and "),
                     (true, Some(search)) => format!("a `{}` in {}", search.dataset_type, places(search)),
                     (true, None) => "the defaults".to_owned(),
                 };
-                return Some(format!("no rows satisfy `{}` together with {before}", term.text()));
+                return Some(format!("no rows satisfy `{}` together with {before}", term.shown()));
             }
         }
         None
@@ -385,9 +390,10 @@ impl Term {
         }
     }
 
-    fn text(&self) -> &str {
+    /// The text as messages repeat it.
+    fn shown(&self) -> Cow<'_, str> {
         match self {
-            Self::Expression { text, .. } | Self::Value { text, .. } => text,
+            Self::Expression { text, .. } | Self::Value { text, .. } => shortened_to(text, LONGEST_TERM),
         }
     }
 
@@ -428,7 +434,11 @@ fn terms(request: &QueryRequest) -> Vec<Term> {
     }
     for (position, clause) in request.clauses.iter().enumerate() {
         let Ok(Some(tree)) = parse(&clause.text) else { continue };
-        for part in outermost_terms(&tree) {
+        let mut parts = outermost_terms(&tree);
+        if parts.len() > MOST_TERMS {
+            parts = vec![&tree];
+        }
+        for part in parts {
             let compared = match &part.kind {
                 Kind::Compare { left, .. } => Some(left),
                 Kind::In { value, .. } => Some(value),

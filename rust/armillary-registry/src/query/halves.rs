@@ -105,10 +105,7 @@ impl Statement<'_> {
         ordered.extend(optional);
         self.write_from(&mut sql, &ordered, true);
         sql.push(&format!(" WHERE {row} = {alias}.b"));
-        for condition in conditions {
-            sql.push(" AND ");
-            sql.append((*condition).clone());
-        }
+        sql.push_all(" AND ", conditions.iter().map(|condition| (*condition).clone()));
         let types = std::iter::once(ColumnType::Int).chain(selected.iter().map(|(_, kind)| *kind)).collect();
         Half { sql, types }
     }

@@ -10,6 +10,7 @@ mod explain;
 mod halves;
 mod known;
 mod lookup;
+mod merge;
 mod names;
 mod needless;
 mod pairs;

@@ -7,7 +7,7 @@ use super::{
     plan::Plan,
     predicate::{Predicate, Reference},
     sources::{write_overlap_table, write_pixelization},
-    sql::{Columns, Sql, json_array, write_predicate},
+    sql::{Columns, Sql, condition, json_array},
     statement::key_type,
 };
 use crate::{Dialect, RegistryError, Store};
@@ -274,12 +274,8 @@ fn touches_statement(
     sql.push(" AS o WHERE ");
     write_pixelization(&mut sql, plan, "o");
     let columns = KeyColumns { plan, dialect };
-    for condition in &plan.conditions {
-        if only_keys_of(condition, element) {
-            sql.push(" AND ");
-            write_predicate(&mut sql, &columns, condition);
-        }
-    }
+    let own = plan.conditions.iter().filter(|predicate| only_keys_of(predicate, element));
+    sql.push_all(" AND ", own.map(|predicate| condition(&columns, predicate)));
     let list = pixels.filter(|pixels| pixels.len() <= LONGEST_LIST).and_then(|pixels| {
         let values: Vec<Value> = pixels.iter().map(|pixel| Value::Int(*pixel)).collect();
         json_array(&values)

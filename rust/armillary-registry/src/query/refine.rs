@@ -52,7 +52,7 @@ pub(crate) fn refine(
             Check::Overlap(left, right) => &Tree::Overlap(left.clone(), right.clone()),
             Check::Tree(tree) => tree,
         };
-        let mut judge = Judge { columns, regions: Vec::new() };
+        let mut judge = Judge { columns, known: HashMap::new(), regions: Vec::new() };
         let prepared = judge.prepare(store, universe, tree, &kept)?;
         kept.retain(|row| judge.holds(&prepared, *row) == Some(true));
     }
@@ -76,6 +76,8 @@ enum Side<'a> {
 
 struct Judge<'a> {
     columns: &'a [Column],
+    /// Which of the sets of regions belongs to a column of keys.
+    known: HashMap<usize, usize>,
     /// Decoded regions by row number or pixel index; none where a record has no region.
     regions: Vec<HashMap<i64, Option<PreparedRegion>>>,
 }
@@ -114,20 +116,25 @@ impl<'a> Judge<'a> {
         source: &'a RegionSource,
         rows: &[usize],
     ) -> Result<Side<'a>, RegistryError> {
-        let (regions, column) = match source {
+        let column = match source {
             RegionSource::Literal(shape) => return Ok(Side::Literal(shape)),
-            RegionSource::Row { element, column } => {
-                let numbers = distinct(&self.columns[*column], rows);
-                (stored_regions(store, universe, *element, &numbers)?, *column)
-            }
-            RegionSource::Pixel { pixelization, column } => {
-                let pixels = distinct(&self.columns[*column], rows);
+            RegionSource::Row { column, .. } | RegionSource::Pixel { column, .. } => *column,
+        };
+        let keys = &self.columns[column];
+        if let Some(set) = self.known.get(&column) {
+            return Ok(Side::Stored(*set, keys));
+        }
+        let regions = match source {
+            RegionSource::Literal(_) => HashMap::new(),
+            RegionSource::Row { element, .. } => stored_regions(store, universe, *element, &distinct(keys, rows))?,
+            RegionSource::Pixel { pixelization, .. } => {
                 let region = |pixel: i64| pixelization.region(pixel).map(|region| region.prepare());
-                (pixels.into_iter().map(|pixel| (pixel, region(pixel))).collect(), *column)
+                distinct(keys, rows).into_iter().map(|pixel| (pixel, region(pixel))).collect()
             }
         };
+        self.known.insert(column, self.regions.len());
         self.regions.push(regions);
-        Ok(Side::Stored(self.regions.len() - 1, &self.columns[column]))
+        Ok(Side::Stored(self.regions.len() - 1, keys))
     }
 
     fn holds(&self, tree: &Prepared<'_>, row: usize) -> Option<bool> {

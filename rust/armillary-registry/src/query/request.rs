@@ -162,6 +162,15 @@ pub enum Bind {
     Point(f64, f64),
     /// Several values, for the list of `IN`.
     List(Vec<Bind>),
+    /// The integers from `start` to `stop`, which is one of them, each `stride` (1 or more) after the one before.
+    Range {
+        /// The first.
+        start: i64,
+        /// The last, not below the first.
+        stop: i64,
+        /// The step.
+        stride: i64,
+    },
 }
 
 /// Data IDs given by the caller.

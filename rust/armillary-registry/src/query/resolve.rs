@@ -2,15 +2,21 @@
 
 use super::{
     error::{QueryError, QueryProblem},
+    merge::any_of,
     predicate::{Owner, Predicate, Reference, RegionTerm, Scalar, Sort, Test, TimeTerm},
     region::{REGION_FUNCTIONS, Shape},
     request::{Bind, Clause},
 };
 use armillary_dimensions::{Element, ElementIndex, Timespan, Universe, Value, nearest};
-use armillary_expression::{Comparison, ExpressionError, Kind, Node, Sign, Span, parse, time::parse_time};
+use armillary_expression::{Comparison, ExpressionError, Kind, Node, Sign, Span, parse, shortened, time::parse_time};
 use armillary_sphere::Region;
 use indexmap::IndexMap;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
+
+/// Bytes of a pattern at most. `SQLite` takes 50,000, of which a bracket needs three.
+const LONGEST_PATTERN: usize = 16_000;
+/// Separate `*` of a pattern at most: to `PostgreSQL` thousands are too complex, and each may take time anywhere.
+const MOST_STARS: usize = 200;
 
 /// What names can mean in one query.
 pub(crate) struct Scope<'a> {
@@ -34,6 +40,7 @@ enum Operand {
     Time(TimeTerm),
     Region(RegionTerm),
     List(Vec<Bind>),
+    Range(i64, i64, i64),
     Null,
 }
 
@@ -44,6 +51,7 @@ impl Operand {
             Self::Time(_) => Sort::Timespan.text(),
             Self::Region(_) => Sort::Region.text(),
             Self::List(_) => "a list",
+            Self::Range(..) => "a range of integers",
             Self::Null => "`NULL`",
         }
     }
@@ -156,9 +164,14 @@ impl Resolver<'_> {
         QueryError::at(problem, self.text, span)
     }
 
+    /// A part of the text as messages repeat it.
+    fn written(&self, node: &Node) -> Cow<'_, str> {
+        shortened(node.span.of(self.text))
+    }
+
     fn predicate(&self, node: &Node) -> Result<Predicate, QueryError> {
         match &node.kind {
-            Kind::Or(terms) => Ok(Predicate::Any(self.predicates(terms)?)),
+            Kind::Or(terms) => Ok(any_of(self.predicates(terms)?)),
             Kind::And(terms) => Ok(Predicate::All(self.predicates(terms)?)),
             Kind::Not(operand) => Ok(Predicate::Not(Box::new(self.predicate(operand)?))),
             Kind::Compare { comparison, left, right } => self.compare(*comparison, left, right, node.span),
@@ -196,7 +209,7 @@ impl Resolver<'_> {
                 Ok(if value { Predicate::All(Vec::new()) } else { Predicate::Any(Vec::new()) })
             }
             other => {
-                let found = format!("`{}`, {},", node.span.of(self.text), other.text());
+                let found = format!("`{}`, {},", self.written(node), other.text());
                 Err(self.error(QueryProblem::NotACondition { found }, node.span))
             }
         }
@@ -242,7 +255,9 @@ impl Resolver<'_> {
             (Operand::Scalar(_, sort), Operand::Scalar(Scalar::Literal(_), Sort::Text)) if sort.is_number() => {
                 refuse(Some("numbers are written without quotes"))
             }
-            (Operand::List(_), _) | (_, Operand::List(_)) => refuse(Some("a list goes after `IN`")),
+            (Operand::List(_) | Operand::Range(..), _) | (_, Operand::List(_) | Operand::Range(..)) => {
+                refuse(Some("a list goes after `IN`"))
+            }
             (Operand::Time(_), _) | (_, Operand::Time(_)) => {
                 refuse(Some("timespans are tested with `OVERLAPS`, or by their `.begin` and `.end`"))
             }
@@ -280,7 +295,7 @@ impl Resolver<'_> {
             Operand::Time(TimeTerm::Span(owner)) => Ok(Reference::Timespan(*owner)),
             Operand::Region(RegionTerm::Column(element)) => Ok(Reference::Region(*element)),
             _ => {
-                let found = format!("`{}`", node.span.of(self.text));
+                let found = format!("`{}`", self.written(node));
                 Err(self.error(QueryProblem::NotAValue { found }, node.span))
             }
         }
@@ -301,15 +316,9 @@ impl Resolver<'_> {
         let scalar = if sort == Sort::Bool { scalar.into_number() } else { scalar };
         let (mut values, mut ranges, mut null) = (Vec::new(), Vec::new(), false);
         for item in items {
-            if let Kind::Range { start, stop, stride } = item.kind {
-                if sort != Sort::Int {
-                    return Err(self.wrong_item(sort, "a range of integers", item));
-                }
-                ranges.push((start, stop, stride));
-                continue;
-            }
             match self.item(item)? {
                 Operand::Null => null = true,
+                Operand::Range(start, stop, stride) if sort == Sort::Int => ranges.push((start, stop, stride)),
                 Operand::List(binds) => {
                     for bind in &binds {
                         match self.bound(bind, item)? {
@@ -328,6 +337,7 @@ impl Resolver<'_> {
     fn item(&self, node: &Node) -> Result<Operand, QueryError> {
         match &node.kind {
             Kind::Name(parts) => self.bind(&parts[0], node),
+            Kind::Range { start, stop, stride } => Ok(Operand::Range(*start, *stop, *stride)),
             _ => self.operand(node),
         }
     }
@@ -360,8 +370,19 @@ impl Resolver<'_> {
                 Operand::Scalar(Scalar::Column(column), Sort::Text),
                 Operand::Scalar(Scalar::Literal(Value::Str(pattern)), _),
             ) => {
+                if pattern.len() > LONGEST_PATTERN {
+                    return refuse(&format!(
+                        "the pattern has {} bytes, and the longest that works has {LONGEST_PATTERN}",
+                        pattern.len()
+                    ));
+                }
                 let anything = !pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*');
-                let test = Predicate::Test(Test::Glob(Scalar::Column(column), pattern.to_string()));
+                let pattern = single_stars(&pattern);
+                let stars = pattern.bytes().filter(|byte| *byte == b'*').count();
+                if stars > MOST_STARS {
+                    return refuse(&format!("the pattern has {stars} `*`, and the most that work are {MOST_STARS}"));
+                }
+                let test = Predicate::Test(Test::Glob(Scalar::Column(column), pattern));
                 // A missing value matches only the pattern that everything matches.
                 Ok(if anything { Predicate::Any(vec![test, Predicate::Test(Test::IsNull(column))]) } else { test })
             }
@@ -375,7 +396,7 @@ impl Resolver<'_> {
         match &node.kind {
             Kind::Integer(value) => literal(Value::Int(*value), Sort::Int),
             Kind::Float(value) => literal(Value::Float(*value), Sort::Float),
-            Kind::Text(text) => literal(Value::Str(text.as_str().into()), Sort::Text),
+            Kind::Text(text) => self.text(text, node),
             Kind::Time(text) => literal(Value::Int(self.time(text, node.span)?), Sort::Time),
             Kind::Null => Ok(Operand::Null),
             Kind::Bind(name) => self.bind(name, node),
@@ -403,10 +424,19 @@ impl Resolver<'_> {
             Kind::TimeRange(begin, end) => self.time_range(begin, end),
             Kind::Call { function, name_span, arguments } => self.call(function, *name_span, arguments, node),
             Kind::Range { .. } | Kind::Or(_) | Kind::And(_) | Kind::Not(_) | Kind::Compare { .. } | Kind::In { .. } => {
-                let found = format!("the condition `{}`", node.span.of(self.text));
+                let found = format!("the condition `{}`", self.written(node));
                 Err(self.error(QueryProblem::NotAValue { found }, node.span))
             }
         }
+    }
+
+    fn text(&self, text: &str, node: &Node) -> Result<Operand, QueryError> {
+        if text.contains('\0') {
+            let function = self.written(node).into_owned();
+            let reason = "no text in a repository holds the character U+0000".to_owned();
+            return Err(self.error(QueryProblem::BadArguments { function, reason }, node.span));
+        }
+        Ok(Operand::Scalar(Scalar::Literal(Value::Str(text.into())), Sort::Text))
     }
 
     fn time(&self, text: &str, span: Span) -> Result<i64, QueryError> {
@@ -475,7 +505,7 @@ impl Resolver<'_> {
                 Shape::from_numbers(name, &numbers?)
             }
             "GLOB" => {
-                let found = format!("the condition `{}`", node.span.of(self.text));
+                let found = format!("the condition `{}`", self.written(node));
                 return Err(self.error(QueryProblem::NotAValue { found }, node.span));
             }
             _ => {
@@ -512,7 +542,7 @@ impl Resolver<'_> {
             Scalar::Literal(Value::Int(value)) => Ok(sign * *value as f64),
             Scalar::Literal(Value::Float(value)) => Ok(sign * value),
             _ => {
-                let reason = format!("`{}` is no number", node.span.of(self.text));
+                let reason = format!("`{}` is no number", self.written(node));
                 Err(self.error(QueryProblem::BadArguments { function: function.to_owned(), reason }, node.span))
             }
         }
@@ -533,6 +563,7 @@ impl Resolver<'_> {
         };
         let sort = match bind {
             Bind::List(items) => return Ok(Operand::List(items.clone())),
+            Bind::Range { start, stop, stride } => return Ok(Operand::Range(*start, *stop, *stride)),
             Bind::Time(time) => return Ok(Operand::Scalar(Scalar::Literal(Value::Int(*time)), Sort::Time)),
             Bind::Point(lon, lat) => {
                 let shape = Shape::point(*lon, *lat).map_err(refuse)?;
@@ -546,7 +577,7 @@ impl Resolver<'_> {
             Bind::Value(Value::Null) => return Ok(Operand::Null),
             Bind::Value(Value::Int(_)) => Sort::Int,
             Bind::Value(Value::Float(_)) => Sort::Float,
-            Bind::Value(Value::Str(_)) => Sort::Text,
+            Bind::Value(Value::Str(text)) => return self.text(text, node),
             Bind::Value(Value::Bool(_)) => Sort::Bool,
             Bind::Value(Value::Bytes(_)) => Sort::Hash,
             Bind::Value(Value::Uuid(_)) => Sort::Uuid,
@@ -577,6 +608,17 @@ impl Resolver<'_> {
     }
 }
 
+/// A pattern without `*` that follow another one, which say nothing more.
+fn single_stars(pattern: &str) -> String {
+    let mut kept = String::with_capacity(pattern.len());
+    for character in pattern.chars() {
+        if character != '*' || !kept.ends_with('*') {
+            kept.push(character);
+        }
+    }
+    kept
+}
+
 /// A timespan, or a moment counted as one.
 fn time_term(operand: &Operand) -> Option<TimeTerm> {
     match operand {
@@ -585,7 +627,7 @@ fn time_term(operand: &Operand) -> Option<TimeTerm> {
         Operand::Scalar(Scalar::Literal(Value::Int(time)), Sort::Time) => {
             Some(TimeTerm::Literal(Timespan::instant(*time)))
         }
-        Operand::Scalar(..) | Operand::Region(_) | Operand::List(_) | Operand::Null => None,
+        Operand::Scalar(..) | Operand::Region(_) | Operand::List(_) | Operand::Range(..) | Operand::Null => None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     region::Shape,
     request::Upload,
     search::Search,
-    sql::{Columns, Sql, write_predicate},
+    sql::{Columns, Sql, condition},
 };
 use crate::{Dialect, RegistryError, Store};
 use armillary_dimensions::{Column, ColumnType, Element, ElementIndex, ElementKind, FieldRole, Value};
@@ -88,12 +88,8 @@ pub(crate) fn touched(
     dialect.identifier(&mut sql.text, &element.name);
     sql.push(" WHERE region IS NOT NULL");
     let columns = OwnColumns { element, dialect };
-    for condition in &plan.conditions {
-        if columns.hold(condition) {
-            sql.push(" AND ");
-            write_predicate(&mut sql, &columns, condition);
-        }
-    }
+    let own = plan.conditions.iter().filter(|predicate| columns.hold(predicate));
+    sql.push_all(" AND ", own.map(|predicate| condition(&columns, predicate)));
     let found = store.select(&sql.text, &sql.values, &[ColumnType::Int, ColumnType::Bytes])?;
     let [Column::Int { values: rows, .. }, Column::Bytes(regions)] = &found[..] else { return Ok(Vec::new()) };
     let (mut pairs, mut total) = (Vec::new(), 0);

@@ -10,12 +10,17 @@ use super::{
     request::Upload,
     skypix::{Pixelization, given_pixels, json_column, json_pairs, known_pixels, sphere_failed, touched, touching},
     sources::{Source, overlap_source, pixel_source, region_source},
-    sql::{Sql, write_predicate},
+    sql::{Sql, condition},
     statement::{Pairs, Statement, write_ranges},
 };
 use crate::{RegistryError, Store};
 use armillary_dimensions::{ColumnType, Element, ElementIndex, Value};
 use std::sync::Arc;
+
+/// Columns of a statement at most; `PostgreSQL` takes 1664 and `SQLite` 2000.
+const MOST_COLUMNS: usize = 1500;
+/// Given regions that narrow down what a statement reads; more only take time, and `SQLite` joins 64 tables at most.
+const MOST_REGIONS: usize = 8;
 
 impl Statement<'_> {
     /// The tables that relate regions.
@@ -126,6 +131,7 @@ impl Statement<'_> {
     /// The outermost conditions that an element's region overlaps a given one.
     pub(super) fn add_regions(&mut self) -> Result<(), RegistryError> {
         let plan = self.plan;
+        let mut joined = 0;
         for condition in &plan.conditions {
             let Predicate::Test(Test::Regions(left, right)) = condition else { continue };
             let ((RegionTerm::Column(element), RegionTerm::Literal(shape))
@@ -135,7 +141,10 @@ impl Statement<'_> {
             };
             let element = plan.universe.get(*element);
             if !is_skypix(element) {
-                self.add(region_source(plan, self.dialect, element, &pixel_ranges(plan, shape)?));
+                if joined < MOST_REGIONS {
+                    self.add(region_source(plan, self.dialect, element, &pixel_ranges(plan, shape)?));
+                    joined += 1;
+                }
                 let source = self.region(&RegionTerm::Column(element.index));
                 self.checks.push(Check::Overlap(source, RegionSource::Literal(shape.clone())));
             }
@@ -170,23 +179,33 @@ impl Statement<'_> {
     }
 
     /// A condition that mixes tests of regions with others, for Rust to compute.
-    pub(super) fn tree(&mut self, predicate: &Predicate) -> Tree {
+    pub(super) fn tree(&mut self, predicate: &Predicate) -> Result<Tree, QueryError> {
         if !predicate.is_spatial() {
-            let mut sql = Sql::default();
-            write_predicate(&mut sql, self, predicate);
-            return Tree::Flag(self.select(sql, ColumnType::Bool));
+            let flag = self.select(condition(self, predicate), ColumnType::Bool);
+            if flag >= MOST_COLUMNS {
+                let what = format!("an expression that mixes more than {MOST_COLUMNS} other conditions with regions");
+                return Err(QueryProblem::Unsupported { what }.into());
+            }
+            return Ok(Tree::Flag(flag));
         }
-        match predicate {
-            Predicate::All(parts) => Tree::All(self.trees(parts)),
-            Predicate::Any(parts) => Tree::Any(self.trees(parts)),
-            Predicate::Not(part) => Tree::Not(Box::new(self.tree(part))),
+        Ok(match predicate {
+            Predicate::All(parts) => Tree::All(self.trees(parts, Predicate::All)?),
+            Predicate::Any(parts) => Tree::Any(self.trees(parts, Predicate::Any)?),
+            Predicate::Not(part) => Tree::Not(Box::new(self.tree(part)?)),
             Predicate::Test(Test::Regions(left, right)) => Tree::Overlap(self.region(left), self.region(right)),
             Predicate::Test(_) => unreachable!("only tests of regions are spatial"),
-        }
+        })
     }
 
-    fn trees(&mut self, parts: &[Predicate]) -> Vec<Tree> {
-        parts.iter().map(|part| self.tree(part)).collect()
+    /// The parts of an `AND` or `OR`; those without regions as one.
+    fn trees(&mut self, parts: &[Predicate], joined: fn(Vec<Predicate>) -> Predicate) -> Result<Vec<Tree>, QueryError> {
+        let (spatial, plain): (Vec<&Predicate>, Vec<&Predicate>) = parts.iter().partition(|part| part.is_spatial());
+        let plain = match plain[..] {
+            [] => None,
+            [only] => Some(only.clone()),
+            _ => Some(joined(plain.into_iter().cloned().collect())),
+        };
+        plain.iter().chain(spatial).map(|part| self.tree(part)).collect()
     }
 
     /// Where a region comes from; a stored one by the number of its row.

@@ -4,18 +4,51 @@ use super::predicate::{Predicate, Reference, Scalar, Test, TimeTerm};
 use crate::Dialect;
 use armillary_dimensions::{Timespan, Value};
 use armillary_expression::{ArithmeticOperator, Comparison};
-use std::fmt::Write as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::{cmp::Reverse, collections::BinaryHeap, fmt::Write as _};
 
 /// SQL text and the values of its parameters, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sql {
     pub(crate) text: String,
     pub(crate) values: Vec<Value>,
+    /// Levels of `AND` and `OR` in a condition.
+    depth: usize,
+    /// Conditions joined by them, as far as the database's planner sees them.
+    terms: usize,
 }
+
+/// Conditions joined without brackets are as deep as they are many; deeper ones are written as a tree. `SQLite` takes
+/// 1000 levels, of which an expression may need some hundred for its own nesting.
+const DEEPEST_CHAIN: usize = 64;
+/// Conditions that a planner gets to see. It compares each with all others, which takes minutes for thousands.
+const MOST_PLANNED: usize = 500;
 
 impl Sql {
     pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), values: Vec::new() }
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Conditions that all hold (` AND `) or of which one holds (` OR `), in no more levels than needed.
+    pub(crate) fn joined(mut parts: Vec<Self>, by: &str) -> Self {
+        let terms = parts.iter().map(|part| part.terms.max(1)).sum();
+        let deepest = parts.iter().map(|part| part.depth).max().unwrap_or(0);
+        let mut chain_depth = deepest + parts.len().saturating_sub(1);
+        if chain_depth > DEEPEST_CHAIN {
+            parts = paired(parts, by);
+            chain_depth = parts.iter().map(|part| part.depth).max().unwrap_or(0) + 1;
+        }
+        // Unlike `IS TRUE`, this leaves unknown what is unknown.
+        let (before, after) = if terms > MOST_PLANNED { ("coalesce(", ", NULL)") } else { ("", "") };
+        let mut sql = Self::text(before);
+        for (position, part) in parts.into_iter().enumerate() {
+            sql.push(if position > 0 { by } else { "" });
+            sql.append(part);
+        }
+        sql.push(after);
+        sql.depth = chain_depth + usize::from(!before.is_empty());
+        sql.terms = if before.is_empty() { terms } else { 1 };
+        sql
     }
 
     pub(crate) fn push(&mut self, text: &str) {
@@ -28,9 +61,20 @@ impl Sql {
         self.values.push(value);
     }
 
+    /// Writes conditions that all hold after a word, ` WHERE ` or ` AND `; nothing if there are none.
+    pub(crate) fn push_all(&mut self, word: &str, conditions: impl IntoIterator<Item = Self>) {
+        let conditions: Vec<Self> = conditions.into_iter().collect();
+        if !conditions.is_empty() {
+            self.push(word);
+            self.append(Self::joined(conditions, " AND "));
+        }
+    }
+
     pub(crate) fn append(&mut self, other: Self) {
         self.text.push_str(&other.text);
         self.values.extend(other.values);
+        self.depth = self.depth.max(other.depth);
+        self.terms = self.terms.max(other.terms);
     }
 
     /// Writes ` IN (...)` of values of one sort; long lists take one parameter.
@@ -54,6 +98,26 @@ impl Sql {
     }
 }
 
+/// Two conditions that say what all of them say: always the two least deep ones are put together, so that what is deep
+/// already stays near the top.
+fn paired(parts: Vec<Sql>, by: &str) -> Vec<Sql> {
+    let mut least: BinaryHeap<Reverse<(usize, usize)>> =
+        parts.iter().enumerate().map(|(position, part)| Reverse((part.depth, position))).collect();
+    let mut parts: Vec<Option<Sql>> = parts.into_iter().map(Some).collect();
+    while least.len() > 2 {
+        let mut pair = Sql::text("(");
+        for end in [by, ")"] {
+            let Some(Reverse((depth, position))) = least.pop() else { break };
+            pair.append(parts[position].take().unwrap_or_default());
+            pair.push(end);
+            pair.depth = depth + 1; // the second is the deeper one
+        }
+        least.push(Reverse((pair.depth, parts.len())));
+        parts.push(Some(pair));
+    }
+    parts.into_iter().flatten().collect()
+}
+
 /// A JSON array of values as they are stored; none if some have no such form.
 pub(crate) fn json_array(items: &[Value]) -> Option<String> {
     let mut json = String::from("[");
@@ -72,7 +136,8 @@ pub(crate) fn json_array(items: &[Value]) -> Option<String> {
                 let digits = crate::hex_id(id);
                 push_json_text(&mut json, std::str::from_utf8(&digits).unwrap_or_default());
             }
-            Value::Null | Value::Float(_) | Value::Bytes(_) | Value::Timespan(_) => return None,
+            Value::Bytes(bytes) => push_json_text(&mut json, &STANDARD.encode(bytes)),
+            Value::Null | Value::Float(_) | Value::Timespan(_) => return None,
         }
     }
     json.push(']');
@@ -110,12 +175,22 @@ pub(crate) fn write_predicate(sql: &mut Sql, columns: &dyn Columns, predicate: &
         Predicate::All(parts) => write_joined(sql, columns, parts, " AND ", "1 = 1"),
         Predicate::Any(parts) => write_joined(sql, columns, parts, " OR ", "1 = 0"),
         Predicate::Not(part) => {
+            let part = condition(columns, part);
+            let depth = part.depth + 1;
             sql.push("NOT (");
-            write_predicate(sql, columns, part);
+            sql.append(part);
             sql.push(")");
+            sql.depth = sql.depth.max(depth);
         }
         Predicate::Test(test) => write_test(sql, columns, test),
     }
+}
+
+/// A condition by itself; see [`write_predicate`].
+pub(crate) fn condition(columns: &dyn Columns, predicate: &Predicate) -> Sql {
+    let mut sql = Sql::default();
+    write_predicate(&mut sql, columns, predicate);
+    sql
 }
 
 fn write_joined(sql: &mut Sql, columns: &dyn Columns, parts: &[Predicate], by: &str, none: &str) {
@@ -124,12 +199,7 @@ fn write_joined(sql: &mut Sql, columns: &dyn Columns, parts: &[Predicate], by: &
         return;
     }
     sql.push("(");
-    for (position, part) in parts.iter().enumerate() {
-        if position > 0 {
-            sql.push(by);
-        }
-        write_predicate(sql, columns, part);
-    }
+    sql.append(Sql::joined(parts.iter().map(|part| condition(columns, part)).collect(), by));
     sql.push(")");
 }
 
@@ -186,45 +256,56 @@ fn write_in(
     ranges: &[(i64, i64, i64)],
     null: bool,
 ) {
-    let mut parts = 0;
-    sql.push("(");
-    let mut or = |sql: &mut Sql| {
-        if parts > 0 {
-            sql.push(" OR ");
-        }
-        parts += 1;
+    let written = || {
+        let mut sql = Sql::default();
+        write_scalar(&mut sql, columns, value);
+        sql
     };
+    let mut parts = Vec::new();
     if !items.is_empty() {
-        or(sql);
-        write_scalar(sql, columns, value);
-        sql.in_list(columns.dialect(), items);
+        let mut part = written();
+        part.in_list(columns.dialect(), items);
+        parts.push(part);
     }
-    for (start, stop, stride) in ranges {
-        or(sql);
-        write_scalar(sql, columns, value);
-        sql.push(" BETWEEN ");
-        sql.bind(Value::Int(*start));
-        sql.push(" AND ");
-        sql.bind(Value::Int(*stop));
-        if *stride != 1 {
-            sql.push(" AND (");
-            write_scalar(sql, columns, value);
-            sql.push(" - ");
-            sql.bind(Value::Int(*start));
-            sql.push(") % ");
-            sql.bind(Value::Int(*stride));
-            sql.push(" = 0");
-        }
-    }
+    parts.extend(ranges.iter().map(|range| in_range(&written(), *range)));
     if null {
-        or(sql);
-        write_scalar(sql, columns, value);
-        sql.push(" IS NULL");
+        let mut part = written();
+        part.push(" IS NULL");
+        parts.push(part);
     }
-    if parts == 0 {
-        sql.push("1 = 0");
+    if parts.is_empty() {
+        parts.push(Sql::text("1 = 0"));
+    }
+    sql.push("(");
+    sql.append(Sql::joined(parts, " OR "));
+    sql.push(")");
+}
+
+/// That a value is `start`, `start + stride` and so on, up to `stop`.
+fn in_range(value: &Sql, (start, stop, stride): (i64, i64, i64)) -> Sql {
+    let mut sql = value.clone();
+    sql.push(" BETWEEN ");
+    sql.bind(Value::Int(start));
+    sql.push(" AND ");
+    sql.bind(Value::Int(stop));
+    if stride == 1 {
+        return sql;
+    }
+    // The remainder has the sign of the value. A difference from the start might not fit in 64 bits.
+    let rest = start.rem_euclid(stride);
+    for (before, rest) in [(" AND (", rest), (" OR ", rest - stride)] {
+        if before == " OR " && rest == -stride {
+            continue;
+        }
+        sql.push(before);
+        sql.append(value.clone());
+        sql.push(" % ");
+        sql.bind(Value::Int(stride));
+        sql.push(" = ");
+        sql.bind(Value::Int(rest));
     }
     sql.push(")");
+    sql
 }
 
 /// Writes a value computed from columns.
@@ -281,5 +362,62 @@ fn write_bound(sql: &mut Sql, columns: &dyn Columns, term: &TimeTerm, end: bool)
             sql.bind(Value::Int(if end { Timespan::MIN } else { Timespan::MAX }));
         }
         TimeTerm::Literal(span) => sql.bind(Value::Int(if end { span.end() } else { span.begin() })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deepest_bracket(text: &str) -> usize {
+        let (mut open, mut deepest) = (0_usize, 0);
+        for character in text.chars() {
+            match character {
+                '(' => open += 1,
+                ')' => open -= 1,
+                _ => {}
+            }
+            deepest = deepest.max(open);
+        }
+        deepest
+    }
+
+    #[test]
+    fn few_conditions_are_joined_as_they_are() {
+        let sql = Sql::joined(["a", "b", "c"].map(Sql::text).into(), " AND ");
+        assert_eq!((sql.text.as_str(), sql.depth), ("a AND b AND c", 2));
+        assert_eq!(Sql::joined(Vec::new(), " OR ").text, "");
+    }
+
+    #[test]
+    fn many_conditions_become_a_tree_that_is_not_deep() {
+        let parts: Vec<Sql> =
+            (0..1000).map(|number| Sql { values: vec![Value::Int(number)], ..Sql::text("?") }).collect();
+        let sql = Sql::joined(parts, " OR ");
+        assert!(sql.text.starts_with("coalesce((") && sql.text.ends_with("), NULL)"), "hidden from the planner");
+        assert_eq!((sql.text.matches('?').count(), sql.text.matches(" OR ").count()), (1000, 999));
+        assert!(sql.depth <= 12 && deepest_bracket(&sql.text) <= 12);
+        let mut values: Vec<i64> = sql
+            .values
+            .iter()
+            .filter_map(|value| value.to_key())
+            .map(|key| match key {
+                armillary_dimensions::Key::Int(number) => number,
+                armillary_dimensions::Key::Str(_) => -1,
+            })
+            .collect();
+        values.sort_unstable();
+        assert_eq!(values, (0..1000).collect::<Vec<i64>>());
+    }
+
+    #[test]
+    fn what_is_deep_already_stays_near_the_top() {
+        let mut sql = Sql::text("a");
+        for _ in 0..150 {
+            let mut parts: Vec<Sql> = (0..1000).map(|_| Sql::text("b")).collect();
+            parts.push(sql);
+            sql = Sql::joined(parts, " OR ");
+        }
+        assert!(sql.depth < 500, "{}", sql.depth);
     }
 }

@@ -7,7 +7,7 @@ use super::{
     refine::Check,
     request::Upload,
     sources::{DatasetColumns, Source, dataset_source, group_of, upload_source},
-    sql::{Columns, Sql, write_predicate, write_scalar},
+    sql::{Columns, Sql, condition as written, write_scalar},
 };
 use crate::{Dialect, RegistryError, Store};
 use armillary_dimensions::{
@@ -167,16 +167,14 @@ impl<'a> Statement<'a> {
         let plan = self.plan;
         for condition in &plan.conditions {
             if !condition.is_spatial() {
-                let mut sql = Sql::default();
-                write_predicate(&mut sql, self, condition);
-                self.conditions.push(sql);
+                self.conditions.push(written(self, condition));
                 continue;
             }
             match condition {
                 Predicate::Test(Test::Regions(RegionTerm::Column(_), RegionTerm::Column(_))) => {}
                 Predicate::Test(Test::Regions(left, right)) => self.add_literal_region(left, right)?,
                 mixed => {
-                    let tree = self.tree(mixed);
+                    let tree = self.tree(mixed)?;
                     self.checks.push(Check::Tree(tree));
                     // What the condition says beside the regions; nothing that could hold is left out.
                     if let Some(sql) = self.weakened(mixed) {
@@ -192,9 +190,7 @@ impl<'a> Statement<'a> {
     fn weakened(&self, predicate: &Predicate) -> Option<Sql> {
         let Predicate::All(parts) = predicate else { return None };
         let plain: Vec<Predicate> = parts.iter().filter(|part| !part.is_spatial()).cloned().collect();
-        let mut sql = Sql::default();
-        write_predicate(&mut sql, self, &Predicate::All(plain));
-        Some(sql)
+        Some(written(self, &Predicate::All(plain)))
     }
 
     /// Adds an expression to the answer, once, and says at which position.
@@ -298,10 +294,7 @@ impl<'a> Statement<'a> {
     }
 
     fn write_conditions(&self, sql: &mut Sql) {
-        for (position, condition) in self.conditions.iter().enumerate() {
-            sql.push(if position == 0 { " WHERE " } else { " AND " });
-            sql.append(condition.clone());
-        }
+        sql.push_all(" WHERE ", self.conditions.iter().cloned());
     }
 
     /// The whole statement without doubles, for a database that orders those by nothing but what is selected: the rows
@@ -568,19 +561,20 @@ pub(crate) fn write_ranges(sql: &mut Sql, column: &str, ranges: &[std::ops::Rang
     if ranges.is_empty() {
         sql.push("1 = 0");
     }
-    for (position, range) in ranges.iter().enumerate() {
-        sql.push(if position == 0 { "" } else { " OR " });
-        sql.push(column);
+    let part = |range: &std::ops::Range<u64>| {
+        let mut part = Sql::text(column);
         if range.end - range.start == 1 {
-            sql.push(" = ");
-            sql.bind(number(range.start));
+            part.push(" = ");
+            part.bind(number(range.start));
         } else {
-            sql.push(" BETWEEN ");
-            sql.bind(number(range.start));
-            sql.push(" AND ");
-            sql.bind(number(range.end - 1));
+            part.push(" BETWEEN ");
+            part.bind(number(range.start));
+            part.push(" AND ");
+            part.bind(number(range.end - 1));
         }
-    }
+        part
+    };
+    sql.append(Sql::joined(ranges.iter().map(part).collect(), " OR "));
 }
 
 /// Times that hold for ever, for datasets without times of validity.

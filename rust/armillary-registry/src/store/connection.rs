@@ -8,7 +8,10 @@ use super::{
     values::{Bind, FromValue, ValueRef},
     versions::Versions,
 };
-use crate::error::RegistryError;
+use crate::{
+    dialect::{Dialect, Postgres, Sqlite},
+    error::RegistryError,
+};
 use armillary_dimensions::Value;
 use std::{fmt, time::Duration};
 
@@ -98,6 +101,14 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
+    /// The dialect of the database.
+    pub(crate) fn dialect(&self) -> &'static dyn Dialect {
+        match self {
+            Self::Sqlite(_) => &Sqlite,
+            Self::Postgres(_) => &Postgres,
+        }
+    }
+
     /// A statement that is compiled once and kept.
     pub(crate) fn prepare_cached(&self, sql: &str) -> DatabaseResult<Statement<'_>> {
         match self {
@@ -303,6 +314,14 @@ pub(crate) enum Statement<'c> {
 }
 
 impl Statement<'_> {
+    /// Drops the statement, which is not kept for later.
+    pub(crate) fn forget(self) {
+        match self {
+            Self::Sqlite(statement, _) => statement.discard(),
+            Self::Postgres(_) => {} // long ones were never kept
+        }
+    }
+
     /// Binds a value to a parameter, counted from 1; it stays bound for later runs.
     pub(crate) fn raw_bind_parameter(&mut self, parameter: usize, value: impl Bind) -> DatabaseResult<()> {
         match self {

@@ -7,6 +7,7 @@ mod place;
 mod postgres;
 mod postgres_values;
 mod session;
+mod spelled;
 mod sqlite;
 mod transaction;
 mod unchecked;
@@ -20,6 +21,7 @@ use crate::{
     error::RegistryError,
 };
 use armillary_dimensions::{Column, ColumnType, Value};
+use armillary_expression::shortened_to;
 use std::{
     collections::HashMap,
     sync::{
@@ -42,6 +44,10 @@ pub(crate) use values::{Bind, Parameter, ValueRef, params};
 const RECONNECTIONS: u32 = 8;
 /// How often a change is tried again that others were in the way of.
 const CONFLICTS: u32 = 12;
+/// Characters of a statement that an error repeats at most.
+const LONGEST_SHOWN: usize = 2000;
+/// Bytes of the longest statement that is kept compiled: such a text hardly comes again, and takes a lot of memory.
+const LONGEST_KEPT: usize = 1 << 16;
 /// How many idle reading connections are kept.
 const IDLE_READERS: usize = 8;
 
@@ -590,11 +596,18 @@ pub(crate) fn select(
     values: &[Value],
     types: &[ColumnType],
 ) -> Result<Vec<Column>, RegistryError> {
-    let mut statement = connection
-        .prepare_for(sql, values)
-        .map_err(|error| RegistryError::Database { doing: format!("preparing `{sql}`"), reason: error.to_string() })?;
+    let fewer = spelled::spelled(connection.dialect(), sql, values);
+    let (sql, values) = fewer.as_ref().map_or((sql, values), |(sql, values)| (sql.as_str(), values));
+    let mut statement = connection.prepare_for(sql, values).map_err(|error| RegistryError::Database {
+        doing: format!("preparing `{}`", shortened_to(sql, LONGEST_SHOWN)),
+        reason: error.to_string(),
+    })?;
     bind_values(&mut statement, values)?;
-    decode_rows(&mut statement, types)
+    let columns = decode_rows(&mut statement, types);
+    if sql.len() > LONGEST_KEPT {
+        statement.forget();
+    }
+    columns
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `PostgreSQL` behind a connection: sessions, statements, transactions, errors.
 
 use super::{
+    LONGEST_KEPT,
     connection::{DatabaseError, DatabaseResult, ErrorKind},
     place::PostgresPlace,
     postgres_values::{Encoded, ManyRows, Raw, decode, encode},
@@ -316,11 +317,13 @@ impl PostgresConnection {
             let text = text.clone().unwrap_or_else(|| numbered(sql, &[]));
             let statement = self.run(async |client| client.prepare(&text).await)?;
             let prepared = Arc::new(Prepared { statement, sql: sql.to_owned(), many: OnceLock::new() });
-            let mut statements = self.statements.borrow_mut();
-            if statements.len() >= STATEMENTS {
-                statements.clear();
+            if key.len() <= LONGEST_KEPT {
+                let mut statements = self.statements.borrow_mut();
+                if statements.len() >= STATEMENTS {
+                    statements.clear();
+                }
+                statements.insert(key.to_owned(), prepared.clone());
             }
-            statements.insert(key.to_owned(), prepared.clone());
             prepared
         };
         let bound = prepared.statement.params().iter().map(|_| Encoded::Null).collect();

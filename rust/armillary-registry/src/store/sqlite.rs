@@ -5,6 +5,7 @@ use super::{
     values::{Parameter, ValueRef},
 };
 use crate::{durability::Durability, error::RegistryError};
+use armillary_expression::shortened_to;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, ffi,
     types::{ToSql, ToSqlOutput},
@@ -16,6 +17,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+/// Characters of a message at most.
+const LONGEST_MESSAGE: usize = 2000;
 /// How many compiled statements each connection keeps.
 const STATEMENTS: usize = 256;
 /// How long a locked database is waited for.
@@ -114,7 +117,8 @@ pub(super) fn error(error: rusqlite::Error) -> DatabaseError {
         rusqlite::Error::SqlInputError { .. } => ErrorKind::Statement,
         _ => ErrorKind::Other,
     };
-    DatabaseError { kind, message: error.to_string() }
+    // It may repeat the whole statement.
+    DatabaseError { kind, message: shortened_to(&error.to_string(), LONGEST_MESSAGE).into_owned() }
 }
 
 impl ToSql for Parameter<'_> {
