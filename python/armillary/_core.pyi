@@ -24,8 +24,8 @@ _Registry: TypeAlias = Any  # anything with `dimensions`, `getDatasetType` and `
 class DimensionUniverse:
     """All dimension elements of a repository, in the order that fixes columns, data ID keys and sorting.
 
-    Without arguments, the universe of a new repository: version 8 of namespace `daf_butler`. There is one object for
-    each universe, so `is` and `==` mean the same.
+    Without arguments, the universe of a new repository: version 8 of namespace `daf_butler`. Universes are equal if
+    data IDs and records are the same in both; their documents may differ in prose.
 
     >>> universe = DimensionUniverse()
     >>> universe
@@ -81,6 +81,8 @@ class DimensionUniverse:
         DimensionGroup({band, instrument, day_obs, physical_filter, visit})
         """
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
     def __getitem__(self, name: str, /) -> DimensionElement: ...
     def get(self, name: str, default: Any = None) -> Any: ...
     def __contains__(self, name: object, /) -> bool: ...

@@ -224,7 +224,7 @@ impl PartialEq for DataCoordinate {
     fn eq(&self, other: &Self) -> bool {
         self.group() == other.group()
             && self.required_values() == other.required_values()
-            && (Arc::ptr_eq(&self.universe, &other.universe) || self.universe == other.universe)
+            && self.universe == other.universe
     }
 }
 

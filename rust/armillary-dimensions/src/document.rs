@@ -54,6 +54,7 @@ pub(crate) fn parse(text: &str) -> Result<Universe, DimensionError> {
         version: top.get("version").and_then(Json::as_i64).ok_or_else(|| bad("`version` is not an integer"))?,
         namespace: top.get("namespace").and_then(Json::as_str).unwrap_or("daf_butler").to_owned(),
         document: text.to_owned(),
+        meaning: 0,
         elements,
         by_name,
         spatial: families,

@@ -64,7 +64,9 @@ pub enum FieldRole {
 }
 
 /// One field of an element's records, in the order of the table's columns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Fields are equal if they hold the same, whatever is said about them.
+#[derive(Clone, Debug, Eq)]
 pub struct Field {
     /// The column's name. The element's own key is `id` or `name`; other dimensions have their own names.
     pub name: String,
@@ -78,8 +80,19 @@ pub struct Field {
     pub doc: String,
 }
 
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        // Taken apart, so that a new member must be thought of here.
+        let Self { name, kind, nullable, role, doc: _ } = self;
+        (name, kind, nullable, role) == (&other.name, &other.kind, &other.nullable, &other.role)
+    }
+}
+
 /// A dimension, or a join between dimensions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Elements are equal if their data IDs and records are the same, whatever is said about them and wherever a process
+/// keeps the records.
+#[derive(Clone, Debug, Eq)]
 pub struct Element {
     /// Position in the universe.
     pub index: ElementIndex,
@@ -107,6 +120,31 @@ pub struct Element {
     pub temporal: Option<String>,
     /// What the universe says about it; may be empty.
     pub doc: String,
+}
+
+impl PartialEq for Element {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            index,
+            name,
+            kind,
+            required,
+            implied,
+            fields,
+            implied_union_target,
+            always_join,
+            populated_by,
+            is_cached: _,
+            spatial,
+            temporal,
+            doc: _,
+        } = self;
+        (index, name, kind, required, implied)
+            == (&other.index, &other.name, &other.kind, &other.required, &other.implied)
+            && fields == &other.fields
+            && (implied_union_target, always_join) == (&other.implied_union_target, &other.always_join)
+            && (populated_by, spatial, temporal) == (&other.populated_by, &other.spatial, &other.temporal)
+    }
 }
 
 impl Element {

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use std::{
     collections::HashMap,
     fmt,
+    hash::{Hash, Hasher},
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
@@ -13,6 +14,8 @@ pub struct Universe {
     pub(crate) version: i64,
     pub(crate) namespace: String,
     pub(crate) document: String,
+    /// The same number for all documents that mean the same.
+    pub(crate) meaning: usize,
     pub(crate) elements: Vec<Element>,
     pub(crate) by_name: HashMap<String, ElementIndex>,
     /// Members of each spatial family, finest first.
@@ -29,13 +32,18 @@ impl fmt::Debug for Universe {
     }
 }
 
+/// Universes are equal if data IDs and records are the same in both, whatever their documents say about them.
 impl PartialEq for Universe {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other)
-            || (self.version, &self.namespace, self.common_skypix, &self.elements)
-                == (other.version, &other.namespace, other.common_skypix, &other.elements)
-                && self.spatial == other.spatial
-                && self.temporal == other.temporal
+        self.meaning == other.meaning
+    }
+}
+
+impl Eq for Universe {}
+
+impl Hash for Universe {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.meaning.hash(state);
     }
 }
 
@@ -58,7 +66,8 @@ impl Universe {
 
     /// The universe that a dimension document (JSON) describes.
     ///
-    /// Equal universes are one object, so that comparing the universes of two data IDs compares two pointers.
+    /// Documents that differ in nothing but their spelling give one object. Those that differ in prose, or in where a
+    /// process keeps records, give universes that are equal.
     ///
     /// ```
     /// # use armillary_dimensions::Universe;
@@ -74,15 +83,36 @@ impl Universe {
         if let Some(found) = known.iter().find(|universe| universe.document == text) {
             return Ok(found.clone());
         }
-        let parsed = document::parse(text)?;
-        if parsed == **DEFAULT {
-            return Ok(Self::default_universe());
+        let mut parsed = document::parse(text)?;
+        let alike: Vec<Arc<Self>> = std::iter::once(&*DEFAULT)
+            .chain(known.iter())
+            .filter(|universe| universe.means_what(&parsed))
+            .cloned()
+            .collect();
+        if let Some(same) = alike.iter().find(|universe| universe.says_what(&parsed)) {
+            return Ok(same.clone());
         }
-        if let Some(found) = known.iter().find(|universe| ***universe == parsed) {
-            return Ok(found.clone());
-        }
+        // The default universe is number 0.
+        parsed.meaning = alike.first().map_or(known.len() + 1, |universe| universe.meaning);
         known.push(Arc::new(parsed));
         Ok(known[known.len() - 1].clone())
+    }
+
+    /// Whether data IDs and records are the same in two universes.
+    fn means_what(&self, other: &Self) -> bool {
+        (self.version, &self.namespace, self.common_skypix, &self.elements)
+            == (other.version, &other.namespace, other.common_skypix, &other.elements)
+            && self.spatial == other.spatial
+            && self.temporal == other.temporal
+    }
+
+    /// Whether two universes of one meaning also say the same about their elements, and keep the same records.
+    fn says_what(&self, other: &Self) -> bool {
+        let alike = |one: &Element, other: &Element| {
+            let prose = one.fields.iter().zip(&other.fields).all(|(field, other)| field.doc == other.doc);
+            prose && (&one.doc, one.is_cached) == (&other.doc, other.is_cached)
+        };
+        self.elements.iter().zip(&other.elements).all(|(element, other)| alike(element, other))
     }
 
     /// Version of the document.

@@ -1,6 +1,7 @@
 //! The universe of the default document against the facts of the repository format.
 
 use armillary_dimensions::{Universe, Value};
+use std::sync::Arc;
 
 fn names(universe: &Universe, list: &[armillary_dimensions::ElementIndex]) -> Vec<String> {
     list.iter().map(|index| universe.get(*index).name.clone()).collect()
@@ -111,4 +112,74 @@ fn columns_keep_unknown_values() {
     column.push_int(3);
     let taken = column.take(&[2_usize, 1]);
     assert_eq!((taken.get(0), taken.get(1)), (Value::Int(3), Value::Null));
+}
+
+/// The default document with changes made to its parts.
+fn changed(change: impl FnOnce(&mut serde_json::Value)) -> Arc<Universe> {
+    let mut document = serde_json::from_str(Universe::default_universe().document()).expect("JSON");
+    change(&mut document);
+    Universe::from_json(&document.to_string()).expect("a proper document")
+}
+
+#[test]
+fn universes_that_differ_in_prose_or_storage_are_equal() {
+    let ours = Universe::default_universe();
+    let spelling = Universe::from_json(&format!("{} ", ours.document())).expect("a proper document");
+    assert!(Arc::ptr_eq(&ours, &spelling));
+    let prose = || {
+        changed(|document| {
+            document["elements"]["visit"]["doc"] = "What a telescope does.".into();
+            document["elements"]["visit"]["metadata"][0]["doc"] = "A number.".into();
+            document["packers"] = serde_json::json!({"visit_detector": {"fixed": ["instrument"]}});
+        })
+    };
+    assert_eq!(prose(), ours);
+    assert_eq!(prose().element("visit").map(|visit| visit.doc.as_str()), Ok("What a telescope does."));
+    assert_eq!(ours.element("visit").map(|visit| visit.doc.as_str()), Ok(""));
+    assert!(Arc::ptr_eq(&prose(), &prose()));
+    let stored = changed(|document| {
+        let elements = document["elements"].as_object_mut().expect("elements");
+        for (name, element) in elements {
+            element.as_object_mut().expect("an element").remove("is_cached");
+            element.as_object_mut().expect("an element").remove("implied_union_target");
+            let class =
+                if name == "detector" { "x.CachingDimensionRecordStorage" } else { "x.TableDimensionRecordStorage" };
+            element["storage"] = serde_json::json!({"cls": class});
+        }
+        document["elements"]["band"]["storage"]["view_of"] = "physical_filter".into();
+    });
+    assert_eq!(stored, ours);
+    assert_eq!(stored, prose());
+    assert_eq!(stored.element("physical_filter").map(|filter| filter.is_cached), Ok(false));
+}
+
+#[test]
+fn universes_that_differ_in_what_they_mean_are_not_equal() {
+    use serde_json::{Value as Json, json};
+    type Change = fn(&mut Json);
+    let changes: [Change; 16] = [
+        |document| document["version"] = 7.into(),
+        |document| document["namespace"] = "other".into(),
+        |document| document["skypix"]["common"] = "htm8".into(),
+        |document| document["skypix"]["htm"] = json!({"max_level": 20}),
+        |document| document["elements"]["extra"] = json!({"keys": [{"name": "id", "type": "int"}]}),
+        |document| document["elements"]["visit"]["metadata"] = json!([]),
+        |document| document["elements"]["visit"]["metadata"][0]["type"] = "float".into(),
+        |document| document["elements"]["visit"]["metadata"][0]["nullable"] = false.into(),
+        |document| document["elements"]["visit"]["metadata"][0]["name"] = "other".into(),
+        |document| document["elements"]["instrument"]["keys"][0]["length"] = 64.into(),
+        |document| document["elements"]["visit"]["implies"] = json!(["physical_filter"]),
+        |document| document["elements"]["detector"]["requires"] = json!([]),
+        |document| document["elements"]["visit_definition"]["populated_by"] = Json::Null,
+        |document| document["elements"]["visit_definition"]["always_join"] = false.into(),
+        |document| document["elements"]["skymap"]["governor"] = false.into(),
+        |document| document["topology"]["temporal"] = json!({}),
+    ];
+    let ours = Universe::default_universe();
+    let universes: Vec<Arc<Universe>> = changes.into_iter().map(changed).collect();
+    for (position, universe) in universes.iter().enumerate() {
+        assert_ne!(*universe, ours, "change {position}");
+        assert!(universes[..position].iter().all(|other| other != universe), "change {position}");
+        assert_eq!(*universe, changed(changes[position]));
+    }
 }

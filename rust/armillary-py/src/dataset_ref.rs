@@ -339,7 +339,7 @@ impl PyDatasetRef {
     ) -> PyResult<Bound<'py, Self>> {
         let py = slf.py();
         let this = slf.get();
-        if Arc::ptr_eq(this.dataset_type().universe_arc(), &universe.get().universe) {
+        if *this.dataset_type().universe_arc() == universe.get().universe {
             return Ok(slf.clone());
         }
         let dataset_type = this.type_object().bind(py).call_method1("conform_to", (universe,))?.cast_into()?;

@@ -144,8 +144,7 @@ impl PyDatasetType {
     }
 
     pub(crate) fn same(&self, other: &Self) -> bool {
-        self.identity() == other.identity()
-            && (Arc::ptr_eq(&self.universe, &other.universe) || self.universe == other.universe)
+        self.identity() == other.identity() && self.universe == other.universe
     }
 
     pub(crate) fn order(&self, other: &Self) -> Ordering {
@@ -445,7 +444,7 @@ impl PyDatasetType {
 
     fn conform_to<'py>(slf: &Bound<'py, Self>, universe: &PyDimensionUniverse) -> PyResult<Bound<'py, Self>> {
         let this = slf.get();
-        if Arc::ptr_eq(&this.universe, &universe.universe) {
+        if this.universe == universe.universe {
             return Ok(slf.clone());
         }
         let py = slf.py();

@@ -14,7 +14,10 @@ use pyo3::{
     sync::PyOnceLock,
     types::{PyDict, PyString, PyTuple},
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// All dimension elements of a repository, in order.
 #[pyclass(name = "DimensionUniverse", frozen, mapping, module = "armillary._core")]
@@ -233,6 +236,16 @@ impl PyDimensionUniverse {
             if self.universe.version() <= other.universe.version() { (self, other) } else { (other, self) };
         self.universe.namespace() == other.universe.namespace()
             && older.universe.elements().iter().all(|element| newer.universe.find(&element.name).is_some())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| self.universe == other.get().universe)
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.universe.hash(&mut hasher);
+        hasher.finish()
     }
 
     fn __repr__(&self) -> String {
