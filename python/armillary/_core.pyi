@@ -897,6 +897,9 @@ def write_yaml(value: Any) -> str | None:
     True
     """
 
+def distinct_records(data_ids: Sequence[DataCoordinate], /) -> list[DimensionRecord]:
+    """The records of expanded data IDs, each once. Raises `AssertionError` for a data ID without its records."""
+
 def records_digest(data_ids: Sequence[DataCoordinate]) -> str | None:
     """Digest of the distinct records of data IDs, in any order; None if one of them comes without records.
 

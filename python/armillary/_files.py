@@ -16,6 +16,7 @@ __all__ = [
     "OPEN_AT_ONCE",
     "TEMPORARY_PREFIX",
     "DiskReserve",
+    "NewFiles",
     "abandoned_files",
     "copy_to_temporary",
     "file_checksum",
@@ -53,8 +54,11 @@ def temporary_path(target: str, extension: str = "") -> str:
     >>> temporary_path("a/b.json", ".json")[:13]
     'a/.armillary-'
     """
-    folder = os.path.dirname(target)
-    return os.path.join(folder, f"{TEMPORARY_PREFIX}{_host_mark()}-{os.getpid()}-{os.urandom(6).hex()}{extension}")
+    return os.path.join(os.path.dirname(target), f"{_temporary_stem()}{os.urandom(6).hex()}{extension}")
+
+
+def _temporary_stem() -> str:
+    return f"{TEMPORARY_PREFIX}{_host_mark()}-{os.getpid()}-"
 
 
 @cache
@@ -152,12 +156,9 @@ def sync_contents(paths: Sequence[str]) -> None:
     descriptors: list[int] = []
     for first in range(0, len(paths), OPEN_AT_ONCE):
         try:
-            for path in paths[first : first + OPEN_AT_ONCE]:
-                descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-                if hasattr(os, "posix_fadvise"):  # Linux begins to write what is to be dropped from memory
-                    os.posix_fadvise(descriptors[-1], 0, 0, os.POSIX_FADV_DONTNEED)
-            for descriptor in descriptors:
-                os.fsync(descriptor)
+            some = paths[first : first + OPEN_AT_ONCE]
+            descriptors.extend(os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in some)
+            _sync_open(descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -197,22 +198,102 @@ def write_temporary(path: str, content: bytes, *, durable: bool) -> None:
 
 def copy_to_temporary(source: str, path: str, *, durable: bool) -> None:
     """Copy a file to a new one, which is whole, readable as the user's mask says, and stays, on return."""
-    with open(source, "rb", buffering=0) as given:
-        size = os.fstat(given.fileno()).st_size
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    given = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, _NEW_FILE, 0o600)
         try:
-            if not hasattr(os, "sendfile") or os.sendfile(descriptor, given.fileno(), 0, max(size, 1)) < size:
-                given.seek(0)
-                os.lseek(descriptor, 0, os.SEEK_SET)
-                while chunk := given.read(1 << 20):
-                    view = memoryview(chunk)
-                    while view:
-                        view = view[os.write(descriptor, view) :]
-            os.fchmod(descriptor, 0o666 & ~_UMASK)
+            _copy_contents(given, descriptor)
             if durable:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    finally:
+        os.close(given)
+
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def _copy_contents(given: int, descriptor: int) -> None:
+    """Fill a new file, which only its owner could read, and make it readable as the user's mask says."""
+    size = os.fstat(given).st_size
+    if not hasattr(os, "sendfile") or os.sendfile(descriptor, given, 0, size or 1) < size:
+        os.lseek(given, 0, os.SEEK_SET)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        while chunk := os.read(given, 1 << 20):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(descriptor, view) :]
+    os.fchmod(descriptor, 0o666 & ~_UMASK)
+
+
+class NewFiles:
+    """New files that get their names together, none before all of them are whole and, if `durable`, stay.
+
+    At most `OPEN_AT_ONCE` of them. Files without a name are removed at the end of the block.
+    """
+
+    def __init__(self, *, durable: bool) -> None:
+        self._durable = durable
+        self._stem = f"{_temporary_stem()}{os.urandom(4).hex()}"
+        self._open: list[int] = []
+        self._unnamed: dict[str, None] = {}
+        self._count = 0
+
+    def __enter__(self) -> NewFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        unlink_all(self._unnamed)
+
+    def place(self, folder: str) -> str:
+        """A temporary name in a folder, for the caller to make a file of."""
+        temporary = f"{folder}/{self._stem}{self._count:04x}"
+        self._count += 1
+        self._unnamed[temporary] = None
+        return temporary
+
+    def copy(self, source: str, folder: str) -> str:
+        """Copy a local file to a temporary one in a folder, which is made if need be; returns its path."""
+        temporary = self.place(folder)
+        given = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            try:
+                descriptor = os.open(temporary, _NEW_FILE, 0o600)
+            except (FileNotFoundError, NotADirectoryError):
+                make_folder(folder, durable=self._durable)
+                descriptor = os.open(temporary, _NEW_FILE, 0o600)
+            self._open.append(descriptor)  # to be synced as it is
+            _copy_contents(given, descriptor)
+        finally:
+            os.close(given)
+        if not self._durable:
+            self._close()
+        return temporary
+
+    def settle(self) -> None:
+        """Make all files stay that were copied; writing all of them is begun before any is waited for."""
+        if self._durable:
+            _sync_open(self._open)
+        self._close()
+
+    def publish(self, temporary: str, target: str) -> None:
+        """Give a file its name. Raises `FileExistsError` if the name is taken."""
+        publish(temporary, target)
+        del self._unnamed[temporary]
+
+    def _close(self) -> None:
+        while self._open:
+            os.close(self._open.pop())
+
+
+def _sync_open(descriptors: Sequence[int]) -> None:
+    if hasattr(os, "posix_fadvise"):  # Linux begins to write what is to be dropped from memory
+        for descriptor in descriptors:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    for descriptor in descriptors:
+        os.fsync(descriptor)
 
 
 def finish_temporary(path: str, *, durable: bool) -> int:

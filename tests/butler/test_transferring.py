@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from armillary.butler import Butler, DatasetRef, DatasetType, FileDataset
+from armillary._core import distinct_records
+from armillary.butler import Butler, DataCoordinate, DatasetRef, DatasetType, FileDataset
 from armillary.errors import ConflictingDefinitionError, ValidationError
 from armillary.storage import MaskedImage
 
@@ -120,3 +121,55 @@ def test_what_cannot_be_transferred_leaves_nothing(make_butler):
     with pytest.raises((ConflictingDefinitionError, FileNotFoundError)):
         target.transfer_from(source, [ref], transfer="copy")
     assert target.get(other) == {"a": 2}
+
+
+def many(butler, count):
+    """Datasets of `count` detectors, with their records."""
+    insert = butler.registry.insertDimensionData
+    insert("detector", *({"instrument": "Cam", "id": n, "full_name": f"D{n}"} for n in range(count)))
+    butler.registry.registerDatasetType(
+        DatasetType("part", ["detector"], "StructuredDataDict", universe=butler.dimensions)
+    )
+    for n in range(count):
+        butler.put({"n": n}, "part", instrument="Cam", detector=n)
+    with butler.query() as query:
+        return list(query.datasets("part", "run").with_dimension_records())
+
+
+def transferred(source, target, refs):
+    return target.transfer_from(source, refs, "copy", register_dataset_types=True, transfer_dimensions=True)
+
+
+def test_many_files_are_copied_together(make_butler):
+    source, target = make_butler("source"), make_butler("target")
+    refs = many(source, 300)  # more than are open at the same time
+    assert transferred(source, target, refs) == refs
+    assert [target.get(ref) for ref in refs] == [{"n": ref.dataId["detector"]} for ref in refs]
+    assert len(target.query_dimension_records("detector", instrument="Cam")) == 300
+    names = [path.name for path in Path(target._root).rglob("part_*")]
+    assert len(names) == 300
+    mode = Path(target._root, "probe")
+    mode.touch()
+    assert {path.stat().st_mode for path in Path(target._root).rglob("part_*")} == {mode.stat().st_mode}
+
+
+def test_one_failure_among_many_copies_leaves_nothing(make_butler):
+    source, target = make_butler("source"), make_butler("target")
+    refs = many(source, 300)
+    os.unlink(source.getURI(refs[280]).ospath)
+    with pytest.raises(FileNotFoundError):
+        transferred(source, target, refs)
+    left = [path for path in Path(target._root).rglob("*") if path.is_file() and "part" in str(path)]
+    assert left == [] and not any(Path(target._root).rglob(".armillary-*-*"))
+    assert target.query_datasets("part", "*", find_first=False, explain=False) == []
+
+
+def test_records_that_data_ids_share_are_looked_at_once(make_butler):
+    refs = many(make_butler("source"), 3)
+    records = distinct_records([ref.dataId for ref in refs] * 2)
+    names = [(record.definition.name, dict(record.dataId.required)) for record in records]
+    detectors = [("detector", {"instrument": "Cam", "detector": n}) for n in range(3)]
+    assert sorted(names, key=str) == sorted([("instrument", {"instrument": "Cam"}), *detectors], key=str)
+    assert distinct_records([]) == []
+    with pytest.raises(AssertionError, match="is not expanded"):
+        distinct_records([DataCoordinate.standardize(instrument="Cam", universe=refs[0].dataId.universe)])

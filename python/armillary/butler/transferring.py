@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from armillary._core import distinct_records
 from armillary.butler.collection_type import CollectionType
 from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError
 
@@ -27,15 +28,17 @@ def transfer_datasets(
 ) -> list[DatasetRef]:
     """Copy datasets with their ids, relative paths and, if asked, dimension records."""
     _check_types(target, refs, register_dataset_types and not dry_run, register_dataset_types)
-    known = {ref.id for ref in target._core_registry.get_datasets([ref.id for ref in refs]) if ref is not None}
-    wanted = [ref for ref in refs if ref.id not in known]
+    ids = [ref.id for ref in refs]
+    here = target._core_registry.get_datasets(ids)
+    missing_here = {key: ref for key, ref, known in zip(ids, refs, here, strict=True) if known is None}
     by_id: dict[Any, list[Any]] = {}
-    for record in source._datastore.file_records(source._core_registry, [ref.id for ref in wanted]):
+    for record in source._datastore.file_records(source._core_registry, list(missing_here)):
         by_id.setdefault(record.dataset_id, []).append(record)
-    missing = [ref for ref in wanted if ref.id not in by_id]
-    if missing and not skip_missing:
-        raise FileNotFoundError(f"the dataset {missing[0]} has no file in the source repository")
-    wanted = [ref for ref in wanted if ref.id in by_id]
+    if len(by_id) < len(missing_here) and not skip_missing:
+        lost = next(ref for key, ref in missing_here.items() if key not in by_id)
+        raise FileNotFoundError(f"the dataset {lost} has no file in the source repository")
+    held = [(ref, by_id[key]) for key, ref in missing_here.items() if key in by_id]
+    wanted = [ref for ref, _ in held]
     if dry_run or not wanted:
         return wanted
     if transfer_dimensions:
@@ -43,12 +46,13 @@ def transfer_datasets(
     for run in dict.fromkeys(ref.run for ref in wanted):
         target.collections.register(run, CollectionType.RUN)
     files: dict[str, list[tuple[Any, DatasetRef]]] = {}
-    outside = [ref for ref in wanted if any("://" in record.path for record in by_id[ref.id])]
-    named = {ref.id: ref for ref in source._expand_refs(outside)}  # files outside their datastore get new names
-    for ref in wanted:
-        for record in by_id[ref.id]:
+    outside = [ref for ref, records in held if any("://" in record.path for record in records)]
+    # Files outside their datastore get new names.
+    named = {ref.id: ref for ref in source._expand_refs(outside)} if outside else {}
+    for ref, records in held:
+        for record in records:
             place = source._datastore.local_path(record)
-            files.setdefault(place, []).append((record, named.get(ref.id, ref)))
+            files.setdefault(place, []).append((record, named.get(ref.id, ref) if named else ref))
     target._write(wanted, target._datastore.prepare_transfer(files.items(), transfer), ingest=True)
     return wanted
 
@@ -76,14 +80,12 @@ def transfer_dimension_records(source: Any, target: Any, data_ids: Iterable[Data
     rows: dict[str, dict[Any, Any]] = {}
     data_ids = list(data_ids)
     while data_ids:
-        full = _expanded(source, data_ids)
         new: dict[str, list[Any]] = {}
-        for data_id in full:
-            for name in data_id.dimensions.elements.names:
-                record = data_id.records.get(name)
-                if record is not None and record.dataId not in rows.setdefault(name, {}):
-                    rows[name][record.dataId] = record
-                    new.setdefault(name, []).append(record)
+        for record in distinct_records(_expanded(source, data_ids)):
+            name = record.definition.name
+            if record.dataId not in rows.setdefault(name, {}):
+                rows[name][record.dataId] = record
+                new.setdefault(name, []).append(record)
         data_ids = [
             record.dataId
             for record in _populated(source, new)

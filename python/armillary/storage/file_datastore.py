@@ -116,6 +116,7 @@ class FileDatastore(FileReading):
         self._settled: set[str] = set()
         self._needs_records: dict[Any, bool] = {}
         self.is_remote = is_remote(self.root)
+        self._folder = os.path.join(self.root, "")
         self._cache_config = own.get("cached"), universe
 
     def __repr__(self) -> str:
@@ -318,7 +319,7 @@ class FileDatastore(FileReading):
         """Tell whether there is something under a stored path."""
         if self.is_remote:
             return self.remote_root.exists(path)
-        return os.path.lexists(os.path.join(self.root, path))
+        return os.path.lexists(self._folder + path)
 
     def write(self, prepared: PreparedWrite | PreparedFile) -> list[FileRecord]:
         """Write the files of one dataset, or transfer an ingested one; they are whole and will stay on return.
@@ -352,9 +353,8 @@ class FileDatastore(FileReading):
             for prepared in batch:
                 records.extend(write_one(prepared))
             if self.durable:
-                places = (os.path.join(self.root, path) for prepared in batch for path in prepared.paths)
-                for folder in dict.fromkeys(map(os.path.dirname, places)):
-                    sync_directory(folder)
+                for folder in {path.rpartition("/")[0]: None for prepared in batch for path in prepared.paths}:
+                    sync_directory(os.path.join(self.root, folder))
         except BaseException:
             for prepared in batch:
                 with suppress(OSError):  # what failed before is told; the caller undoes again what is left
@@ -455,6 +455,8 @@ class FileDatastore(FileReading):
 
     def _local_path(self, record_path: str) -> str | None:
         """The operating system path of a stored path, without a zip member; None on another machine."""
+        if not self.is_remote and "://" not in record_path:  # most files, and quickly
+            return self._folder + safe_relative_path(record_path.partition(ZIP_MARK)[0])
         location = self._location(record_path.partition(ZIP_MARK)[0])
         return None if location.is_remote else location.path
 

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 from armillary._files import (
     OPEN_AT_ONCE,
+    NewFiles,
     copy_to_temporary,
     file_checksum,
     finish_temporary,
     make_folder,
     publish,
-    sync_contents,
     temporary_path,
     unlink_all,
 )
@@ -179,7 +179,7 @@ def prepare_transfer(
                 raise DatasetTypeNotSupportedError(
                     f"datastore `{datastore.name}` is configured not to take dataset type `{other.datasetType.name}`"
                 )
-        stored = first.path.partition(ZIP_MARK)[0]
+        kept = stored = first.path.partition(ZIP_MARK)[0]
         if "://" in stored:  # outside its datastore; here it gets the place it would have been written to
             template = datastore.templates.getTemplate(ref, first.component)
             stored = template.format(ref, first.component) + path_extension(stored)
@@ -188,21 +188,25 @@ def prepare_transfer(
             mode = "copy" if datastore.is_remote or "://" in source else "link"
         if mode is not None and datastore.is_taken(stored):
             stored = _with_id(stored, ref)
-        records = [
-            FileRecord(
-                record.dataset_id,
-                stored + "".join(record.path.partition(ZIP_MARK)[1:]),
-                record.formatter,
-                record.storage_class,
-                record.component,
-                record.checksum,
-                record.file_size,
-            )
-            for record, _ in held
-        ]
-        refs = list({other.id: other for _, other in held}.values())
+        records = [record for record, _ in held]
+        if stored != kept:
+            records = [_moved(record, stored) for record in records]
+        refs = [ref] if len(held) == 1 else list({other.id: other for _, other in held}.values())
         prepared.append(PreparedFile(source, stored, mode, first.formatter, refs, False, records))
     return prepared
+
+
+def _moved(record: FileRecord, stored: str) -> FileRecord:
+    """A record of the same file under another stored path."""
+    return FileRecord(
+        record.dataset_id,
+        stored + "".join(record.path.partition(ZIP_MARK)[1:]),
+        record.formatter,
+        record.storage_class,
+        record.component,
+        record.checksum,
+        record.file_size,
+    )
 
 
 def _automatic(inside: list[str | None], *, copy: bool) -> str | None:
@@ -333,6 +337,8 @@ def _with_id(stored: str, ref: Any) -> str:
 
 def write_file(datastore: FileDatastore, item: PreparedFile) -> list[FileRecord]:
     """Transfer a prepared file; a record for each of its datasets comes back."""
+    if item.made and item.known_records is not None:
+        return item.known_records
     if item.mode is not None and datastore.is_remote:
         size, checksum = datastore.remote_root.take_in(item)
     else:
@@ -355,23 +361,24 @@ def copy_together(datastore: FileDatastore, items: Sequence[PreparedFile]) -> No
 
     They are synced together: then one commit of the file system's journal does for most.
     """
+    root = os.path.join(datastore.root, "")
     for first in range(0, len(items), OPEN_AT_ONCE):
-        copies: list[tuple[str, str, PreparedFile]] = []
-        try:
+        with NewFiles(durable=datastore.durable) as files:
+            copies: list[tuple[str, str, PreparedFile]] = []
             for item in items[first : first + OPEN_AT_ONCE]:
-                target = os.path.join(datastore.root, item.stored)
-                if not os.path.isdir(os.path.dirname(target)):
-                    make_folder(os.path.dirname(target), durable=datastore.durable)
-                copies.append((temporary_path(target, path_extension(target)), target, item))
-                _fetch(item.source, copies[-1][0], durable=False)
-            if datastore.durable:
-                sync_contents([temporary for temporary, _, _ in copies])
+                target = root + item.stored
+                folder = target.rpartition("/")[0]
+                if "://" in item.source:
+                    make_folder(folder, durable=datastore.durable)
+                    temporary = files.place(folder)
+                    _fetch(item.source, temporary, durable=datastore.durable)
+                else:
+                    temporary = files.copy(item.source, folder)
+                copies.append((temporary, target, item))
+            files.settle()
             for temporary, target, item in copies:
-                publish(temporary, target)
+                files.publish(temporary, target)
                 item.made.append(target)
-        except BaseException:
-            unlink_all(temporary for temporary, _, _ in copies)
-            raise
 
 
 def finish_ingest(prepared: PreparedIngest) -> None:

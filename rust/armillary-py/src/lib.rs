@@ -14,6 +14,7 @@ mod dataset_rows;
 mod dataset_type;
 mod datasets;
 mod datastore;
+mod distinct_records;
 mod element;
 mod errors;
 mod graph_builder;
@@ -64,6 +65,7 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     group::register(module)?;
     names::register(module)?;
     element::register(module)?;
+    distinct_records::register(module)?;
     schema::register(module)?;
     timespan::register(module)?;
     record::register(module)?;
