@@ -1596,6 +1596,15 @@ class Registry:
     def begin_write(self, datastore_name: str, paths: Sequence[str]) -> int:
         """Announce files that are about to be written; returns the number of the intent."""
 
+    def write_announced(
+        self, datastore_name: str, root: str, path: str, content: bytes, *, durable: bool
+    ) -> int | None:
+        """Announce and write one new file below `root`; returns the number of the intent.
+
+        The file has no name until it is whole. None, and nothing is done, where files cannot be made without a name.
+        Raises `OSError`; `FileNotFoundError` if there is no folder for it, `FileExistsError` if the name is taken.
+        """
+
     def finish_write(
         self,
         intent: int | None,

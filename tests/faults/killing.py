@@ -20,10 +20,12 @@ from faults.zygote import FAILED, Zygote, be_child
 
 CHANGING = (
     "write,pwrite64,pwritev,writev,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,ftruncate,fallocate,"
-    "mkdir,mkdirat,rmdir,link,linkat,symlink,symlinkat,fchmod,chmod,copy_file_range,sendfile"
+    "mkdir,mkdirat,rmdir,link,linkat,symlink,symlinkat,fchmod,chmod,copy_file_range,sendfile,fsetxattr"
 )
 """A kill before one of these is a kill after the one before: calls between that change nothing need no try."""
-FAILING = "write,pwrite64,fsync,fdatasync,link,linkat,rename,mkdir,unlink,ftruncate,openat,copy_file_range,sendfile"
+FAILING = (
+    "write,pwrite64,fsync,fdatasync,link,linkat,rename,mkdir,unlink,ftruncate,openat,copy_file_range,sendfile,fsetxattr"
+)
 SENDING = f"{CHANGING},sendto,sendmsg"
 """What changes something on this machine or asks another one to change it."""
 

@@ -51,13 +51,18 @@ class WriteSession:
         self._do(refs, prepared.paths, prepared)
 
     def _do(self, refs: list[DatasetRef], paths: list[str], prepared: Any) -> None:
+        store = self._datastore.without_sync() if self.syncs_later else self._datastore
         intent = None
-        if paths:  # files that stay where they are need no announcement
-            intent = self._registry.begin_write(self._datastore.name, paths)
-            self._intents.append(intent)
         try:
-            store = self._datastore.without_sync() if self.syncs_later else self._datastore
-            records = store.write_many(prepared)
+            at_once = store.write_announced(self._registry, prepared)
+            if at_once is not None:
+                intent, records = at_once
+                self._intents.append(intent)
+            else:
+                if paths:  # files that stay where they are need no announcement
+                    intent = self._registry.begin_write(self._datastore.name, paths)
+                    self._intents.append(intent)
+                records = store.write_many(prepared)
             if self.syncs_later:
                 self._unsynced.append((self._datastore, paths))
             self._registry.finish_write(

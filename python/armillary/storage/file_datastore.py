@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from armillary._files import (
     abandoned_files,
     file_checksum,
     finish_temporary,
+    make_folder,
     publish,
     sync_directory,
     sync_files,
@@ -34,7 +36,6 @@ from armillary.storage.file_integrity import verifies_checksums
 from armillary.storage.file_reading import FileReading
 from armillary.storage.file_record import DEFAULT_RECORDS_TABLE, ZIP_MARK, FileRecord
 from armillary.storage.file_template import FileTemplates, safe_relative_path
-from armillary.storage.formatter import FormatterV2
 from armillary.storage.location import FileDescriptor, Location, directory_path, resource_path
 from armillary.storage.remote import is_remote
 from armillary.storage.storage_class import StorageClass, find_storage_class
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from armillary._core import Registry
     from armillary.storage.file_dataset import FileDataset
     from armillary.storage.file_ingest import PreparedFile, PreparedIngest
+    from armillary.storage.formatter import FormatterV2
     from armillary.storage.read_cache import ReadCache
     from armillary.storage.remote_writing import RemoteRoot
     from armillary.storage.zip_files import ZipIndex
@@ -114,6 +116,7 @@ class FileDatastore(FileReading):
         self.composites = Composites(own.get("composites"), universe)
         self.set_durability(choose_durability())
         self._settled: set[str] = set()
+        self._names_late = True  # until a file system turns out to make no files without a name
         self._needs_records: dict[Any, bool] = {}
         self.is_remote = is_remote(self.root)
         self._folder = os.path.join(self.root, "")
@@ -328,6 +331,61 @@ class FileDatastore(FileReading):
         """
         return self.write_many([prepared])
 
+    def write_announced(
+        self, registry: Registry, batch: Sequence[PreparedWrite | PreparedFile]
+    ) -> tuple[int, list[FileRecord]] | None:
+        """Announce and write one new file in one go; return the number of the announcement, and the record.
+
+        None, and nothing is done, for anything but a dataset whose one file is made in memory and replaces none. On
+        failure nothing is left, or what is left stays announced.
+        """
+        prepared = batch[0] if len(batch) == 1 else None
+        if not isinstance(prepared, PreparedWrite) or prepared.overwrite or len(prepared.parts) != 1:
+            return None
+        if self.is_remote or not self._names_late:
+            return None
+        self._check_writeable()
+        part = prepared.parts[0]
+        content = self._content(part, prepared)
+        if content is None:
+            return None
+        target = os.path.join(self.root, part.path)
+        try:
+            intent = registry.write_announced(self.name, self.root, part.path, content, durable=self.durable)
+        except (FileNotFoundError, NotADirectoryError):
+            make_folder(os.path.dirname(target), durable=self.durable)
+            intent = registry.write_announced(self.name, self.root, part.path, content, durable=self.durable)
+        if intent is None:
+            self._names_late = False
+            return None
+        prepared.written.append(target)
+        checksum = hashlib.blake2b(content).hexdigest() if self.checksums else None
+        return intent, [
+            FileRecord(
+                prepared.ref.id,
+                part.path,
+                part.formatter_name,
+                part.storage_class,
+                part.component,
+                checksum,
+                len(content),
+            )
+        ]
+
+    def _content(self, part: _Part, prepared: PreparedWrite) -> bytes | None:
+        """What is to be in a file; None if its formatter writes the file itself."""
+        if not part.formatter._is_made_in_memory(part.value):
+            return None
+        try:
+            content = part.formatter.to_bytes(part.value)
+            return content if type(content) is bytes else bytes(content)
+        except FormatterNotImplementedError:
+            return None
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise _not_serialised(part, prepared, error) from error
+
     def write_many(self, batch: Sequence[PreparedWrite | PreparedFile]) -> list[FileRecord]:
         """Write the files of several datasets; folders are made to stay once for all of them."""
         from armillary.storage.file_ingest import copy_together, write_file
@@ -394,14 +452,11 @@ class FileDatastore(FileReading):
         except (OSError, MemoryError):
             raise
         except Exception as error:
-            raise RuntimeError(
-                f"Failed to serialize dataset {prepared.ref} of type `{type(part.value).__name__}` using formatter "
-                f"`{part.formatter_name}`: {error}"
-            ) from error
+            raise _not_serialised(part, prepared, error) from error
 
     def _write_temporary(self, part: _Part, temporary: str) -> int:
         formatter = part.formatter
-        if type(formatter).write_path is FormatterV2.write_path:
+        if formatter._is_made_in_memory(part.value):
             try:
                 content = formatter.to_bytes(part.value)
             except FormatterNotImplementedError:
@@ -409,8 +464,6 @@ class FileDatastore(FileReading):
             else:
                 write_temporary(temporary, content, durable=self.durable)
                 return len(content)
-        from armillary._files import make_folder
-
         folder = os.path.dirname(temporary)
         if not os.path.isdir(folder):
             make_folder(folder, durable=self.durable)
@@ -539,3 +592,11 @@ class FileDatastore(FileReading):
     def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
         """Transfer prepared files and return their records; on failure, what was made is removed."""
         return self.write_many(prepared)
+
+
+def _not_serialised(part: _Part, prepared: PreparedWrite, error: Exception) -> RuntimeError:
+    """Say of a formatter's failure which dataset and formatter it is about."""
+    return RuntimeError(
+        f"Failed to serialize dataset {prepared.ref} of type `{type(part.value).__name__}` using formatter "
+        f"`{part.formatter_name}`: {error}"
+    )

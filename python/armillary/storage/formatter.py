@@ -306,6 +306,10 @@ class FormatterV2:
         finally:
             unlink_all([temporary])
 
+    def _is_made_in_memory(self, in_memory_dataset: Any) -> bool:
+        """Whether a datastore should ask for the content of a file and write it, if this formatter gives it."""
+        return type(self).write_path is FormatterV2.write_path
+
     def to_bytes(self, in_memory_dataset: Any) -> bytes:
         """Turn an object into the content of a file. Subclasses have this or `write_local_file`."""
         raise FormatterNotImplementedError(f"formatter `{self.name()}` cannot write to memory")

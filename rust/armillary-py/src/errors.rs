@@ -3,8 +3,11 @@
 //! Python owns the classes; here they are only named. No `_` arm anywhere: a new variant must be given a class before it compiles.
 
 use armillary_dimensions::DimensionError;
-use pyo3::{exceptions::PyRuntimeError, prelude::*};
-use std::fmt::Display;
+use pyo3::{
+    exceptions::{PyOSError, PyRuntimeError},
+    prelude::*,
+};
+use std::{fmt::Display, io, path::Path};
 
 /// Declares [`ErrorClass`] with the Python name of each class.
 macro_rules! error_classes {
@@ -115,6 +118,16 @@ impl Classify for DimensionError {
             Self::Conflict { .. } => ErrorClass::InconsistentDataIdError,
             Self::BadDocument { .. } => ErrorClass::ConfigurationError,
         }
+    }
+}
+
+/// The `OSError`, of the class that fits, of what the operating system said about a file.
+pub(crate) fn os_error(error: &io::Error, path: &Path) -> PyErr {
+    let said = error.to_string();
+    let said = said.split(" (os error").next().unwrap_or_default().to_owned();
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, said, path.to_path_buf())),
+        None => PyOSError::new_err(format!("{said}: `{}`", path.display())),
     }
 }
 

@@ -8,10 +8,11 @@ use crate::{
     dataset_type::PyDatasetType,
     datasets::{self, Associated},
     datastore::{self, PyFileRecord},
+    errors::{os_error, to_python},
     timespan::PyTimespan,
     universe::{PyDimensionUniverse, wrap_universe},
 };
-use armillary_registry::{ChainEdit, Durability, Place, PostgresPlace, Registry, RegistryError};
+use armillary_registry::{ChainEdit, Durability, Place, PostgresPlace, Registry, RegistryError, WriteError};
 use pyo3::{prelude::*, types::PyDict};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -391,6 +392,23 @@ impl PyRegistry {
 
     fn begin_write(&self, py: Python<'_>, datastore_name: &str, paths: Vec<String>) -> PyResult<i64> {
         enter(py, || self.registry.begin_write(datastore_name, &paths))
+    }
+
+    #[pyo3(signature = (datastore_name, root, path, content, *, durable))]
+    fn write_announced(
+        &self,
+        py: Python<'_>,
+        datastore_name: &str,
+        root: PathBuf,
+        path: &str,
+        content: &[u8],
+        durable: bool,
+    ) -> PyResult<Option<i64>> {
+        let written = py.detach(|| self.registry.write_announced(datastore_name, &root, path, content, durable));
+        written.map_err(|error| match error {
+            WriteError::Registry(error) => to_python(py, &error),
+            WriteError::File(error) => os_error(&error, &root.join(path)),
+        })
     }
 
     #[pyo3(signature = (intent, datastore_name, refs, records, *, register, table = "file_datastore_records"))]

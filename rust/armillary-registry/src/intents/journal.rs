@@ -7,9 +7,14 @@
 //!
 //! When nothing is announced any more, writing starts again at the first record with the next epoch, so that the file
 //! keeps its size and a sync writes data only. A reader stops at the first line that is torn or of an older epoch.
+//!
+//! One announcement may be in an attribute of the file instead, as the same line: see [`attribute`].
 
-use super::owner::{self, Liveness};
-use crate::error::RegistryError;
+use super::{
+    attribute,
+    owner::{self, Liveness},
+};
+use crate::{error::RegistryError, new_file::Ordered};
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -49,6 +54,9 @@ pub(super) struct Journal {
     size: usize,
     /// The lines of what is announced now, by number.
     open: BTreeMap<i64, String>,
+    /// The one among them that is in the attribute.
+    in_attribute: Option<i64>,
+    device: u64,
 }
 
 impl Journal {
@@ -64,7 +72,17 @@ impl Journal {
                 }
             })
             .unwrap_or_else(|| Err(io::Error::from(ErrorKind::AlreadyExists)))?;
-        let mut journal = Self { path, file: Arc::new(file), epoch: 1, end: HEADER, size: ROOM, open: BTreeMap::new() };
+        let device = file.metadata()?.dev();
+        let mut journal = Self {
+            path,
+            file: Arc::new(file),
+            epoch: 1,
+            end: HEADER,
+            size: ROOM,
+            open: BTreeMap::new(),
+            in_attribute: None,
+            device,
+        };
         journal.start().inspect_err(|_| journal.remove())?;
         Ok(journal)
     }
@@ -92,22 +110,45 @@ impl Journal {
         if self.open.is_empty() {
             self.rewind()?;
         }
-        let mut payload = format!("{number} + {}", escaped(datastore));
-        for path in paths {
-            payload.push('\t');
-            payload.push_str(&escaped(path));
-        }
+        let payload = payload(number, datastore, paths);
         self.append(&payload)?;
         self.open.insert(number, payload);
         Ok(())
     }
 
+    /// Announces in an attribute of the file, where that stays as soon as the announced files do; says whether it did.
+    ///
+    /// That is so if all are on one file system that keeps the order of changes. There is room for one announcement.
+    pub(super) fn announce_in_attribute(
+        &mut self,
+        number: i64,
+        datastore: &str,
+        paths: &[String],
+        ordered: Option<Ordered>,
+    ) -> io::Result<bool> {
+        if self.in_attribute.is_some() || ordered.is_none_or(|ordered| ordered.device != self.device) {
+            return Ok(false);
+        }
+        let payload = payload(number, datastore, paths);
+        let set = attribute::set(&self.file, self.line(&payload).as_bytes())?;
+        if set {
+            self.open.insert(number, payload);
+            self.in_attribute = Some(number);
+        }
+        Ok(set)
+    }
+
     /// Takes an announcement back. Not synced: if it is lost, recovery finds that there is nothing to do.
     pub(super) fn take_back(&mut self, number: i64) -> io::Result<()> {
-        if self.open.remove(&number).is_some() {
-            self.append(&format!("{number} -"))?;
+        if self.open.remove(&number).is_none() {
+            return Ok(());
         }
-        Ok(())
+        if self.in_attribute == Some(number) {
+            self.in_attribute = None;
+            attribute::clear(&self.file)
+        } else {
+            self.append(&format!("{number} -"))
+        }
     }
 
     pub(super) fn file(&self) -> &Arc<File> {
@@ -153,13 +194,26 @@ impl Journal {
     }
 
     fn append(&mut self, payload: &str) -> io::Result<()> {
-        let body = format!("{} {payload}\n", self.epoch);
-        let line = format!("{:08x} {body}", crc32fast::hash(body.as_bytes()));
+        let line = self.line(payload);
         self.file.write_all_at(line.as_bytes(), self.end as u64)?;
         self.end += line.len();
         self.size = self.size.max(self.end);
         Ok(())
     }
+
+    fn line(&self, payload: &str) -> String {
+        let body = format!("{} {payload}\n", self.epoch);
+        format!("{:08x} {body}", crc32fast::hash(body.as_bytes()))
+    }
+}
+
+fn payload(number: i64, datastore: &str, paths: &[String]) -> String {
+    let mut payload = format!("{number} + {}", escaped(datastore));
+    for path in paths {
+        payload.push('\t');
+        payload.push_str(&escaped(path));
+    }
+    payload
 }
 
 /// What a file of announcements says.
@@ -197,7 +251,9 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Reading>> {
     }
     let inode = fields.next().and_then(|field| field.strip_prefix("inode=")).and_then(|text| text.parse().ok());
     let is_copy = inode != Some(file.metadata()?.ino());
-    Ok(Some(Reading { liveness, is_copy, announced: parse(&bytes[HEADER..]) }))
+    let mut announced = parse(&bytes[HEADER..]);
+    announced.extend(parse(&attribute::get(&file)?));
+    Ok(Some(Reading { liveness, is_copy, announced }))
 }
 
 fn read_all(file: &File) -> io::Result<Vec<u8>> {
@@ -337,6 +393,34 @@ mod tests {
             fs::write(&journal.path, &whole[..cut]).expect("torn");
             assert!(numbers(&journal.path).is_empty(), "{cut}");
         }
+        fs::remove_dir_all(folder).ok();
+    }
+
+    #[test]
+    fn one_announcement_is_in_the_attribute_and_others_are_lines() {
+        let folder = folder_of("attribute");
+        let mut journal = Journal::create(&folder).expect("a journal");
+        let here = Some(Ordered { device: journal.device });
+        let elsewhere = Some(Ordered { device: journal.device + 1 });
+        let path = |name: &str| vec![name.to_owned()];
+        assert!(!journal.announce_in_attribute(1, "s", &path("one"), None).expect("asked"));
+        assert!(!journal.announce_in_attribute(1, "s", &path("one"), elsewhere).expect("asked"));
+        assert!(!journal.announce_in_attribute(1, "s", &path(&"long".repeat(1000)), here).expect("asked"));
+        if !journal.announce_in_attribute(2, "s", &path("two"), here).expect("asked") {
+            return; // a file system without attributes
+        }
+        assert!(!journal.announce_in_attribute(3, "s", &path("three"), here).expect("asked"), "there is one");
+        journal.announce(3, "s", &path("three")).expect("announced");
+        let mut found = numbers(&journal.path);
+        found.sort_unstable();
+        assert_eq!(found, [2, 3]);
+        journal.take_back(2).expect("taken back");
+        assert_eq!(numbers(&journal.path), [3]);
+        assert!(journal.announce_in_attribute(4, "s", &path("four"), here).expect("asked"), "there is room again");
+        journal.take_back(3).expect("taken back");
+        assert_eq!(numbers(&journal.path), [4]);
+        attribute::set(&journal.file, b"00000000 1 4 + s\tfour\n").expect("set");
+        assert!(numbers(&journal.path).is_empty(), "a line that is torn");
         fs::remove_dir_all(folder).ok();
     }
 

@@ -3,14 +3,17 @@
 //! Where a file holds the database, announcements are in files beside it (see [`journal`]): one sync instead of a
 //! commit, and they outlive a transaction that is undone. Where a server holds it, they are rows of a table.
 
+mod attribute;
 mod journal;
 mod owner;
 mod table;
+mod writing;
 
 use crate::{
     datastore::unnamed,
     durability::Durability,
     error::RegistryError,
+    new_file::Ordered,
     registry::Registry,
     schema::intent_table,
     store::{Connection, Place},
@@ -24,6 +27,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+pub use writing::WriteError;
 
 /// What is known of a writer that announced files and never finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,17 +99,16 @@ impl Intents {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announce(&self, datastore: &str, paths: &[String]) -> Result<i64, RegistryError> {
+    /// Announces. What stays together with the files on `ordered`, their file system, need not be synced by itself.
+    fn announce(&self, datastore: &str, paths: &[String], ordered: Option<Ordered>) -> Result<i64, RegistryError> {
         let mut state = self.state();
         let number = state.last + 1;
         state.last = number;
-        let file = self
-            .announce_in(&mut state, number, datastore, paths)
+        let unsynced = self
+            .announce_in(&mut state, number, datastore, paths, ordered)
             .map_err(|error| journal::failed(&self.folder, &error))?;
         drop(state); // others may announce while the disk works
-        if !self.durability.syncs_announcements() {
-            return Ok(number);
-        }
+        let Some(file) = unsynced else { return Ok(number) };
         file.sync_data().map_err(|error| {
             self.take_back(number);
             journal::failed(&self.folder, &error)
@@ -113,7 +116,16 @@ impl Intents {
         Ok(number)
     }
 
-    fn announce_in(&self, state: &mut State, number: i64, datastore: &str, paths: &[String]) -> io::Result<Arc<File>> {
+    /// The file that has to be synced for the announcement to stay, if one has to be.
+    fn announce_in(
+        &self,
+        state: &mut State,
+        number: i64,
+        datastore: &str,
+        paths: &[String],
+        ordered: Option<Ordered>,
+    ) -> io::Result<Option<Arc<File>>> {
+        let synced = self.durability.syncs_announcements();
         if state.own.as_ref().is_some_and(|own| own.journal.is_gone()) {
             state.own = None; // somebody removed the folder
         }
@@ -125,14 +137,17 @@ impl Intents {
         if own.journal.is_overgrown() {
             let mut new = Journal::create(&self.folder)?;
             new.take_over(&own.journal)?;
-            if self.durability.syncs_announcements() {
+            if synced {
                 new.make_last()?;
             }
             own.journal.remove();
             own.journal = new;
         }
+        if synced && own.journal.announce_in_attribute(number, datastore, paths, ordered)? {
+            return Ok(None);
+        }
         own.journal.announce(number, datastore, paths)?;
-        Ok(own.journal.file().clone())
+        Ok(synced.then(|| own.journal.file().clone()))
     }
 
     /// Takes an announcement back. That this is not written is no loss: recovery finds nothing to do then.
@@ -233,12 +248,16 @@ impl Registry {
 
     /// Announces files that are about to be written, so that they can be removed if the writer dies.
     pub fn begin_write(&self, datastore_name: &str, paths: &[String]) -> Result<i64, RegistryError> {
+        self.announce(datastore_name, paths, None)
+    }
+
+    fn announce(&self, datastore_name: &str, paths: &[String], ordered: Option<Ordered>) -> Result<i64, RegistryError> {
         if let Some(bad) = paths.iter().find(|path| path.contains('\n')) {
             return Err(RegistryError::BadArgument { reason: format!("the path {bad:?} has a line break") });
         }
         self.store().may_write("announcing files")?;
         if self.announces_in_files() {
-            return self.intents().announce(datastore_name, paths);
+            return self.intents().announce(datastore_name, paths, ordered);
         }
         // Not as part of the open transaction: what is undone with it when this process dies announces nothing.
         self.store()
