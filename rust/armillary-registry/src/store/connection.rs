@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     dialect::{Dialect, Postgres, Sqlite},
+    durability::Durability,
     error::RegistryError,
 };
 use armillary_dimensions::Value;
@@ -147,7 +148,10 @@ impl Connection {
     /// Begins a transaction that writes.
     pub(crate) fn begin(&self) -> DatabaseResult<()> {
         match self {
-            Self::Sqlite(_) => self.execute_batch("BEGIN IMMEDIATE"),
+            Self::Sqlite(connection) => {
+                self.execute_batch("BEGIN IMMEDIATE")?;
+                sqlite::settle_journal(connection).or_else(|error| self.rollback().and(Err(error)))
+            }
             Self::Postgres(connection) => {
                 connection.begin();
                 Ok(())
@@ -235,11 +239,9 @@ impl Connection {
     }
 
     /// Lets the journal lie between transactions, which makes each one cheaper.
-    pub(super) fn keep_journal(&self) -> DatabaseResult<()> {
+    pub(super) fn keep_journal(&self, durability: Durability) -> DatabaseResult<()> {
         match self {
-            Self::Sqlite(connection) => {
-                sqlite::set_journal_mode(connection, "delete", "PERSIST").map_err(sqlite::error)
-            }
+            Self::Sqlite(connection) => sqlite::keep_journal(connection, durability),
             Self::Postgres(_) => Ok(()),
         }
     }

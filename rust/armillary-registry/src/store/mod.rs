@@ -2,6 +2,7 @@
 
 mod connection;
 mod holder;
+mod kept_journal;
 mod many_rows;
 mod place;
 mod postgres;
@@ -134,7 +135,7 @@ impl Store {
             .table_names()
             .map_err(|error| RegistryError::NotARepository { path: place.shown(), reason: error.to_string() })?;
         if writeable {
-            connection.keep_journal()?;
+            connection.keep_journal(durability)?;
             *lock(&store.writer) = Some(connection);
         } else {
             lock(&store.readers).push(connection);

@@ -2,6 +2,7 @@
 
 use super::{
     connection::{DatabaseError, ErrorKind},
+    kept_journal,
     values::{Parameter, ValueRef},
 };
 use crate::{durability::Durability, error::RegistryError};
@@ -97,6 +98,28 @@ pub(super) fn set_journal_mode(connection: &Connection, from: &str, to: &str) ->
         connection.query_row(&format!("PRAGMA journal_mode={to}"), [], |_| Ok(()))?;
     }
     Ok(())
+}
+
+/// Keeps the journal of a database between transactions.
+pub(super) fn keep_journal(connection: &Connection, durability: Durability) -> Result<(), DatabaseError> {
+    set_journal_mode(connection, "delete", "PERSIST").map_err(error)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(error)?;
+    let Some(database) = connection.path().filter(|_| durability.syncs_commits()) else { return Ok(()) };
+    if mode.eq_ignore_ascii_case("persist") {
+        kept_journal::keep(database);
+        return Ok(());
+    }
+    // The file of WAL mode was made when the database was first read, and lies there as long as this connection does.
+    kept_journal::sync_folder_of(database).map_err(|error| failed(&error))
+}
+
+/// Makes sure, in a transaction that has begun, that a power cut does not take its journal away.
+pub(super) fn settle_journal(connection: &Connection) -> Result<(), DatabaseError> {
+    connection.path().map_or(Ok(()), kept_journal::settle).map_err(|error| failed(&error))
+}
+
+fn failed(error: &std::io::Error) -> DatabaseError {
+    DatabaseError { kind: ErrorKind::Other, message: format!("the folder of the database cannot be used: {error}") }
 }
 
 /// What `SQLite` means by an error.
