@@ -884,6 +884,16 @@ def read_yaml(text: str, /, *, source: str, constructors: dict[str, Callable[[An
     {'a': [1, True]}
     """
 
+def plain_parquet(
+    content: bytes,
+) -> tuple[int, dict[bytes, bytes], list[tuple[str, int, bytearray]]] | None:
+    """Rows, metadata, and name, physical type and bytes of each column of a Parquet file of plain numbers.
+
+    That is one group of rows, each column one page of 32- or 64-bit numbers, none missing, as they are or compressed
+    with Snappy. Types are numbered as in the file: 1 INT32, 2 INT64, 4 FLOAT, 5 DOUBLE. None for all other files, and
+    for what is no such file.
+    """
+
 def write_yaml(value: Any) -> str | None:
     r"""A mapping or list as YAML 1.1, as PyYAML writes it in block style with the keys in their order.
 

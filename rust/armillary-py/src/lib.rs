@@ -24,6 +24,7 @@ mod group;
 mod json;
 mod names;
 mod pipeline_graph;
+mod plain_parquet;
 mod quantum_graph;
 mod query;
 mod query_results;
@@ -79,5 +80,6 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     query::register(module)?;
     yaml_reader::register(module)?;
     yaml_writer::register(module)?;
+    plain_parquet::register(module)?;
     Ok(())
 }

@@ -7,7 +7,7 @@ meta data of the schema, by the keys repositories hold.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "arrow_to_pandas",
     "astropy_to_arrow",
     "astropy_to_pandas",
+    "columns_to_astropy",
     "numpy_dict_to_arrow",
     "numpy_to_arrow",
     "numpy_to_astropy",
@@ -292,7 +293,7 @@ def arrow_to_astropy(arrow_table: pa.Table) -> Any:
 
 def _plain_table(arrow_table: pa.Table) -> Any:
     """The columns of an Arrow table, with units and descriptions."""
-    from astropy.table import Column, Table
+    from astropy.table import Table
 
     values = {  # a table can be sorted and changed, and others may have the same Arrow table
         name: one if one.flags.writeable else one.copy() for name, one in arrow_to_numpy_dict(arrow_table).items()
@@ -307,12 +308,22 @@ def _plain_table(arrow_table: pa.Table) -> Any:
             if description:
                 table[field.name].description = description
         return table
+    return columns_to_astropy(arrow_table.schema, list(values.values()))
+
+
+def columns_to_astropy(schema: pa.Schema, columns: Sequence[np.ndarray[Any, Any]]) -> Any:
+    """Arrays of plain values, which nobody else has, to an astropy table with units and descriptions of a schema."""
+    from astropy.table import Column, Table
+
     table = Table()
-    for field, (name, one) in zip(arrow_table.schema, values.items(), strict=True):
+    for field, one in zip(schema, columns, strict=True):
         # As `Table(values)`, which sets the same attributes of every column one by one, several times over.
+        name = field.name
         made = np.ndarray.__new__(Column, one.shape, one.dtype, one)
-        for key, value in _column_attributes(name, *_notes(field)).items():
-            made.__dict__[key] = value.copy() if isinstance(value, list | dict) else value
+        fixed, own = _column_attributes(name, *_notes(field))
+        made.__dict__.update(fixed)
+        for key, value in own:
+            made.__dict__[key] = value.copy()
         made.parent_table = table
         table.columns[name] = made
     return table
@@ -328,11 +339,15 @@ def _notes(field: pa.Field) -> tuple[str | None, str | None]:
 
 
 @lru_cache(maxsize=4096)
-def _column_attributes(name: str, unit: str | None, description: str | None) -> dict[str, Any]:
-    """What astropy sets in a column that it makes itself."""
+def _column_attributes(
+    name: str, unit: str | None, description: str | None
+) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
+    """What astropy sets in a column that it makes itself, and what of it each column has for itself."""
     from astropy.table import Column
 
-    return dict(Column([0.0], name=name, unit=unit, description=description).__dict__)
+    found = Column([0.0], name=name, unit=unit, description=description).__dict__
+    own = [(key, value) for key, value in found.items() if isinstance(value, list | dict)]
+    return dict(found), own
 
 
 def _with_table_meta(table: Any, schema: pa.Schema) -> Any:

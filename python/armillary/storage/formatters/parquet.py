@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from armillary.storage.formatter import FormatterV2
+from armillary.storage.formatters.arrow_numbers import read_numbers
 from armillary.storage.formatters.arrow_schemas import (
     ArrowAstropySchema,
     ArrowNumpySchema,
@@ -131,6 +132,13 @@ def to_arrow(value: Any) -> pa.Table | pa.Schema | None:
     return None
 
 
+def _is_small(value: Any) -> bool:
+    """Whether a table is known to take little memory."""
+    if _is_astropy(value):
+        return sum(getattr(column, "nbytes", SMALL_FILE) for column in value.itercols()) < SMALL_FILE
+    return isinstance(value, np.ndarray | pa.Table) and value.nbytes < SMALL_FILE
+
+
 class ParquetFormatter(FormatterV2):
     """Write tables of Arrow, astropy, numpy and pandas as Parquet; read all of it or some columns.
 
@@ -168,6 +176,10 @@ class ParquetFormatter(FormatterV2):
         )
         return noted
 
+    def _is_made_in_memory(self, in_memory_dataset: Any) -> bool:
+        """Small tables are; of large ones memory shall not hold a second copy."""
+        return _is_small(in_memory_dataset)
+
     def to_bytes(self, in_memory_dataset: Any) -> bytes:
         """Write one table. Raises `ValueError` for objects that are no table."""
         found = to_arrow(in_memory_dataset)
@@ -196,15 +208,22 @@ class ParquetFormatter(FormatterV2):
                 found,
                 sink,
                 row_group_size=compute_row_group_size(found.schema),
-                use_dictionary=found.nbytes > SMALL_FILE,  # a dictionary of each column takes longer than it saves
+                # A dictionary of each column takes longer than it saves, and of one page statistics spare nothing.
+                use_dictionary=found.nbytes > SMALL_FILE,
+                write_statistics=found.nbytes > SMALL_FILE,
             )
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read the columns asked for, or one component: `columns`, `rowcount` or `schema`."""
         if not 0 <= expected_size <= SMALL_FILE:
             return self._read(path, component)
-        with open(path, "rb") as stream:
-            return self._read(pa.BufferReader(stream.read()), component, threads=False)
+        with open(path, "rb", buffering=0) as stream:
+            content = stream.read()
+        if component is None and not self.file_descriptor.parameters:
+            found = read_numbers(content, self.file_descriptor.readStorageClass)
+            if found is not None:
+                return found
+        return self._read(pa.BufferReader(content), component, threads=False)
 
     def read_from_stream(self, stream: BinaryIO, component: str | None = None, expected_size: int = -1) -> Any:
         """Read a part of a file elsewhere: only the columns needed are transferred."""
