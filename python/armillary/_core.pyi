@@ -1754,11 +1754,12 @@ class DataCoordinates(Sequence[DataCoordinate]):
     def data_ids(self) -> DataCoordinates:
         """The data IDs of the rows."""
 
-    def buffers(self) -> list[tuple[str, tuple[str, int, bytes | None, list[bytes]]]]:
-        """Name and Arrow buffers of each column: kind, length, bitmap of known values, and the data."""
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
 
-    def record_buffers(self) -> list[tuple[str, Any, list[tuple[str, bool, Any]]]]:
-        """Element, which record belongs to each row, and of each field name, whether it is a key, and buffers."""
+    def buffers(self) -> tuple[int, list[tuple[str, Any]], list[tuple[str, Any, list[tuple[str, bool, Any]]]]]:
+        """Number of rows, name and Arrow buffers of each column, and of each element name, positions and fields."""
 
     @property
     def reasons(self) -> list[str]:
@@ -1778,11 +1779,12 @@ class DatasetRefs(Sequence[DatasetRef]):
     def data_ids(self) -> DataCoordinates:
         """The data IDs of the rows."""
 
-    def buffers(self) -> list[tuple[str, tuple[str, int, bytes | None, list[bytes]]]]:
-        """Name and Arrow buffers of each column: kind, length, bitmap of known values, and the data."""
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
 
-    def record_buffers(self) -> list[tuple[str, Any, list[tuple[str, bool, Any]]]]:
-        """Element, which record belongs to each row, and of each field name, whether it is a key, and buffers."""
+    def buffers(self) -> tuple[int, list[tuple[str, Any]], list[tuple[str, Any, list[tuple[str, bool, Any]]]]]:
+        """Number of rows, name and Arrow buffers of each column, and of each element name, positions and fields."""
 
     @property
     def reasons(self) -> list[str]:
@@ -1802,11 +1804,12 @@ class DimensionRecords(Sequence[DimensionRecord]):
     def data_ids(self) -> DataCoordinates:
         """The data IDs of the rows."""
 
-    def buffers(self) -> list[tuple[str, tuple[str, int, bytes | None, list[bytes]]]]:
-        """Name and Arrow buffers of each column: kind, length, bitmap of known values, and the data."""
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
 
-    def record_buffers(self) -> list[tuple[str, Any, list[tuple[str, bool, Any]]]]:
-        """Element, which record belongs to each row, and of each field name, whether it is a key, and buffers."""
+    def buffers(self) -> tuple[int, list[tuple[str, Any]], list[tuple[str, Any, list[tuple[str, bool, Any]]]]]:
+        """Number of rows, name and Arrow buffers of each column, and of each element name, positions and fields."""
 
     @property
     def reasons(self) -> list[str]:
@@ -1826,11 +1829,12 @@ class Rows(Sequence[dict[str, Any]]):
     def data_ids(self) -> DataCoordinates:
         """The data IDs of the rows."""
 
-    def buffers(self) -> list[tuple[str, tuple[str, int, bytes | None, list[bytes]]]]:
-        """Name and Arrow buffers of each column: kind, length, bitmap of known values, and the data."""
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
 
-    def record_buffers(self) -> list[tuple[str, Any, list[tuple[str, bool, Any]]]]:
-        """Element, which record belongs to each row, and of each field name, whether it is a key, and buffers."""
+    def buffers(self) -> tuple[int, list[tuple[str, Any]], list[tuple[str, Any, list[tuple[str, bool, Any]]]]]:
+        """Number of rows, name and Arrow buffers of each column, and of each element name, positions and fields."""
 
     @property
     def reasons(self) -> list[str]:

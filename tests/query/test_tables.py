@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import sys
 
@@ -118,6 +119,19 @@ def test_several_types_share_one_table(butler):
     assert table["tract"].to_pylist() == [ref.dataId.get("tract") for ref in found]
     legacy = butler.registry.queryDatasets("*", collections=["run1", "run3"])
     assert legacy.to_arrow().num_rows == legacy.count()
+
+
+def test_a_table_keeps_its_memory_and_leaves_that_of_kept_results(query):
+    found = query.datasets("calexp", ["run1", "run2"]).order_by("visit", "detector")
+    expected = found.to_arrow().to_pylist()
+    with found.materialize() as kept:
+        first, second = kept.to_arrow(), kept.to_arrow()
+        assert [ref.id.bytes for ref in kept] == [row["dataset_id"] for row in expected]
+    assert first["dataset_id"].chunk(0).buffers()[1].address != second["dataset_id"].chunk(0).buffers()[1].address
+    del kept
+    gc.collect()
+    others = [found.to_arrow() for _ in range(20)]
+    assert first.to_pylist() == second.to_pylist() == others[-1].to_pylist() == expected
 
 
 def test_other_packages_read_results_as_arrow(query):

@@ -116,7 +116,7 @@ class GeneralQueryResults(QueryResults[dict[str, Any]]):
     def dimensions(self) -> DimensionGroup:
         """The dimensions of the rows' data IDs."""
         answer: Any = self._copy(limit=0)._fetch()
-        return self._context.universe.conform([name for name, _ in answer.buffers() if "." not in name])
+        return self._context.universe.conform([name for name in answer.names if "." not in name])
 
     def iter_tuples(self, *dataset_types: DatasetType | str) -> Iterator[GeneralResultTuple]:
         """Give each row as a data ID, the references of some dataset types, and the row itself.
@@ -128,7 +128,7 @@ class GeneralQueryResults(QueryResults[dict[str, Any]]):
         """
         found = [self._context.registry.dataset_type(type_name(one)) for one in dataset_types]
         answer: Any = self._fetch()
-        columns = {name for name, _ in answer.buffers()}
+        columns = set(answer.names)
         for one in found:
             if not {f"{one.name}.dataset_id", f"{one.name}.run"} <= columns:
                 raise InvalidQueryError(

@@ -9,7 +9,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from armillary.butler.query_spec import QueryContext, QuerySpec, dimension_names, order_terms, type_name
-from armillary.butler.query_tables import Tabular, arrow_table, columns_of, concatenated, html_table, record_columns
+from armillary.butler.query_tables import (
+    AnswerBuffers,
+    Tabular,
+    arrow_table,
+    columns_of,
+    concatenated,
+    html_table,
+    record_columns,
+)
 from armillary.butler.record_collections import DimensionRecordSet, DimensionRecordTable
 
 if TYPE_CHECKING:
@@ -76,16 +84,17 @@ class QueryResults(Tabular, Generic[Item]):
         result: Sequence[Item] = self._ask("rows") if kept is None else kept
         return result
 
-    def _columns(self, answer: Any) -> Iterator[tuple[str, Any, str]]:
+    def _columns(self, answer: AnswerBuffers) -> Iterator[tuple[str, Any, str]]:
         """Give name, array and kind of each column of an answer."""
         return columns_of(answer)
 
     def _tables(self, answer: Any) -> list[Any]:
         """Give functions that make the tables of an answer."""
-        return [lambda: arrow_table(self._columns(answer))]
+        return [lambda: arrow_table(self._columns(answer.buffers()))]
 
     def to_arrow(self) -> pa.Table:  # noqa: D102  (documented in the base class)
-        return arrow_table(self._columns(self._fetch()))
+        kept = self.__dict__.get("_kept")
+        return arrow_table(self._columns(self._ask("columns") if kept is None else kept.buffers()))
 
     def _repr_html_(self) -> str:
         first = self.limit(_SHOWN_ROWS if self._spec.limit is None else min(self._spec.limit, _SHOWN_ROWS))
@@ -267,7 +276,7 @@ class DatasetRefQueryResults(QueryResults["DatasetRef"]):
             self._dataset_type, self._collections, find_first=self._find_first, mode=mode, **self._arguments()
         )
 
-    def _columns(self, answer: Any) -> Iterator[tuple[str, Any, str]]:
+    def _columns(self, answer: AnswerBuffers) -> Iterator[tuple[str, Any, str]]:
         return columns_of(answer, self._dataset_type)
 
     @property
@@ -363,7 +372,7 @@ class DimensionRecordQueryResults(QueryResults["DimensionRecord"]):
     def _ask(self, mode: str) -> Any:
         return self._context.engine.records(self._element, mode=mode, **self._arguments())
 
-    def _columns(self, answer: Any) -> Iterator[tuple[str, Any, str]]:
+    def _columns(self, answer: AnswerBuffers) -> Iterator[tuple[str, Any, str]]:
         return record_columns(answer)
 
     def _short(self, item: Any) -> str:
@@ -386,9 +395,9 @@ class DimensionRecordQueryResults(QueryResults["DimensionRecord"]):
 
     def iter_table_pages(self) -> Iterator[DimensionRecordTable]:
         """Give the records in tables of columns."""
-        answer = self._fetch()
+        answer: Any = self._fetch()
         if len(answer):
-            yield DimensionRecordTable(self.element, answer, arrow_table(record_columns(answer)))
+            yield DimensionRecordTable(self.element, answer, arrow_table(record_columns(answer.buffers())))
 
     def _pages(self) -> Iterator[Sequence[DimensionRecord]]:
         answer = self._fetch()

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultList", "Tabular", "arrow_table", "concatenated"]
 
-# Kind, number of values, bitmap of known values, and the buffers of `column_buffers.rs`.
-Buffers = tuple[str, int, bytes | None, list[bytes]]
+# Kind, number of values, bitmap of known values, and the buffers of `column_buffers.rs`, each an array of numpy.
+Buffers = tuple[str, int, Any, list[Any]]
+# Number of rows; name and buffers of each column; for each element with records its name, which record belongs to each
+# row, and of each field its name, whether it is a key, and its buffers.
+AnswerBuffers = tuple[int, list[tuple[str, Buffers]], list[tuple[str, Buffers, list[tuple[str, bool, Buffers]]]]]
 
 _HTML_ROWS = 10
 
@@ -31,7 +34,7 @@ def _array(buffers: Buffers) -> pa.Array:
     valid = None if known is None else pa.py_buffer(known)
     data = [pa.py_buffer(part) for part in parts]
     if kind == "text":
-        words = pa.Array.from_buffers(pa.large_utf8(), len(parts[1]) // 8 - 1, [None, *data[1:]]).cast(pa.utf8())
+        words = pa.Array.from_buffers(pa.large_utf8(), len(parts[1]) - 1, [None, *data[1:]]).cast(pa.utf8())
         return pa.DictionaryArray.from_arrays(pa.Array.from_buffers(pa.int32(), length, [valid, data[0]]), words)
     if kind == "timespan":
         bounds = [pa.Array.from_buffers(pa.timestamp("ns"), length, [None, part]) for part in data]
@@ -67,22 +70,23 @@ def arrow_table(columns: Iterable[tuple[str, Any, str]]) -> pa.Table:
     return pa.Table.from_arrays([array for _, array, _ in columns], schema=pa.schema(fields))
 
 
-def columns_of(answer: Any, dataset_type: str | None = None) -> Iterator[tuple[str, Any, str]]:
+def columns_of(answer: AnswerBuffers, dataset_type: str | None = None) -> Iterator[tuple[str, Any, str]]:
     """Give name, array and kind of each column of an answer of the engine, fields of records last."""
+    length, columns, records = answer
     if dataset_type is not None:
-        yield "dataset_type", _constant(dataset_type, len(answer)), "text"
-    for name, buffers in answer.buffers():
+        yield "dataset_type", _constant(dataset_type, length), "text"
+    for name, buffers in columns:
         yield name, _array(buffers), buffers[0]
-    for element, positions, fields in answer.record_buffers():
+    for element, positions, fields in records:
         rows = _array(positions)
         for name, is_key, buffers in fields:
             if not is_key:
                 yield f"{element}.{name}", _array(buffers).take(rows), buffers[0]
 
 
-def record_columns(answer: Any) -> Iterator[tuple[str, Any, str]]:
+def record_columns(answer: AnswerBuffers) -> Iterator[tuple[str, Any, str]]:
     """Give name, array and kind of each field of records."""
-    for _, positions, fields in answer.record_buffers():
+    for _, positions, fields in answer[2]:
         rows = _array(positions)
         for name, _, buffers in fields:
             yield name, _array(buffers).take(rows), buffers[0]

@@ -114,6 +114,12 @@ impl StrColumn {
         &self.codes
     }
 
+    /// One code per row; `u32::MAX` stands for unknown.
+    #[must_use]
+    pub fn into_codes(self) -> Vec<u32> {
+        self.codes
+    }
+
     /// The distinct values, by code.
     #[must_use]
     pub fn dictionary(&self) -> &[Arc<str>] {

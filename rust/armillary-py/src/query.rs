@@ -2,6 +2,7 @@
 
 use crate::{
     call::enter,
+    column_buffers::answer_buffers,
     data_coordinate::PyDataCoordinate,
     datasets::wrap_type,
     errors::{ErrorClass, raise},
@@ -89,6 +90,7 @@ impl PyQueryEngine {
         let request = self.request(py, result, &common)?;
         match mode {
             "rows" => rows(enter(py, || registry.query(&request))?),
+            "columns" => answer_buffers(py, enter(py, || registry.query(&request))?).into_bound_py_any(py),
             "count" => enter(py, || registry.query_count(&request))?.into_bound_py_any(py),
             "any" => enter(py, || registry.query_any(&request))?.into_bound_py_any(py),
             "explain" => enter(py, || registry.query_explain(&request))?.into_bound_py_any(py),
@@ -100,7 +102,7 @@ impl PyQueryEngine {
                 names.into_bound_py_any(py)
             }
             _ => Err(PyTypeError::new_err(format!(
-                "`{mode}` is no mode of a query; it is one of rows, count, any, explain, funnel, sql, dimensions"
+                "`{mode}` is no mode of a query; it is one of rows, columns, count, any, explain, funnel, sql, dimensions"
             ))),
         }
     }

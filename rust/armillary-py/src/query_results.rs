@@ -1,7 +1,7 @@
 //! Lazy sequences over the columns of an answer: a Python object is made when an index is touched.
 
 use crate::{
-    column_buffers::{Buffers, buffers, positions},
+    column_buffers::{AnswerBuffers, answer_buffers},
     data_coordinate::PyDataCoordinate,
     dataset_ref::PyDatasetRef,
     dataset_rows::RowBlock,
@@ -11,7 +11,7 @@ use crate::{
     values::{plain_to_python, region_to_python, value_to_python},
 };
 use armillary_dimensions::{
-    Column, DataCoordinate, ElementIndex, FieldRole, FieldType, GroupInfo, Key, Record, Records, Universe, Value,
+    Column, DataCoordinate, ElementIndex, FieldRole, GroupInfo, Key, Record, Records, Universe, Value,
 };
 use armillary_registry::query::{Alike, Meaning, NamedColumn, QueryResult, RecordTable};
 use pyo3::{
@@ -158,41 +158,13 @@ impl Answer {
         Ok(columns)
     }
 
-    /// Name and buffers of each column.
-    fn buffers<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Buffers<'py>)>> {
-        let mut columns = Vec::new();
-        for (index, column) in self.info.keys().zip(&self.result.keys) {
-            columns.push((self.result.universe.get(index).name.clone(), buffers(py, column, Meaning::Plain)?));
-        }
-        if let Some(datasets) = &self.result.datasets {
-            columns.push(("dataset_id".to_owned(), buffers(py, &datasets.ids, Meaning::Plain)?));
-            columns.push(("run".to_owned(), buffers(py, &datasets.runs, Meaning::Plain)?));
-        }
-        for column in &self.result.columns {
-            columns.push((column.name.clone(), buffers(py, &column.values, column.meaning)?));
-        }
-        Ok(columns)
-    }
-
-    /// The records of all elements.
-    fn record_buffers<'py>(&self, py: Python<'py>) -> PyResult<Vec<RecordBuffers<'py>>> {
-        let mut tables = Vec::new();
-        for table in &self.result.records {
-            let element = self.result.universe.get(table.element);
-            let mut fields = Vec::new();
-            for (field, column) in element.fields.iter().zip(&table.columns) {
-                let meaning = if field.kind == FieldType::Region { Meaning::Region } else { Meaning::Plain };
-                let is_key = matches!(field.role, FieldRole::Required(_) | FieldRole::Implied(_));
-                fields.push((field.name.clone(), is_key, buffers(py, column, meaning)?));
-            }
-            tables.push((element.name.clone(), positions(py, table)?, fields));
-        }
-        Ok(tables)
+    /// The names of the columns.
+    fn names(&self) -> Vec<String> {
+        let keys = self.info.keys().map(|index| self.result.universe.get(index).name.clone());
+        let datasets = self.result.datasets.iter().flat_map(|_| ["dataset_id".to_owned(), "run".to_owned()]);
+        keys.chain(datasets).chain(self.result.columns.iter().map(|column| column.name.clone())).collect()
     }
 }
-
-/// Element, positions, and of each field its name, whether it is a key, and its buffers.
-type RecordBuffers<'py> = (String, Buffers<'py>, Vec<(String, bool, Buffers<'py>)>);
 
 fn keys_at(columns: &[Column], row: usize) -> Arc<[Key]> {
     columns.iter().map(|column| key_at(column, row)).collect()
@@ -290,14 +262,15 @@ macro_rules! sequence {
                 PyDataCoordinates { answer: self.answer.clone() }
             }
 
-            /// Name and Arrow buffers of each column.
-            fn buffers<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Buffers<'py>)>> {
-                self.answer.buffers(py)
+            /// The names of the columns.
+            #[getter]
+            fn names(&self) -> Vec<String> {
+                self.answer.names()
             }
 
-            /// For each element with records: its name, which record belongs to each row, and the records' columns.
-            fn record_buffers<'py>(&self, py: Python<'py>) -> PyResult<Vec<RecordBuffers<'py>>> {
-                self.answer.record_buffers(py)
+            /// All columns as Arrow buffers, which are copies: the answer keeps its own.
+            fn buffers<'py>(&self, py: Python<'py>) -> AnswerBuffers<'py> {
+                answer_buffers(py, self.answer.result.clone())
             }
 
             /// Why there are no rows, if that was clear before looking.
