@@ -103,3 +103,21 @@ def test_another_config_is_refused(place):
 def test_a_repository_that_is_not_there_is_told(place):
     with pytest.raises(RepositoryNotFoundError, match="nowhere"):
         graph_at(place / "run.qg").make_init_qbb(place / "nowhere")
+
+
+def test_metadata_that_cannot_be_written_fail_their_quanta_only(place):
+    """As on a full disk; here a file stands where the folder of one night's metadata would be."""
+    in_the_way = place / "repo" / RUN / "first_metadata" / "20250101"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("not a folder")
+    ended = pipetask("run-qbb", place / "repo", place / "run.qg")
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert "error: task `first` failed" in ended.err
+    assert "8 quanta: 6 finished, 2 failed" in ended.err
+    assert len(list(in_the_way.parent.rglob("*.json"))) == 4
+    in_the_way.unlink()
+    again = pipetask("run-qbb", place / "repo", place / "run.qg")
+    assert again.code == 0, again.err
+    assert "2 finished" in again.err
+    assert len(list(in_the_way.parent.rglob("*.json"))) == 6

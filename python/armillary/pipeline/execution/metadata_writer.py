@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from armillary.butler import DatasetRef
 
 __all__ = ["MetadataWriter"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class MetadataWriter:
@@ -41,7 +44,7 @@ class MetadataWriter:
         # Other tasks may read metadata, and would not find them here.
         self._wanted = {label for label, name in self._name_of.items() if graph.pipeline_graph.consumers_of(name)}
         self._paths: list[str] = []
-        self._metadata: list[tuple[Any, DatasetRef]] = []
+        self._metadata: list[tuple[QuantumOutcome, Any, DatasetRef]] = []
         self._last = time.monotonic()
 
     def add(self, outcome: QuantumOutcome, refs: Iterable[DatasetRef]) -> None:
@@ -49,7 +52,7 @@ class MetadataWriter:
         self._paths.extend(record.path for records in outcome.written.values() for record in records)
         if outcome.metadata is not None:
             name = self._name_of[outcome.label]
-            self._metadata.extend((outcome.metadata, ref) for ref in refs if ref.datasetType.name == name)
+            self._metadata.extend((outcome, outcome.metadata, ref) for ref in refs if ref.datasetType.name == name)
         waited = time.monotonic() - self._last
         if (
             len(self._metadata) >= recorder.BATCH_QUANTA
@@ -59,13 +62,20 @@ class MetadataWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Sync everything that was added so far, then write the metadata, and sync these."""
+        """Sync everything that was added so far, then write the metadata, and sync these.
+
+        A quantum whose metadata cannot be written, as on a full disk, has failed and is to run again.
+        """
         paths, self._paths = self._paths, []
         metadata, self._metadata = self._metadata, []
         self._datastore.sync(paths)
         written: list[str] = []
-        for one, ref in metadata:
-            prepared = self._unsynced.prepare(one, ref, overwrite=True)
-            written.extend(record.path for record in self._unsynced.write(prepared))
+        for outcome, one, ref in metadata:
+            try:
+                prepared = self._unsynced.prepare(one, ref, overwrite=True)
+                written.extend(record.path for record in self._unsynced.write(prepared))
+            except OSError as error:
+                _LOG.error("The metadata of quantum %s of task %s: %s", outcome.quantum_id, outcome.label, error)
+                outcome.fail(error)
         self._datastore.sync(written)
         self._last = time.monotonic()

@@ -91,6 +91,17 @@ class QuantumOutcome:
     kinds: tuple[str, ...] = ()
     error: BaseException | None = dataclasses.field(default=None, compare=False, repr=False)
 
+    def fail(self, error: BaseException) -> None:
+        """Note that it failed after all.
+
+        >>> outcome = QuantumOutcome(uuid.uuid4(), "isr", QuantumState.FINISHED)
+        >>> outcome.fail(OSError("no space left on device"))
+        >>> outcome.state.value, outcome.exit_code, outcome.exception.message
+        ('failed', 1, 'no space left on device')
+        """
+        self.state, self.exit_code = QuantumState.FAILED, 1
+        self.exception, self.kinds = ExceptionInfo.from_exception(error), kinds_of(error)
+
 
 def kinds_of(error: BaseException) -> tuple[str, ...]:
     """Return the names of the class of an error and of its bases, the class first.
