@@ -153,6 +153,16 @@ def test_datasets_are_tagged_certified_copied_and_removed(run, repository, tmp_p
         butler.get("summary", instrument="Cam")
 
 
+def test_files_of_all_collections_are_retrieved_unless_the_first_are_asked_for(run, repository, tmp_path):
+    with Butler(repository, writeable=True, run="u/other") as butler:
+        butler.put({"other": 1}, "summary", instrument="Cam")
+    words = ["--collections", "u/other,u/me", "-d", "summary"]
+    for option, number in (([], 2), (["--no-find-first"], 2), (["--find-first"], 1)):
+        place = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        assert run("retrieve-artifacts", "REPO", str(place), *words, *option)[0] == 0
+        assert len(list(place.rglob("*.yaml"))) == number, option
+
+
 def test_a_run_in_a_chain_is_removed_only_by_force(run, repository):
     code, output, errors = run("remove-runs", "REPO", "u/*", "--no-confirm")
     assert (code, output) == (1, "u/me\n")

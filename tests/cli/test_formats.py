@@ -210,6 +210,16 @@ def test_files_are_taken_in_from_a_table_and_move_on(repository, capfd, tmp_path
     assert main(["ingest-zip", other, str(made), "-t", "copy"]) == 0
     with Butler(other, collections="u/files") as butler:
         assert butler.get("metrics", instrument="Cam", visit=11, detector=1) == {"a": 1}
+    empty = str(tmp_path / "empty")
+    assert main(["create", empty]) == 0
+    with Butler(repository) as source, Butler(empty, writeable=True) as butler:
+        butler.registry.registerDatasetType(source.get_dataset_type("metrics"))
+    capfd.readouterr()
+    assert main(["ingest-zip", empty, str(made), "-t", "copy"]) == 1
+    assert "instrument" in capfd.readouterr().err
+    assert main(["ingest-zip", empty, str(made), "-t", "copy", "--transfer-dimensions"]) == 0
+    with Butler(empty, collections="u/files") as butler:
+        assert butler.get("metrics", instrument="Cam", visit=11, detector=2) == {"a": 2}
 
 
 def test_calibrations_are_exported_with_their_ranges(capfd, tmp_path):

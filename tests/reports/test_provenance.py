@@ -264,6 +264,8 @@ def test_files_of_a_graph_are_taken_out_without_a_registry(ran, tmp_path):
         (["provenance-report", "one.qg"], "holds a predicted graph, not a provenance graph"),
         (["provenance-report", "repo", "u/out/one"], "no provenance graph is in `u/out/one`"),
         (["ingest-graph", "repo"], "name a provenance graph, or the run"),
+        (["ingest-graph", "repo", "none.qg"], "error: no such file or directory: `none.qg`"),
+        (["provenance-report", "none.qg"], "error: no such file or directory: `none.qg`"),
         (["ingest-graph", "repo", "one.qg"], "holds a predicted graph"),
         (
             ["ingest-graph", "repo", "provenance.qg", "--output-run", "other"],

@@ -141,11 +141,6 @@ durability_option = click.option(
 track_file_attrs_option = click.option(
     "--track-file-attrs/--no-track-file-attrs", default=True, help="Record the sizes of files."
 )
-transfer_dimensions_option = click.option(
-    "--transfer-dimensions/--no-transfer-dimensions",
-    default=True,
-    help="Copy dimension records that are missing; on by default.",
-)
 
 
 explain_option = click.option(
@@ -161,6 +156,16 @@ def limit_option(limit: int) -> Callable[[Function], Function]:
         default=limit,
         show_default=True,
         help="Most rows; 0 for all, negative warns when there are more.",
+    )
+
+
+def transfer_dimensions_option(default: bool) -> Callable[[Function], Function]:
+    """`--transfer-dimensions`, with a default."""
+    return click.option(
+        "--transfer-dimensions/--no-transfer-dimensions",
+        default=default,
+        show_default=True,
+        help="Copy dimension records that are missing.",
     )
 
 

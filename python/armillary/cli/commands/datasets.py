@@ -265,7 +265,7 @@ def _show_doomed(butler: Any, refs: list[Any]) -> None:
 )
 @repo_argument
 @click.argument("destination")
-@selection_options(limit=-20000, find_first=True)
+@selection_options(limit=-20000)
 @transfer_option
 @click.option("-v", "--verbose", is_flag=True, help="Name every file.")
 @click.option("--preserve-path/--no-preserve-path", default=True, help="Keep the directories of the repository.")
@@ -292,7 +292,7 @@ def retrieve_artifacts(
     if transfer in ("move", "direct"):
         raise click.UsageError(f"`--transfer {transfer}` would take files out of the repository")
     with Butler(repo) as butler:
-        refs = select(butler, dataset_types, collections, where, find_first and bool(collections), limit, order_by)
+        refs = select(butler, dataset_types, collections, where, find_first, limit, order_by)
         if not refs:
             click.echo("nothing matches", err=True)
             return

@@ -157,7 +157,7 @@ def _below(prefix: str, path: str) -> str:
 @repo_argument
 @click.argument("zip_file", metavar="ZIP")
 @transfer_option
-@transfer_dimensions_option
+@transfer_dimensions_option(default=False)
 @dry_run_option
 @durability_option
 def ingest_zip(repo: str, zip_file: str, transfer: str, transfer_dimensions: bool, dry_run: bool) -> None:
@@ -177,7 +177,7 @@ def ingest_zip(repo: str, zip_file: str, transfer: str, transfer_dimensions: boo
 @selection_options(limit=-20000)
 @transfer_option
 @click.option("--register-dataset-types", is_flag=True, help="Make dataset types known that DEST lacks.")
-@transfer_dimensions_option
+@transfer_dimensions_option(default=True)
 @dry_run_option
 @durability_option
 def transfer_datasets(

@@ -168,7 +168,8 @@ class ProvenanceQuantumGraph:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._parts = _core.GraphPartsReader(self.path)
+        with open(self.path, "rb"):  # whose errors name the file as those of other commands do
+            self._parts = _core.GraphPartsReader(self.path)
         kind = self.header.graph_type
         if kind != "provenance":
             raise TypeError(
