@@ -314,14 +314,14 @@ fn range_bind(name: &str, range: &Bound<'_, PyRange>) -> PyResult<Bind> {
         // One past the last integer of 64 bits is a proper bound.
         value.extract().ok().filter(|bound: &i128| bound.abs() <= 1 << 64).ok_or_else(|| too_large(name, &value))
     };
-    let (start, stop, step) = (bound("start")?, bound("stop")?, bound("step")?);
-    let count = if step > 0 { (stop - start + step - 1) / step } else { (start - stop - step - 1) / -step };
+    let (start, stop, stride) = (bound("start")?, bound("stop")?, bound("step")?);
+    let count = if stride > 0 { (stop - start + stride - 1) / stride } else { (start - stop - stride - 1) / -stride };
     if count <= FEW {
         return range.try_iter()?.map(|item| bind(name, &item?, false)).collect::<PyResult<_>>().map(Bind::List);
     }
-    let last = start + (count - 1) * step;
+    let last = start + (count - 1) * stride;
     let number = |value: i128| i64::try_from(value).map_err(|_| too_large(name, range));
-    Ok(Bind::Range { start: number(start.min(last))?, stop: number(start.max(last))?, stride: number(step.abs())? })
+    Ok(Bind::Range { start: number(start.min(last))?, stop: number(start.max(last))?, stride: number(stride.abs())? })
 }
 
 /// Objects of other packages, known by what they can do.

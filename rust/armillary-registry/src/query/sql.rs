@@ -400,7 +400,7 @@ mod tests {
         let mut values: Vec<i64> = sql
             .values
             .iter()
-            .filter_map(|value| value.to_key())
+            .filter_map(Value::to_key)
             .map(|key| match key {
                 armillary_dimensions::Key::Int(number) => number,
                 armillary_dimensions::Key::Str(_) => -1,
