@@ -1466,8 +1466,11 @@ class Registry:
     def register_dataset_type(self, dataset_type: DatasetType) -> bool:
         """Register a dataset type; false if it is registered. Raises `ConflictingDefinitionError` if differently."""
 
-    def dataset_type(self, name: str) -> DatasetType:
-        """The dataset type, or component, of this name. Raises `MissingDatasetTypeError` with the nearest name."""
+    def dataset_type(self, name: str, *, to_write: bool = False) -> DatasetType:
+        """The dataset type, or component, of this name. Raises `MissingDatasetTypeError` with the nearest name.
+
+        To write a dataset, what was last read from a server is new enough: it refuses what others have removed since.
+        """
 
     def query_dataset_types(self, patterns: Sequence[str] | None = None) -> list[DatasetType]:
         """Dataset types whose names fit; names that no dataset type has are left out."""

@@ -7,12 +7,20 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from armillary import _core
-from armillary.errors import ConflictingDefinitionError, RegistryError, SchemaAlreadyDefinedError
+from armillary.errors import (
+    ConflictingDefinitionError,
+    DataIdValueError,
+    MissingCollectionError,
+    RegistryError,
+    SchemaAlreadyDefinedError,
+)
+from databases import DATABASE
 
 STORE = "FileDatastore@<butlerRoot>"
 END_SESSIONS = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'armillary'"
@@ -30,7 +38,7 @@ def detectors(filled):
 
 def put(registry, detector, run="run/a"):
     """What a `put` does to the database: announce the file, then enter dataset and file and forget the announcement."""
-    bias = registry.dataset_type("bias")
+    bias = registry.dataset_type("bias", to_write=True)
     data_id = {"instrument": "Cam", "detector": detector}
     data_id = _core.DataCoordinate.standardize(data_id, dimensions=bias.dimensions)
     ref = _core.DatasetRef(bias, data_id, run)
@@ -38,6 +46,7 @@ def put(registry, detector, run="run/a"):
     intent = registry.begin_write(STORE, [path])
     record = _core.FileRecord(ref.id, path, "f", "StructuredDataDict")
     registry.finish_write(intent, STORE, [ref], [record], register=True)
+    return ref
 
 
 def complete(cluster, namespace):
@@ -114,6 +123,69 @@ def test_a_refused_step_leaves_the_transaction_as_it_was(filled):
     registry.commit()
     assert "kept" in registry.query_collections()
     assert registry.row_counts()["dataset"] == 1
+
+
+@contextmanager
+def said(cluster):
+    """Gives a list of what was said to the server in the sessions begun in the block, without what begins a session."""
+    found = []
+    cluster.sql(f"ALTER DATABASE {DATABASE} SET log_statement = 'all'")
+    log = Path(cluster.folder) / "log"
+    start = len(log.read_bytes())
+    try:
+        yield found
+    finally:
+        cluster.sql(f"ALTER DATABASE {DATABASE} RESET log_statement")
+        lines = log.read_bytes()[start:].decode().splitlines()
+        messages = [line.partition("LOG:  ")[2] for line in lines if "ALTER DATABASE" not in line]
+        found += [message for message in messages if message.startswith(("statement:", "execute"))]
+
+
+def test_a_put_asks_for_little(detectors, opened, cluster):
+    """Where many write, each waits for what all others say: the announcement, the rows with BEGIN, and COMMIT."""
+    with said(cluster) as messages, closing(opened(writeable=True)) as registry:
+        for detector in (10, 11, 12):
+            put(registry, detector)
+    announced = [position for position, message in enumerate(messages) if "INTO armillary_intent" in message]
+    assert len(announced) == 3, messages
+    third = messages[announced[2] :]
+    assert len(third) == 4, third
+    assert third[1].startswith("statement: BEGIN")
+    assert third[2].partition(": ")[2].startswith("WITH s1 AS (INSERT INTO dataset (")
+    assert "collection_summary" not in third[2]
+    assert third[3] == "statement: COMMIT"
+    assert announced[2] - announced[1] == 4, messages
+
+
+def test_what_is_in_the_way_of_a_put_is_told(detectors, opened, cluster, seed):
+    put(detectors, 10)
+    with pytest.raises(ConflictingDefinitionError, match="detector: 10"):
+        put(detectors, 10)
+    with pytest.raises(DataIdValueError, match="4000"):
+        put(detectors, 4000)
+    detectors.begin()
+    put(detectors, 11)
+    with pytest.raises(ConflictingDefinitionError, match="detector: 10"):
+        put(detectors, 10)
+    put(detectors, 12)
+    detectors.commit()
+    assert complete(cluster, seed["registry"]["namespace"]) == [3] * 5
+
+
+def test_a_put_after_others_took_away_what_it_knew(detectors, opened, cluster, seed):
+    gone = put(detectors, 10)
+    other = opened(writeable=True)
+    other.trash(STORE, [gone.id], purge=True)
+    other.empty_trash(STORE, [gone.id])
+    assert other.refresh_summaries() == 1
+    put(detectors, 11)  # the summary is gone, and comes back
+    assert complete(cluster, seed["registry"]["namespace"]) == [1] * 5
+    assert other.collection_summary("run/a")[0] == ["bias"]
+    other.remove_collection("run/b")
+    with pytest.raises(MissingCollectionError, match="run/b"):
+        put(detectors, 12, run="run/b")
+    put(detectors, 12)
+    assert complete(cluster, seed["registry"]["namespace"]) == [2] * 5
 
 
 def test_changes_of_others_are_seen(filled, opened):

@@ -62,16 +62,24 @@ pub(crate) fn wrap_type(
     Ok(object)
 }
 
-fn stored_type(registry: &PyRegistry, py: Python<'_>, name: &str) -> PyResult<Py<PyDatasetType>> {
-    let record =
-        enter(py, || Ok::<_, RegistryError>(registry.registry.catalog()?.require_dataset_type(name)?.clone()))?;
+fn stored_type(registry: &PyRegistry, py: Python<'_>, name: &str, to_write: bool) -> PyResult<Py<PyDatasetType>> {
+    let record = enter(py, || {
+        let registry = &registry.registry;
+        let catalog = if to_write { registry.catalog_to_write(name)? } else { registry.catalog()? };
+        Ok::<_, RegistryError>(catalog.require_dataset_type(name)?.clone())
+    })?;
     wrap_type(registry, py, &record)
 }
 
 /// The dataset type called `name`; a name with a dot is that of a component.
-pub(crate) fn dataset_type(registry: &PyRegistry, py: Python<'_>, name: &str) -> PyResult<Py<PyDatasetType>> {
+pub(crate) fn dataset_type(
+    registry: &PyRegistry,
+    py: Python<'_>,
+    name: &str,
+    to_write: bool,
+) -> PyResult<Py<PyDatasetType>> {
     let (parent, component) = split_name(name);
-    let parent = stored_type(registry, py, parent)?;
+    let parent = stored_type(registry, py, parent, to_write)?;
     match component {
         None => Ok(parent),
         Some(component) => {
@@ -239,7 +247,7 @@ pub(crate) fn insert_datasets(
     expanded: bool,
 ) -> PyResult<Vec<PyDatasetRef>> {
     let name = type_name(dataset_type)?;
-    let object = stored_type(registry, py, &name)?;
+    let object = stored_type(registry, py, &name, false)?;
     let group = object.get().info().group;
     let mut data_ids: Vec<PyDataCoordinate> =
         data_ids.iter().map(|id| data_id_of(registry, py, id, group)).collect::<PyResult<_>>()?;
@@ -285,7 +293,7 @@ pub(crate) fn find(
     table: Option<&str>,
 ) -> PyResult<Option<(Py<PyAny>, Vec<PyFileRecord>)>> {
     let (parent, component) = split_name(dataset_type);
-    let object = stored_type(registry, py, parent)?;
+    let object = stored_type(registry, py, parent, false)?;
     let data_id = data_id_of(registry, py, data_id, object.get().info().group)?;
     let timespan = timespan.map(|timespan| timespan.get().0);
     let found = enter(py, || {
@@ -315,7 +323,7 @@ fn refs(registry: &PyRegistry, py: Python<'_>, datasets: Vec<Dataset>) -> PyResu
             let object = if let Some(object) = types.get(&dataset.dataset_type) {
                 object.clone_ref(py)
             } else {
-                let object = stored_type(registry, py, &dataset.dataset_type)?;
+                let object = stored_type(registry, py, &dataset.dataset_type, false)?;
                 types.insert(dataset.dataset_type.clone(), object.clone_ref(py));
                 object
             };
@@ -344,7 +352,7 @@ pub(crate) fn decertify(
     timespan: Timespan,
     data_ids: Option<Vec<Bound<'_, PyAny>>>,
 ) -> PyResult<()> {
-    let group = stored_type(registry, py, dataset_type)?.get().info().group;
+    let group = stored_type(registry, py, dataset_type, false)?.get().info().group;
     let data_ids: Option<Vec<_>> = data_ids
         .map(|ids| ids.iter().map(|id| data_id_of(registry, py, id, group).map(|id| id.id)).collect::<PyResult<_>>())
         .transpose()?;

@@ -219,8 +219,9 @@ impl PyRegistry {
         datasets::register_dataset_type(self, py, dataset_type.get())
     }
 
-    fn dataset_type(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyDatasetType>> {
-        datasets::dataset_type(self, py, name)
+    #[pyo3(signature = (name, *, to_write = false))]
+    fn dataset_type(&self, py: Python<'_>, name: &str, to_write: bool) -> PyResult<Py<PyDatasetType>> {
+        datasets::dataset_type(self, py, name, to_write)
     }
 
     #[pyo3(signature = (patterns = None))]

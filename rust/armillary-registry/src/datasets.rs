@@ -16,7 +16,7 @@ use armillary_dimensions::{DataCoordinate, ElementIndex, ElementKind, Key};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fmt::Write as _,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 use uuid::Uuid;
@@ -126,17 +126,7 @@ impl Registry {
     /// As [`Registry::import_datasets`], as part of a transaction.
     pub(crate) fn import_in(&self, connection: &Connection, datasets: &[Dataset]) -> Result<(), RegistryError> {
         let catalog = self.catalog_in(connection)?;
-        let mut groups: Vec<((&str, &str), Vec<&Dataset>)> = Vec::new();
-        for dataset in datasets {
-            let key = (&*dataset.dataset_type, &*dataset.run);
-            match groups.last_mut() {
-                Some((last, members)) if *last == key => members.push(dataset),
-                _ => groups.push((key, vec![dataset])),
-            }
-        }
-        for ((dataset_type, run), members) in groups {
-            let record = catalog.require_dataset_type(dataset_type)?;
-            let run = require_kind(&catalog, run, CollectionKind::Run)?;
+        for (record, run, members) in by_type_and_run(&catalog, datasets)? {
             let known = known_ids(connection, self.store().dialect(), &members)?;
             let mut rows = Vec::with_capacity(members.len());
             for dataset in members {
@@ -145,6 +135,26 @@ impl Registry {
                 }
             }
             self.enter(connection, record, run, &rows)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Registry::import_in`] for what nearly always is new, without looking: for [`Connection::at_once`].
+    pub(crate) fn import_unseen(
+        &self,
+        connection: &Connection,
+        catalog: &Catalog,
+        datasets: &[Dataset],
+    ) -> Result<(), RegistryError> {
+        for (record, run, members) in by_type_and_run(catalog, datasets)? {
+            let rows: Vec<_> = members.iter().map(|dataset| (&dataset.id, &dataset.data_id)).collect();
+            self.check_groups(record, rows.iter().map(|(_, data_id)| *data_id))?;
+            let values = governors(rows.iter().map(|(_, data_id)| *data_id));
+            // Tags refer to summaries: a server refuses them if others have taken these away.
+            if self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert((run.id, record.id, values)) {
+                self.note_summary(connection, run.id, record.id, rows.iter().map(|(_, data_id)| *data_id))?;
+            }
+            self.enter_rows(connection, record, run, &rows)?;
         }
         Ok(())
     }
@@ -477,6 +487,24 @@ fn known_ids(
 pub(crate) fn delete_datasets(connection: &Connection, test: &str, list: &str) -> Result<(), RegistryError> {
     connection.prepare_cached(&format!("DELETE FROM dataset WHERE id{test}"))?.execute([list])?;
     Ok(())
+}
+
+pub(crate) fn of_same_type_and_run(a: &Dataset, b: &Dataset) -> bool {
+    a.dataset_type == b.dataset_type && a.run == b.run
+}
+
+/// Neighbours of one dataset type and run.
+type OfTypeAndRun<'a> = (&'a DatasetTypeRecord, &'a CollectionRecord, Vec<&'a Dataset>);
+
+fn by_type_and_run<'a>(catalog: &'a Catalog, datasets: &'a [Dataset]) -> Result<Vec<OfTypeAndRun<'a>>, RegistryError> {
+    datasets
+        .chunk_by(of_same_type_and_run)
+        .map(|members| {
+            let record = catalog.require_dataset_type(&members[0].dataset_type)?;
+            let run = require_kind(catalog, &members[0].run, CollectionKind::Run)?;
+            Ok((record, run, members.iter().collect()))
+        })
+        .collect()
 }
 
 /// Datasets by dataset type, in the order of first appearance.

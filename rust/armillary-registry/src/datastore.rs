@@ -1,7 +1,7 @@
 //! What datastores keep in the database: their files, where datasets are, what is to be deleted, what is being written.
 
 use crate::{
-    datasets::{Dataset, delete_datasets, one_of},
+    datasets::{Dataset, delete_datasets, of_same_type_and_run, one_of},
     decode::{hex_text, row_id},
     dialect::Dialect,
     error::RegistryError,
@@ -9,10 +9,16 @@ use crate::{
     schema::file_records_table,
     store::{Connection, Row, Statement, params},
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::PoisonError,
+};
 
 /// The table of file records that repositories have unless their configuration says otherwise.
 pub const FILE_RECORDS: &str = "file_datastore_records";
+
+/// Datasets of one write that a server gets as one statement, without being asked first whether they are there.
+const FEW: usize = 100;
 
 /// How the table spells "the whole dataset" in its key.
 const NO_COMPONENT: &str = "__NULL_STRING__";
@@ -102,15 +108,36 @@ impl Registry {
             }
             Ok(false)
         };
+        let enter_files = |connection: &Connection| {
+            insert_locations(connection, datastore_name, datasets)?;
+            self.insert_file_records(connection, records_table, records)?;
+            intent.map_or(Ok(()), |intent| self.finish_in(connection, intent))
+        };
+        let enter_at_once = |connection: &Connection| -> Result<bool, RegistryError> {
+            let Some(catalog) = self.recent_catalog() else { return Ok(false) };
+            connection.at_once(|| {
+                if register {
+                    self.import_unseen(connection, &catalog, datasets)?;
+                }
+                enter_files(connection)
+            })
+        };
         self.store().write_checked(
             "entering written datasets",
             |connection| {
+                // Of few, the waiting costs most, and nearly always nothing is in the way. Of many types, no two statements
+                // are the same.
+                if datasets.len() <= FEW
+                    && datasets.chunk_by(of_same_type_and_run).count() <= 2
+                    && enter_at_once(connection)?
+                {
+                    return Ok(());
+                }
+                self.noted.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 if register {
                     self.import_in(connection, datasets)?;
                 }
-                insert_locations(connection, datastore_name, datasets)?;
-                self.insert_file_records(connection, records_table, records)?;
-                intent.map_or(Ok(()), |intent| self.finish_in(connection, intent))
+                enter_files(connection)
             },
             written,
         )?;

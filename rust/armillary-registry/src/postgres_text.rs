@@ -40,6 +40,34 @@ pub(crate) fn replaced(sql: &str, mut write: impl FnMut(&mut String, Option<usiz
     out
 }
 
+/// A statement whose parameters are numbered from one, numbered from `by + 1`.
+pub(crate) fn shifted(sql: &str, by: usize) -> String {
+    let mut out = String::with_capacity(sql.len() + 16);
+    let mut quote = None;
+    let mut rest = sql.chars().peekable();
+    while let Some(character) = rest.next() {
+        out.push(character);
+        match (quote, character) {
+            (None, '$') => {
+                let mut digits = String::new();
+                while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+                    digits.push(digit);
+                }
+                match digits.parse::<usize>() {
+                    Ok(number) => {
+                        let _ = write!(out, "{}", number + by);
+                    }
+                    Err(_) => out.push_str(&digits),
+                }
+            }
+            (None, '\'' | '"') => quote = Some(character),
+            (Some(open), _) if open == character => quote = None,
+            _ => {}
+        }
+    }
+    out
+}
+
 /// The statement that does for arrays of values what `sql`, an INSERT or DELETE, does for one; none for others.
 ///
 /// ```text
@@ -102,6 +130,13 @@ mod tests {
     fn parameters_are_numbered_outside_quotes() {
         assert_eq!(numbered("a = ? AND \"b?\" = '?' OR c = ?2", &[]), "a = $1 AND \"b?\" = '?' OR c = $2");
         assert_eq!(numbered("a > ? OR b = ?", &["::bigint", ""]), "a > $1::bigint OR b = $2");
+    }
+
+    #[test]
+    fn numbers_are_shifted_outside_quotes() {
+        let sql = "INSERT INTO \"t$1\" SELECT $1, $12::int8[] WHERE a = '$2'";
+        assert_eq!(shifted(sql, 0), sql);
+        assert_eq!(shifted(sql, 9), "INSERT INTO \"t$1\" SELECT $10, $21::int8[] WHERE a = '$2'");
     }
 
     #[test]

@@ -9,10 +9,11 @@ use crate::{
     intents::Intents,
     schema,
     store::{Connection, Kept, Place, Store},
-    summaries::{self, SearchedSummaries, Summaries},
+    summaries::{self, Noted, SearchedSummaries, Summaries},
 };
 use armillary_dimensions::{ElementKind, Universe};
 use std::{
+    collections::HashSet,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -42,6 +43,8 @@ pub struct Registry {
     searched_summaries: Memory<SearchedSummaries>,
     /// Whether there were many summaries when this was first asked.
     many_summaries: OnceLock<bool>,
+    /// What we noted in the summaries of a server and need not note again, unless the server refuses.
+    pub(crate) noted: Mutex<HashSet<Noted>>,
     pub(crate) records: Memory<KeptRecords>,
 }
 
@@ -91,6 +94,7 @@ impl Registry {
             summaries: Memory::default(),
             searched_summaries: Memory::default(),
             many_summaries: OnceLock::new(),
+            noted: Mutex::default(),
             records: Memory::default(),
         };
         if writeable {
@@ -145,6 +149,24 @@ impl Registry {
     pub(crate) fn catalog_in(&self, connection: &Connection) -> Result<Arc<Catalog>, RegistryError> {
         self.catalog
             .get_in(&self.store, connection, Kept::Catalog, |connection| Catalog::load(connection, &self.universe))
+    }
+
+    /// The catalog as it was last read, unless we have changed it since. What others have changed shows when rows are
+    /// refused that refer to it.
+    pub(crate) fn recent_catalog(&self) -> Option<Arc<Catalog>> {
+        self.catalog.recent(&self.store, Kept::Catalog)
+    }
+
+    /// The catalog in which to look up the type of a dataset that is to be written: on a server, which must be asked
+    /// whether others changed it, the recent one if it has that type. What is written to a type that is gone fails.
+    pub fn catalog_to_write(&self, dataset_type: &str) -> Result<Arc<Catalog>, RegistryError> {
+        if let Place::Server(_) = self.store.place()
+            && let Some(catalog) = self.recent_catalog()
+            && catalog.dataset_type(dataset_type).is_some()
+        {
+            return Ok(catalog);
+        }
+        self.catalog()
     }
 
     /// What each collection may hold; read again only when something changed.
@@ -267,6 +289,17 @@ impl<T> Memory<T> {
     pub(crate) fn last(&self) -> Option<Arc<T>> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.committed.as_ref().map(|(_, _, value)| value.clone())
+    }
+
+    /// What was last read, unless we have changed it since.
+    fn recent(&self, store: &Store, kept: Kept) -> Option<Arc<T>> {
+        let (generation, uncommitted) = store.generation(kept);
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if uncommitted {
+            let private = slots.private.as_ref().filter(|(at, _)| *at == generation && store.in_own_transaction());
+            return private.map(|(_, value)| value.clone());
+        }
+        slots.committed.as_ref().filter(|(_, at, _)| *at == generation).map(|(_, _, value)| value.clone())
     }
 
     fn committed(&self, version: i64, generation: u64) -> Option<Arc<T>> {

@@ -19,6 +19,9 @@ pub(crate) const FEW: i64 = 2000;
 /// For how many searches of each dataset type the answer is kept.
 const KEPT_SEARCHES: usize = 16;
 
+/// A collection, a dataset type and governor values that were noted together.
+pub(crate) type Noted = (i64, i64, BTreeSet<(ElementIndex, Key)>);
+
 /// What a collection may hold. It never leaves something out, but may name what has been removed since.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {

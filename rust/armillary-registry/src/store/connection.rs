@@ -220,6 +220,15 @@ impl Connection {
         }
     }
 
+    /// Runs something that writes so that its statements go to a server as one; false if that was refused or there is no
+    /// server, and then nothing was done. While it runs nothing can be read, and it cannot be told which rows are new.
+    pub(crate) fn at_once(&self, run: impl FnOnce() -> Result<(), RegistryError>) -> Result<bool, RegistryError> {
+        match self {
+            Self::Sqlite(_) => Ok(false),
+            Self::Postgres(connection) => connection.at_once(run),
+        }
+    }
+
     /// The first row of a query, which must have one.
     pub(crate) fn query_row<T>(
         &self,

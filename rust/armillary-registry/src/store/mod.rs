@@ -1,11 +1,13 @@
 //! Connections to one repository database: who reads, who writes, and when a change is kept.
 
 mod connection;
+mod gathered;
 mod holder;
 mod kept_journal;
 mod many_rows;
 mod place;
 mod postgres;
+mod postgres_errors;
 mod postgres_values;
 mod session;
 mod spelled;
@@ -402,21 +404,21 @@ impl Store {
         &self,
         mut write: impl FnMut(&Connection) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let mut aside = lock(&self.aside);
-        let mut tries = 0;
-        loop {
-            let connection = aside.take().map_or_else(|| self.connect(true), Ok)?;
-            let result = write(&connection);
-            if !connection.is_lost() {
-                *aside = Some(connection);
-                return result;
-            }
-            tries += 1;
-            if result.is_ok() || tries > RECONNECTIONS {
-                return result;
-            }
-            wait_before(tries);
+        if let Some(level) = self.begin_if_idle() {
+            // Nobody has a transaction open, and none is begun here: the writer keeps each statement at once.
+            let written =
+                again_if_lost(|| self.with_writer(|connection, _| Ok((write(connection), connection.is_lost()))));
+            return level.keep(|_| Ok(false)).and(written);
         }
+        let mut aside = lock(&self.aside);
+        again_if_lost(|| {
+            let connection = aside.take().map_or_else(|| self.connect(true), Ok)?;
+            let (result, lost) = (write(&connection), connection.is_lost());
+            if !lost {
+                *aside = Some(connection);
+            }
+            Ok((result, lost))
+        })
     }
 
     /// Says who holds the lock that was waited for in vain, if that can be known.
@@ -540,6 +542,21 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Runs something that says whether its connection was lost; then again, over another one.
+fn again_if_lost<T>(
+    mut run: impl FnMut() -> Result<(Result<T, RegistryError>, bool), RegistryError>,
+) -> Result<T, RegistryError> {
+    let mut tries = 0;
+    loop {
+        let (result, lost) = run()?;
+        tries += 1;
+        if !lost || result.is_ok() || tries > RECONNECTIONS {
+            return result;
+        }
+        wait_before(tries);
     }
 }
 

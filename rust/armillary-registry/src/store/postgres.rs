@@ -3,7 +3,9 @@
 use super::{
     LONGEST_KEPT,
     connection::{DatabaseError, DatabaseResult, ErrorKind},
+    gathered::Gathered,
     place::PostgresPlace,
+    postgres_errors::{answers_later, described, error_of},
     postgres_values::{Encoded, ManyRows, Raw, decode, encode},
     session::Session,
     values::{Parameter, ValueRef},
@@ -21,7 +23,6 @@ use std::{
 };
 use tokio_postgres::{
     Client, SimpleQueryMessage,
-    error::SqlState,
     types::{ToSql, Type},
 };
 
@@ -48,6 +49,10 @@ pub(crate) struct PostgresConnection {
     failed: Cell<bool>,
     /// Whether the savepoint `step` is the innermost one.
     guarded: Cell<bool>,
+    /// Whether anything was said in the transaction that would be lost if it were begun anew.
+    touched: Cell<bool>,
+    /// Statements that write and wait for others, to be said as one.
+    gathered: RefCell<Option<Gathered>>,
     /// Whether the last failure may go away when everything is tried again.
     passing: Cell<bool>,
     lost: Cell<bool>,
@@ -127,6 +132,8 @@ impl PostgresConnection {
             reading: Cell::new(false),
             failed: Cell::new(false),
             guarded: Cell::new(false),
+            touched: Cell::new(false),
+            gathered: RefCell::default(),
             passing: Cell::new(false),
             lost: Cell::new(false),
             transaction: RefCell::default(),
@@ -141,6 +148,7 @@ impl PostgresConnection {
         };
         let before = self.before.take();
         self.unready.set(false);
+        self.touched.set(true);
         let result = if before.is_empty() {
             session.ask(ask)
         } else {
@@ -215,6 +223,7 @@ impl PostgresConnection {
         self.reading.set(reading);
         self.failed.set(false);
         self.guarded.set(false);
+        self.touched.set(false);
     }
 
     /// Ends the transaction.
@@ -305,6 +314,44 @@ impl PostgresConnection {
         })
     }
 
+    /// Runs something that writes so that its statements go to the server as one. False if that was refused, and then
+    /// nothing of it was done; why does not show. While it runs nothing can be read.
+    pub(super) fn at_once<E: From<DatabaseError>>(&self, run: impl FnOnce() -> Result<(), E>) -> Result<bool, E> {
+        let fresh = !self.touched.get();
+        self.passing.set(false);
+        self.gathered.replace(Some(Gathered::default()));
+        let outcome = run();
+        let gathered = self.gathered.take().unwrap_or_default();
+        let refused = match outcome {
+            Ok(()) => match self.run_gathered(&gathered, fresh) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind == ErrorKind::Busy => return Err(error.into()),
+                Err(error) => error.into(),
+            },
+            Err(error) => error,
+        };
+        if self.passing.get() || self.lost.get() {
+            return Err(refused);
+        }
+        if fresh {
+            self.rollback()?;
+            self.begin();
+        } else if self.failed.get() {
+            return Err(refused);
+        }
+        Ok(false)
+    }
+
+    fn run_gathered(&self, gathered: &Gathered, fresh: bool) -> DatabaseResult<()> {
+        let write = |connection: &Self| {
+            let prepared = connection.prepare(&gathered.sql(), &[])?.prepared;
+            let values = references(gathered.values());
+            connection.run(async |client| client.execute(&prepared.statement, &values).await)
+        };
+        // A transaction with nothing else in it can as well be begun anew.
+        if fresh { write(self) } else { self.guard(write) }.map(|_| ())
+    }
+
     /// A statement, prepared once and kept; `casts` are the types of its parameters where they are known.
     pub(super) fn prepare(&self, sql: &str, casts: &[&str]) -> DatabaseResult<PostgresStatement<'_>> {
         let typed = casts.iter().any(|cast| !cast.is_empty());
@@ -315,7 +362,9 @@ impl PostgresConnection {
             known
         } else {
             let text = text.clone().unwrap_or_else(|| numbered(sql, &[]));
+            let touched = self.touched.get();
             let statement = self.run(async |client| client.prepare(&text).await)?;
+            self.touched.set(touched); // the server keeps what was prepared in a transaction that is undone
             let prepared = Arc::new(Prepared { statement, sql: sql.to_owned(), many: OnceLock::new() });
             if key.len() <= LONGEST_KEPT {
                 let mut statements = self.statements.borrow_mut();
@@ -362,6 +411,10 @@ impl PostgresStatement<'_> {
 
     /// Writes; says how many rows were changed.
     pub(super) fn execute(&mut self) -> DatabaseResult<usize> {
+        if let Some(gathered) = &mut *self.connection.gathered.borrow_mut() {
+            gathered.add(&numbered(&self.prepared.sql, &[]), &self.bound);
+            return Ok(1);
+        }
         self.connection.guard(|connection| self.execute_unguarded(connection))
     }
 
@@ -396,6 +449,14 @@ impl PostgresStatement<'_> {
     pub(super) fn finish(&mut self, many: &ManyRows) -> Result<(), (usize, DatabaseError)> {
         let first = many.first();
         if many.len() > 1
+            && let Some(gathered) = &mut *self.connection.gathered.borrow_mut()
+            && let Some(sql) = bulk_sql(&self.prepared.sql, self.prepared.statement.params())
+        {
+            gathered.add(&sql, &many.arrays());
+            return Ok(());
+        }
+        if many.len() > 1
+            && self.connection.gathered.borrow().is_none()
             && let Some(statement) = self.many().map_err(|error| (first, error))?
         {
             let arrays = many.arrays();
@@ -458,72 +519,6 @@ pub(super) fn value(row: &tokio_postgres::Row, column: usize) -> DatabaseResult<
     let kind = row.columns().get(column).map_or(Type::UNKNOWN, |column| column.type_().clone());
     let raw: Raw<'_> = row.try_get(column).map_err(|error| error_of(&error))?;
     decode(raw, &kind)
-}
-
-/// What an error says, with the hint of the server.
-fn described(error: &tokio_postgres::Error) -> String {
-    if let Some(said) = error.as_db_error() {
-        return match said.detail() {
-            Some(detail) => format!("{} ({detail})", said.message()),
-            None => said.message().to_owned(),
-        };
-    }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-/// What the server means by an error.
-pub(super) fn error_of(error: &tokio_postgres::Error) -> DatabaseError {
-    let kind = match error.as_db_error() {
-        Some(said) => {
-            let code = said.code();
-            if *code == SqlState::UNIQUE_VIOLATION {
-                let name = said.constraint().unwrap_or_default();
-                if said.schema() == Some("pg_catalog") || name.starts_with("pg_") {
-                    ErrorKind::Conflict // two made the same table at the same time
-                } else if name.ends_with("_pkey") {
-                    ErrorKind::PrimaryKey
-                } else {
-                    ErrorKind::Unique
-                }
-            } else if *code == SqlState::FOREIGN_KEY_VIOLATION {
-                ErrorKind::ForeignKey
-            } else if code.code().starts_with("23") {
-                ErrorKind::Constraint
-            } else if [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE, SqlState::DUPLICATE_TABLE]
-                .contains(code)
-            {
-                ErrorKind::Conflict
-            } else if *code == SqlState::LOCK_NOT_AVAILABLE {
-                ErrorKind::Busy
-            } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
-                ErrorKind::ReadOnly
-            } else if code.code().starts_with("57P") || code.code().starts_with("08") {
-                ErrorKind::Lost
-            } else if code.code().starts_with("42") {
-                ErrorKind::Statement
-            } else {
-                ErrorKind::Other
-            }
-        }
-        None if error.is_closed() || is_io(error) => ErrorKind::Lost,
-        None => ErrorKind::Other,
-    };
-    DatabaseError { kind, message: described(error) }
-}
-
-/// Whether a server that refused to begin a session may not refuse the next time.
-fn answers_later(error: &tokio_postgres::Error) -> bool {
-    error.is_closed() || error.as_db_error().is_some_and(|said| said.code().code().starts_with("57P"))
-}
-
-fn is_io(error: &tokio_postgres::Error) -> bool {
-    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 /// Makes the schema of a new repository, and looks whether the database has what every repository needs.

@@ -33,6 +33,17 @@ impl Store {
         Ok(())
     }
 
+    /// Begins a level as [`Store::begin`] if no thread has a transaction open.
+    pub(super) fn begin_if_idle(&self) -> Option<Level<'_>> {
+        let mut state = lock(&self.transaction);
+        if state.owner.is_some() {
+            return None;
+        }
+        state.owner = Some(thread::current().id());
+        state.depth += 1;
+        Some(Level { store: self, open: true })
+    }
+
     /// Keeps the innermost level: for the outermost one, on disk.
     pub fn commit(&self) -> Result<(), RegistryError> {
         self.end(true, |_| Ok(false))
