@@ -189,6 +189,27 @@ class TwoActors:
         for kind, names in OTHERS.items():
             self.step("register", names[0], kind)
 
+    def certain(self) -> None:
+        """What each program does before chance takes over: every operation that must be seen done, or refused."""
+        detectors = [{"instrument": "Cam", "detector": number} for number in DETECTORS]
+        always = [None, None]
+        self.step("insert_datasets", "bias", detectors[:1], "run/a")
+        self.step("insert_datasets", "bias", detectors[:1], "run/a")  # refused: it is there
+        self.step("put", {"value": 1}, "bias", detectors[1], "run/a")
+        self.step("put", {"value": 2}, "bias", detectors[1], "run/a")  # refused, too
+        self.step("get", "bias", detectors[1], ["run/a"])
+        self.step("get", "bias", detectors[2], ["run/a"])  # refused: there is none
+        self.step("find", "bias", detectors[1], ["run/a"], None)
+        self.step("associate", "tag/a", "bias", detectors[:2], "run/a")
+        self.step("certify", "calib", "bias", detectors[:2], "run/a", always)
+        self.step("decertify", "calib", "bias", [None, 1_500_000_005 * SECOND], detectors[:1])
+        self.step("redefine_chain", "chain/a", ["run/a", "run/b"])
+        self.step("redefine_chain", "run/a", ["run/b"])  # refused: that is no chain
+        self.step("remove_collection", "run/a")  # refused: a chain has it
+        self.step("remove_runs", ["tag/a"], False)  # refused: that is no run
+        self.step("prune", "bias", detectors[:1], "run/a", {"disassociate": True, "unstore": True, "purge": True})
+        self.step("redefine_chain", "chain/a", [])
+
     # -- collections
 
     @operation(3, name=collections, kind=sampled_from(["RUN", *OTHERS]))
@@ -348,6 +369,7 @@ def run_program(actors: TwoActors, steps: int, seed: str) -> None:
             hypothesis.assume(number > 0)
             self.begun = True
             actors.begin()
+            actors.certain()
 
         @rule(step=STEPS)
         def turn(self, step: tuple[str, dict[str, Any]]) -> None:
