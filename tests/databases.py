@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ class Cluster:
     folder: str
     programs: Path
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    port: int = 5432
+    """The port of the network, and the number of the socket."""
 
     @property
     def url(self) -> str:
@@ -50,7 +53,7 @@ class Cluster:
     def sql(self, statement: str, database: str = DATABASE) -> str:
         """The output of a statement, run by PostgreSQL's own client: columns by `|`, rows by line."""
         command = [self.programs / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-        command += ["-h", self.folder, "-U", USER, "-d", database, "-c", statement]
+        command += ["-h", self.folder, "-p", str(self.port), "-U", USER, "-d", database, "-c", statement]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def add_database(self, name: str, options: str = "") -> str:
@@ -59,10 +62,32 @@ class Cluster:
         self.sql("CREATE EXTENSION btree_gist", name)
         return f"postgresql://{USER}@/{name}?host={self.folder}"
 
-    def start(self, *, durable: bool = False) -> None:
+    def listen(self, certificate: tuple[Path, Path] | None) -> str:
+        """Start again, on `localhost`, too, encrypted if there are a certificate and its key; gives host and port."""
+        self.stop()
+        with socket.create_server(("localhost", 0)) as free:
+            self.port = free.getsockname()[1]
+        options = f"-c listen_addresses=localhost -c port={self.port}"
+        if certificate is not None:
+            for name, file in zip(("ssl_cert_file", "ssl_key_file"), certificate, strict=True):
+                mine = Path(self.folder) / "data" / f"server-{name}"
+                shutil.copyfile(file, mine)
+                mine.chmod(0o600)
+                if os.getuid() == 0:
+                    os.chown(mine, _as_server_user()["user"], _as_server_user()["group"])
+                options += f" -c {name}={mine}"
+            options += " -c ssl=on"
+        self.start(options=options)
+        return f"localhost:{self.port}"
+
+    def stop(self) -> None:
+        """Stop the server; sessions end."""
+        _run([self.programs / "pg_ctl", "-D", f"{self.folder}/data", "-m", "fast", "-w", "stop"], _as_server_user())
+
+    def start(self, *, durable: bool = False, options: str = "-c listen_addresses=''") -> None:
         """Start the server, again if it was killed; what a durable one has committed outlives that."""
         options = (
-            f"-k {self.folder} -c listen_addresses='' -c fsync=off -c full_page_writes={'on' if durable else 'off'} "
+            f"-k {self.folder} {options} -c fsync=off -c full_page_writes={'on' if durable else 'off'} "
             f"-c synchronous_commit={'on' if durable else 'off'} -c shared_buffers=32MB -c max_connections=200"
         )
         command = [

@@ -1,6 +1,7 @@
 //! Connections to one repository database: who reads, who writes, and when a change is kept.
 
 mod connection;
+mod encryption;
 mod gathered;
 mod holder;
 mod kept_journal;

@@ -1,5 +1,6 @@
 //! Where the database of a repository is.
 
+use super::encryption::Encryption;
 use crate::error::RegistryError;
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -27,6 +28,7 @@ impl Place {
 #[derive(Clone)]
 pub struct PostgresPlace {
     config: tokio_postgres::Config,
+    encryption: Encryption,
     namespace: Option<String>,
     shown: String,
 }
@@ -38,7 +40,8 @@ impl fmt::Debug for PostgresPlace {
 }
 
 impl PostgresPlace {
-    /// From a URL `postgresql://user@host:port/database?key=value`; the password comes beside it.
+    /// From a URL `postgresql://user@host:port/database?key=value`; the password comes beside it. Whether sessions are
+    /// encrypted is said by `sslmode` and `sslrootcert` in the URL, or else by `PGSSLMODE` and `PGSSLROOTCERT`.
     ///
     /// ```
     /// # use armillary_registry::PostgresPlace;
@@ -47,7 +50,9 @@ impl PostgresPlace {
     /// # Ok::<(), armillary_registry::RegistryError>(())
     /// ```
     pub fn new(url: &str, password: Option<&str>, namespace: Option<&str>) -> Result<Self, RegistryError> {
-        let mut config = tokio_postgres::Config::from_str(url).map_err(|error| RegistryError::BadArgument {
+        let (without, [mode, roots]) = take_options(url, ["sslmode", "sslrootcert"]);
+        let encryption = Encryption::new(mode.as_deref(), roots.as_deref())?;
+        let mut config = tokio_postgres::Config::from_str(&without).map_err(|error| RegistryError::BadArgument {
             reason: format!("`{url}` is not the address of a PostgreSQL database: {error}"),
         })?;
         if let Some(password) = password {
@@ -63,7 +68,7 @@ impl PostgresPlace {
             Some(namespace) => format!("{url} (namespace {namespace})"),
             None => url.to_owned(),
         };
-        Ok(Self { config, namespace: namespace.map(str::to_owned), shown })
+        Ok(Self { config, encryption, namespace: namespace.map(str::to_owned), shown })
     }
 
     /// As messages show it.
@@ -76,6 +81,10 @@ impl PostgresPlace {
         &self.config
     }
 
+    pub(super) const fn encryption(&self) -> &Encryption {
+        &self.encryption
+    }
+
     pub(super) fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
@@ -86,5 +95,58 @@ impl PostgresPlace {
             Some(password) if !password.is_empty() => message.replace(password, "***"),
             _ => message.to_owned(),
         }
+    }
+}
+
+/// Takes options out of the query of a URL; the last value of each counts.
+fn take_options<const N: usize>(url: &str, names: [&str; N]) -> (String, [Option<String>; N]) {
+    let mut found = [const { None }; N];
+    let Some((address, query)) = url.split_once('?') else { return (url.to_owned(), found) };
+    let mut kept: Vec<&str> = Vec::new();
+    for option in query.split('&') {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match names.iter().position(|known| *known == name) {
+            Some(position) => found[position] = Some(percent_decoded(value)),
+            None => kept.push(option),
+        }
+    }
+    let mark = if kept.is_empty() { "" } else { "?" };
+    (format!("{address}{mark}{}", kept.join("&")), found)
+}
+
+/// Text with `%2F` and the like as what they stand for.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        match code.and_then(|digits| str::from_utf8(digits).ok()).and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_taken_out_of_a_url() {
+        let names = ["sslmode", "sslrootcert"];
+        let (rest, found) = take_options("postgresql://h/d?sslmode=require&host=%2Ftmp&sslrootcert=%2Fa%20b", names);
+        assert_eq!(rest, "postgresql://h/d?host=%2Ftmp");
+        assert_eq!(found, [Some("require".to_owned()), Some("/a b".to_owned())]);
+        let (rest, found) = take_options("postgresql://h/d?sslmode=allow", names);
+        assert_eq!((rest.as_str(), found), ("postgresql://h/d", [Some("allow".to_owned()), None]));
+        assert_eq!(take_options("postgresql://h/d", names), ("postgresql://h/d".to_owned(), [None, None]));
     }
 }

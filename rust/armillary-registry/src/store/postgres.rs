@@ -101,7 +101,7 @@ impl PostgresConnection {
         let mut tries = 0;
         let doing = || format!("connecting to `{}`", place.shown());
         let session = loop {
-            let begun = Session::connect(place.config())
+            let begun = Session::connect(place.config(), place.encryption())
                 .map_err(|error| RegistryError::Database { doing: doing(), reason: error.to_string() })?
                 .and_then(|mut session| {
                     session.ask(async |client| client.batch_execute(&setting).await)?;
@@ -115,10 +115,8 @@ impl PostgresConnection {
                     wait_before(tries);
                 }
                 Err(error) => {
-                    return Err(RegistryError::Database {
-                        doing: doing(),
-                        reason: place.without_password(&described(&error)),
-                    });
+                    let reason = place.encryption().explained(&error).unwrap_or_else(|| described(&error));
+                    return Err(RegistryError::Database { doing: doing(), reason: place.without_password(&reason) });
                 }
             }
         };
