@@ -271,6 +271,25 @@ def test_of_many_that_are_certified_at_once_the_first_contradiction_is_named(fil
     ]
 
 
+def test_a_contradiction_is_found_among_many_that_are_certified(filled):
+    """Many and few are looked through in different ways."""
+    registry = filled.registry
+    registry.register_collection("calib", 4)
+    (ref,) = registry.insert_datasets("bias", "run/a", [detector(1)])
+    (other,) = registry.insert_datasets("bias", "run/b", [detector(1)])
+    for count in (1, 50, 150):
+        held = registry.dataset_associations("bias", ["calib"])
+        for start in range(len(held), count):
+            registry.certify("calib", [ref], span(10 * start, 10 * start + 10))
+        with pytest.raises(ConflictingDefinitionError, match="already certified in `calib`"):
+            registry.certify("calib", [other], span(10 * count - 5, 10 * count + 5))
+        with pytest.raises(ConflictingDefinitionError, match="already certified in `calib`"):
+            registry.certify("calib", [other], span(0, 1))
+        registry.certify("calib", [other], span(1_000_000 + count, 1_000_001 + count))
+        registry.decertify("calib", "bias", span(1_000_000, 2_000_000))
+    assert len(registry.dataset_associations("bias", ["calib"])) == 150
+
+
 @pytest.mark.parametrize("name", ["", "a\0b", "a\nb", "../up", "a/../b", "x" * 201])
 def test_names_that_would_make_trouble_are_refused(registry, name):
     with pytest.raises(ArgumentError, match="cannot be the name of a collection"):
