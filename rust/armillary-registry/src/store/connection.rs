@@ -116,7 +116,7 @@ impl Connection {
             Self::Sqlite(connection) => {
                 Ok(Statement::Sqlite(connection.prepare_cached(sql).map_err(sqlite::error)?, 0))
             }
-            Self::Postgres(connection) => Ok(Statement::Postgres(connection.prepare(sql, &[])?)),
+            Self::Postgres(connection) => Ok(Statement::Postgres(connection.prepare_or_ask(sql)?)),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
 };
 use tokio_postgres::{
@@ -42,6 +42,8 @@ pub(crate) struct PostgresConnection {
     unready: Cell<bool>,
     process: u32,
     statements: RefCell<HashMap<String, Arc<Prepared>>>,
+    /// Questions without parameters that were asked once.
+    asked: RefCell<HashSet<String>>,
     in_transaction: Cell<bool>,
     /// Whether the transaction only reads.
     reading: Cell<bool>,
@@ -62,10 +64,18 @@ pub(crate) struct PostgresConnection {
 
 /// A statement that the server knows.
 struct Prepared {
-    statement: tokio_postgres::Statement,
+    /// None for a question without parameters that is asked for the first time and may be the last.
+    statement: Option<tokio_postgres::Statement>,
     sql: String,
     /// The same for many rows at once; none if it has no such form.
     many: OnceLock<Option<tokio_postgres::Statement>>,
+}
+
+impl Prepared {
+    /// The types of its parameters.
+    fn kinds(&self) -> &[Type] {
+        self.statement.as_ref().map_or(&[], tokio_postgres::Statement::params)
+    }
 }
 
 impl Drop for PostgresConnection {
@@ -126,6 +136,7 @@ impl PostgresConnection {
             unready: Cell::new(false),
             process: std::process::id(),
             statements: RefCell::default(),
+            asked: RefCell::default(),
             in_transaction: Cell::new(false),
             reading: Cell::new(false),
             failed: Cell::new(false),
@@ -344,10 +355,30 @@ impl PostgresConnection {
         let write = |connection: &Self| {
             let prepared = connection.prepare(&gathered.sql(), &[])?.prepared;
             let values = references(gathered.values());
-            connection.run(async |client| client.execute(&prepared.statement, &values).await)
+            connection.run(async |client| match &prepared.statement {
+                Some(statement) => client.execute(statement, &values).await,
+                None => unreachable!("it was prepared just now"),
+            })
         };
         // A transaction with nothing else in it can as well be begun anew.
         if fresh { write(self) } else { self.guard(write) }.map(|_| ())
+    }
+
+    /// As [`Self::prepare`]; a question without parameters goes to the server as it is when it is asked first. Of those
+    /// that open a repository, most are asked only once.
+    pub(super) fn prepare_or_ask(&self, sql: &str) -> DatabaseResult<PostgresStatement<'_>> {
+        if !sql.starts_with("SELECT ") || sql.contains('?') || sql.len() > LONGEST_KEPT {
+            return self.prepare(sql, &[]);
+        }
+        let mut asked = self.asked.borrow_mut();
+        if asked.len() >= STATEMENTS {
+            asked.clear();
+        }
+        if !asked.insert(sql.to_owned()) {
+            return self.prepare(sql, &[]);
+        }
+        let prepared = Arc::new(Prepared { statement: None, sql: sql.to_owned(), many: OnceLock::new() });
+        Ok(PostgresStatement { connection: self, prepared, bound: Vec::new() })
     }
 
     /// A statement, prepared once and kept; `casts` are the types of its parameters where they are known.
@@ -363,7 +394,8 @@ impl PostgresConnection {
             let touched = self.touched.get();
             let statement = self.run(async |client| client.prepare(&text).await)?;
             self.touched.set(touched); // the server keeps what was prepared in a transaction that is undone
-            let prepared = Arc::new(Prepared { statement, sql: sql.to_owned(), many: OnceLock::new() });
+            let prepared =
+                Arc::new(Prepared { statement: Some(statement), sql: sql.to_owned(), many: OnceLock::new() });
             if key.len() <= LONGEST_KEPT {
                 let mut statements = self.statements.borrow_mut();
                 if statements.len() >= STATEMENTS {
@@ -373,7 +405,7 @@ impl PostgresConnection {
             }
             prepared
         };
-        let bound = prepared.statement.params().iter().map(|_| Encoded::Null).collect();
+        let bound = prepared.kinds().iter().map(|_| Encoded::Null).collect();
         Ok(PostgresStatement { connection: self, prepared, bound })
     }
 }
@@ -387,7 +419,7 @@ pub(crate) struct PostgresStatement<'c> {
 
 impl PostgresStatement<'_> {
     pub(super) fn bind(&mut self, parameter: usize, value: Parameter<'_>) -> DatabaseResult<()> {
-        let kinds = self.prepared.statement.params();
+        let kinds = self.prepared.kinds();
         let (Some(kind), Some(bound)) =
             (kinds.get(parameter.wrapping_sub(1)), self.bound.get_mut(parameter.wrapping_sub(1)))
         else {
@@ -400,11 +432,11 @@ impl PostgresStatement<'_> {
     }
 
     pub(super) fn parameter_count(&self) -> usize {
-        self.prepared.statement.params().len()
+        self.prepared.kinds().len()
     }
 
     pub(super) fn column_count(&self) -> usize {
-        self.prepared.statement.columns().len()
+        self.prepared.statement.as_ref().map_or(0, |statement| statement.columns().len())
     }
 
     /// Writes; says how many rows were changed.
@@ -417,16 +449,20 @@ impl PostgresStatement<'_> {
     }
 
     fn execute_unguarded(&self, connection: &PostgresConnection) -> DatabaseResult<usize> {
-        let statement = &self.prepared.statement;
+        let Some(statement) = &self.prepared.statement else {
+            return Ok(self.query()?.len());
+        };
         let changed = connection.run(async |client| client.execute(statement, &references(&self.bound)).await)?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
     /// All rows.
     pub(super) fn query(&self) -> DatabaseResult<std::vec::IntoIter<tokio_postgres::Row>> {
-        let statement = &self.prepared.statement;
         let query = |connection: &PostgresConnection| {
-            let rows = connection.run(async |client| client.query(statement, &references(&self.bound)).await)?;
+            let rows = connection.run(async |client| match &self.prepared.statement {
+                Some(statement) => client.query(statement, &references(&self.bound)).await,
+                None => client.query_typed(&self.prepared.sql, &[]).await,
+            })?;
             Ok(rows.into_iter())
         };
         // Those that write and return what they wrote can be refused like any other that writes.
@@ -435,7 +471,7 @@ impl PostgresStatement<'_> {
 
     /// Takes what is bound as one of many rows; writes them when there are enough.
     pub(super) fn add(&mut self, many: &mut Option<ManyRows>, position: usize) -> Result<(), (usize, DatabaseError)> {
-        let waiting = many.get_or_insert_with(|| ManyRows::new(self.prepared.statement.params(), position));
+        let waiting = many.get_or_insert_with(|| ManyRows::new(self.prepared.kinds(), position));
         waiting.push(&self.bound);
         if waiting.len() < ROWS_AT_ONCE {
             return Ok(());
@@ -448,7 +484,7 @@ impl PostgresStatement<'_> {
         let first = many.first();
         if many.len() > 1
             && let Some(gathered) = &mut *self.connection.gathered.borrow_mut()
-            && let Some(sql) = bulk_sql(&self.prepared.sql, self.prepared.statement.params())
+            && let Some(sql) = bulk_sql(&self.prepared.sql, self.prepared.kinds())
         {
             gathered.add(&sql, &many.arrays());
             return Ok(());
@@ -482,7 +518,7 @@ impl PostgresStatement<'_> {
         if let Some(known) = self.prepared.many.get() {
             return Ok(known.clone());
         }
-        let kinds = self.prepared.statement.params();
+        let kinds = self.prepared.kinds();
         let prepared = match bulk_sql(&self.prepared.sql, kinds) {
             Some(sql) => Some(self.connection.run(async |client| client.prepare(&sql).await)?),
             None => None,
