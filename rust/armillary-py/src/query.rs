@@ -349,7 +349,7 @@ fn special_bind(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Option<Bind>>
     }
     // Before directions: a `Box` has longitudes and latitudes, too.
     if object.hasattr("getBoundingCircle")? {
-        return Ok(region_from_python(object)?.map(|bytes| Bind::Region(bytes.into())));
+        return Ok(region_from_python(object)?.map(Bind::Region));
     }
     // `lsst.sphgeom.LonLat`.
     if object.hasattr("getLon")? && object.hasattr("getLat")? {

@@ -98,13 +98,13 @@ pub(crate) fn record_from_dict(
             return Err(PyTypeError::new_err(unknown_field(element, name)));
         };
         let field = &element.fields[at];
-        let place = format!("{}.{}", element.name, field.name);
-        let value = value_from_python(&place, field.kind, &object)?;
+        let place = || format!("{}.{}", element.name, field.name);
+        let value = value_from_python(place, field.kind, &object)?;
         if field.role == FieldRole::Required(element.index) {
             if let Some(other) = &own_key_given_as
                 && *other != value
             {
-                let message = format!("`{place}` is given twice, as {} and as {}", text(other), text(&value));
+                let message = format!("`{}` is given twice, as {} and as {}", place(), text(other), text(&value));
                 return Err(raise(py, ErrorClass::DimensionValueError, &message));
             }
             own_key_given_as = Some(value.clone());
@@ -497,7 +497,7 @@ fn _dimension_record(
     }
     let pairs = element.fields.iter().zip(&values);
     let values: PyResult<Vec<Value>> =
-        pairs.map(|(field, object)| value_from_python(&field.name, field.kind, object)).collect();
+        pairs.map(|(field, object)| value_from_python(|| field.name.clone(), field.kind, object)).collect();
     Ok(PyDimensionRecord::new(universe.clone(), element.index, values?.into()))
 }
 

@@ -107,10 +107,14 @@ pub(crate) fn key_to_python<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyAny
     }
 }
 
-/// The value of a record field from a Python object. `place` names the field in messages: `visit.region`.
+/// The value of a record field from a Python object. `place` tells, for messages, which it is: `visit.region`.
 ///
 /// Regions are `lsst.sphgeom` objects or their encoded bytes; timespans are `Timespan` objects.
-pub(crate) fn value_from_python(place: &str, kind: FieldType, object: &Bound<'_, PyAny>) -> PyResult<Value> {
+pub(crate) fn value_from_python(
+    place: impl FnOnce() -> String,
+    kind: FieldType,
+    object: &Bound<'_, PyAny>,
+) -> PyResult<Value> {
     if object.is_none() {
         return Ok(Value::Null);
     }
@@ -125,11 +129,11 @@ pub(crate) fn value_from_python(place: &str, kind: FieldType, object: &Bound<'_,
         FieldType::Hash { .. } => {
             (object.extract::<Vec<u8>>().ok().filter(|_| !is_text(object)).map(|b| Value::Bytes(b.into())), "bytes")
         }
-        FieldType::Region => (region_from_python(object)?.map(|b| Value::Bytes(b.into())), "a region of the sky"),
+        FieldType::Region => (region_from_python(object)?.map(Value::Bytes), "a region of the sky"),
         FieldType::Timespan => (timespan_from_python(object)?.map(Value::Timespan), "a `Timespan`"),
     };
     value.ok_or_else(|| {
-        let message = format!("`{}` cannot be the value of `{place}`, which takes {wanted}", shown(object));
+        let message = format!("`{}` cannot be the value of `{}`, which takes {wanted}", shown(object), place());
         raise(object.py(), ErrorClass::DimensionValueError, &message)
     })
 }
@@ -158,14 +162,15 @@ fn bool_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
 }
 
 /// The encoded bytes of a region.
-pub(crate) fn region_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
+pub(crate) fn region_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<Arc<[u8]>>> {
     if let Ok(bytes) = object.cast::<PyBytes>() {
-        return Ok(Some(bytes.as_bytes().to_vec()));
+        return Ok(Some(bytes.as_bytes().into()));
     }
-    if is_text(object) || !object.hasattr("encode")? {
+    if is_text(object) {
         return Ok(None);
     }
-    Ok(object.call_method0("encode")?.extract().ok())
+    let Some(encode) = object.getattr_opt(pyo3::intern!(object.py(), "encode"))? else { return Ok(None) };
+    Ok(encode.call0()?.cast::<PyBytes>().ok().map(|bytes| bytes.as_bytes().into()))
 }
 
 /// The `lsst.sphgeom` object of an encoded region.

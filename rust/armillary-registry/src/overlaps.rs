@@ -3,6 +3,7 @@
 use crate::{
     decode::{bind_key, bind_value},
     error::RegistryError,
+    parents::{are_many, exists_sql},
     schema::governors_first,
     store::{Connection, DatabaseResult, Statement, params},
 };
@@ -73,8 +74,11 @@ pub(crate) struct OverlapWriter<'c> {
     delete: String,
     /// Where the key values are in a row, in the order of the table's columns.
     key_positions: Vec<usize>,
+    /// The governors; their values are the first of the key.
+    governors: Vec<String>,
     system: String,
     level: u8,
+    table: String,
     summary: String,
 }
 
@@ -82,10 +86,11 @@ impl<'c> OverlapWriter<'c> {
     /// For an element with stored regions.
     pub(crate) fn new(connection: &'c Connection, universe: &Universe, element: &Element) -> Self {
         let (governors, others) = governors_first(universe, element);
+        let names = governors.iter().map(|index| universe.get(*index).name.clone()).collect();
         let dimensions: Vec<ElementIndex> = governors.into_iter().chain(others).collect();
-        let table = format!("\"{}_skypix_overlap\"", element.name);
-        let mut insert = format!("INSERT INTO {table} (skypix_system, skypix_level");
-        let mut delete = format!("DELETE FROM {table} WHERE skypix_system = ? AND skypix_level = ?");
+        let table = format!("{}_skypix_overlap", element.name);
+        let mut insert = format!("INSERT INTO \"{table}\" (skypix_system, skypix_level");
+        let mut delete = format!("DELETE FROM \"{table}\" WHERE skypix_system = ? AND skypix_level = ?");
         for dimension in &dimensions {
             let name = &universe.get(*dimension).name;
             let _ = write!(insert, ", \"{name}\"");
@@ -103,7 +108,9 @@ impl<'c> OverlapWriter<'c> {
             key_positions: dimensions.iter().filter_map(position).collect(),
             system: system.to_owned(),
             level,
-            summary: format!("{}_skypix_overlap_summary", element.name),
+            summary: format!("{table}_summary"),
+            table,
+            governors: names,
         }
     }
 
@@ -139,34 +146,42 @@ impl<'c> OverlapWriter<'c> {
     }
 
     /// Writes the rows of many records, after deleting those there are if they are replaced.
-    pub(crate) fn write_all<R: AsRef<[Value]>>(
-        &self,
-        rows: &[R],
-        pixels: &[Pixels],
-        replaced: bool,
-    ) -> Result<(), RegistryError> {
+    pub(crate) fn write_all(&self, records: &[(&[Value], &Pixels)], replaced: bool) -> Result<(), RegistryError> {
         let bind_keys = |statement: &mut Statement<'_>, row: &[Value]| {
             let values = self.key_positions.iter().map(|position| &row[*position]);
             values.zip(3..).try_for_each(|(value, parameter)| bind_value(statement, parameter, value).map(|_| ()))
         };
         if replaced {
             let mut statement = self.prepare(&self.delete)?;
-            let bind = |statement: &mut Statement<'_>, row: &R| bind_keys(statement, row.as_ref());
-            statement.execute_each(rows, bind).map_err(|(_, error)| error)?;
+            let bind = |statement: &mut Statement<'_>, (row, _): &(&[Value], &Pixels)| bind_keys(statement, row);
+            statement.execute_each(records, bind).map_err(|(_, error)| error)?;
         }
         let last = 3 + self.key_positions.len();
-        let touched: Vec<(&[Value], u64)> = rows
+        let touched: Vec<(&[Value], u64)> = records
             .iter()
-            .zip(pixels)
-            .flat_map(|(row, pixels)| pixels.iter().cloned().flatten().map(|pixel| (row.as_ref(), pixel)))
+            .flat_map(|(row, pixels)| pixels.iter().cloned().flatten().map(|pixel| (*row, pixel)))
             .collect();
         let bind = |statement: &mut Statement<'_>, (row, pixel): &(&[Value], u64)| {
             bind_keys(statement, row)?;
             statement.raw_bind_parameter(last, pixel.cast_signed())
         };
+        let aside = if are_many(touched.len()) { self.connection.set_indexes_aside(&self.table)? } else { Vec::new() };
         self.connection
             .insert_each(&self.insert, &touched, |statement| self.bind_pixelisation(statement), bind)
-            .map_err(|(_, error)| error.into())
+            .map_err(|(_, error)| error)?;
+        Ok(aside.iter().try_for_each(|index| self.connection.execute_batch(index))?)
+    }
+
+    /// Whether the row is there that says that overlaps are kept under the governors of a record.
+    pub(crate) fn has_summary(&self, row: &[Value]) -> Result<bool, RegistryError> {
+        let columns: Vec<&str> =
+            ["skypix_system", "skypix_level"].into_iter().chain(self.governors.iter().map(String::as_str)).collect();
+        let mut select = self.connection.prepare_cached(&exists_sql(&self.summary, &columns))?;
+        self.bind_pixelisation(&mut select)?;
+        for (position, parameter) in self.key_positions.iter().take(self.governors.len()).zip(3..) {
+            bind_value(&mut select, parameter, &row[*position])?;
+        }
+        Ok(select.raw_query().next()?.map(|found| found.get(0)).transpose()? == Some(true))
     }
 
     /// A statement about the common pixelisation.

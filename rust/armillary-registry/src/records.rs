@@ -5,13 +5,13 @@ use crate::{
     decode::{bind_field, row_value},
     error::RegistryError,
     overlaps::{OverlapWriter, Pixels, common_skypix, pixels_of_rows},
-    parents::exists_sql,
+    parents::{Parents, exists_sql, unchecked},
     registry::Registry,
     schema::{governors_first, key_column, spatial_elements},
     store::{Connection, DatabaseError, DatabaseResult, ErrorKind, Kept, Statement},
 };
 use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, FieldType, Key, Value};
-use std::fmt::Write as _;
+use std::{cmp::Ordering, fmt::Write as _};
 
 /// What happens to records that exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,17 +169,56 @@ impl<'a> RecordWriter<'a> {
 
     /// Writes all records, none of which is passed over.
     fn write_all<R: AsRef<[Value]>>(&mut self, rows: &[R], pixels: &[Pixels]) -> Result<(), RegistryError> {
+        let none = Pixels::new();
+        let of_row = |position| pixels.get(position).unwrap_or(&none);
+        let mut records: Vec<(&[Value], &Pixels)> =
+            rows.iter().enumerate().map(|(position, row)| (row.as_ref(), of_row(position))).collect();
+        let checks_off = unchecked(self.connection, rows.len(), || self.all_there(&records))?;
+        if checks_off.is_some() {
+            let keys = self.element.required.len();
+            records.sort_by(|(one, _), (next, _)| by_keys(&one[..keys], &next[..keys]));
+        }
         let (element, buffer) = (self.element, &mut self.buffer);
-        let bind = |statement: &mut Statement<'_>, row: &R| bind_row(statement, element, row.as_ref(), buffer);
-        let written = self.connection.insert_each(&self.sql, rows, |_| Ok(()), bind);
-        written.map_err(|(position, error)| self.explain(&error, rows[position].as_ref()))?;
+        let bind =
+            |statement: &mut Statement<'_>, (row, _): &(&[Value], &Pixels)| bind_row(statement, element, row, buffer);
+        let written = self.connection.insert_each(&self.sql, &records, |_| Ok(()), bind);
+        written.map_err(|(position, error)| self.explain(&error, records[position].0))?;
         if let Some(overlaps) = &self.overlaps {
-            overlaps.write_all(rows, pixels, self.mode == InsertMode::Replace)?;
+            overlaps.write_all(&records, self.mode == InsertMode::Replace)?;
         }
         if self.element.kind == ElementKind::Governor {
             rows.iter().try_for_each(|row| self.write_summaries(&row.as_ref()[0]))?;
         }
         Ok(())
+    }
+
+    /// Whether all is there that records and their overlap rows refer to, but for one another.
+    fn all_there(&self, records: &[(&[Value], &Pixels)]) -> Result<bool, RegistryError> {
+        let universe = self.registry.universe();
+        let Some((first, _)) = records.first() else { return Ok(true) };
+        for parent in self.parents() {
+            let places = key_places(self.element, parent);
+            let mut parents = Parents::records(self.connection, universe, parent)?;
+            let mut keys = Vec::with_capacity(places.len());
+            for (row, _) in records {
+                keys.clear();
+                keys.extend(places.iter().filter_map(|place| row[*place].to_key()));
+                if !parents.has(keys.iter())? {
+                    return Ok(false);
+                }
+            }
+        }
+        let Some(overlaps) = &self.overlaps else { return Ok(true) };
+        let governors = governors_first(universe, self.element).0.len();
+        let one_governor = records.iter().all(|(row, _)| row[..governors] == first[..governors]);
+        Ok(one_governor && overlaps.has_summary(first)?)
+    }
+
+    /// The elements with tables that records of this one refer to.
+    fn parents(&self) -> impl Iterator<Item = &'a Element> {
+        let (element, universe) = (self.element, self.registry.universe());
+        let all = element.required.iter().chain(element.implied.iter()).filter(|index| *index != element.index);
+        all.map(|index| universe.get(index)).filter(|parent| parent.has_table())
     }
 
     /// Overlap rows refer to a row that says that overlaps are kept under this governor.
@@ -235,11 +274,10 @@ impl<'a> RecordWriter<'a> {
     }
 
     fn missing_parent(&self, row: &[Value]) -> RegistryError {
-        let universe = self.registry.universe();
-        let parents = self.element.required.iter().chain(self.element.implied.iter());
-        for parent in parents.filter(|index| *index != self.element.index).map(|index| universe.get(index)) {
-            let keys = parent_keys(self.element, parent, row);
-            if parent.has_table() && !record_exists(self.connection, self.registry, parent, &keys).unwrap_or(true) {
+        for parent in self.parents() {
+            let places = key_places(self.element, parent);
+            let keys: Vec<Key> = places.iter().filter_map(|place| row[*place].to_key()).collect();
+            if !record_exists(self.connection, self.registry, parent, &keys).unwrap_or(true) {
                 return RegistryError::MissingRecord {
                     what: format!("`{}` {}", self.element.name, described_key(self.element, row)),
                     element: parent.name.clone(),
@@ -260,14 +298,18 @@ impl RegistryError {
     }
 }
 
-/// The key of a parent as a row names it.
-fn parent_keys(element: &Element, parent: &Element, row: &[Value]) -> Vec<Key> {
-    let value = |dimension: ElementIndex| {
+/// Where the key of a parent is in the rows of an element.
+fn key_places(element: &Element, parent: &Element) -> Vec<usize> {
+    let place = |dimension: ElementIndex| {
         let holds = |role: FieldRole| role == FieldRole::Required(dimension) || role == FieldRole::Implied(dimension);
-        let position = element.fields.iter().position(|field| holds(field.role))?;
-        row[position].to_key()
+        element.fields.iter().position(|field| holds(field.role))
     };
-    parent.required.iter().filter_map(value).collect()
+    parent.required.iter().filter_map(place).collect()
+}
+
+/// The order of rows by the values of their keys, as the index of the keys has it.
+fn by_keys(one: &[Value], next: &[Value]) -> Ordering {
+    one.iter().map(Value::to_key).cmp(next.iter().map(Value::to_key))
 }
 
 /// Whether an element has a record with this key.

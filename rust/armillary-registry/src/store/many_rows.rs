@@ -33,6 +33,27 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Drops the indexes of an empty table of `SQLite`, except those of its keys; gives the statements that make them
+    /// again. To sort all rows at once for each index takes half the time of finding the place of each row in it.
+    ///
+    /// In a table with rows there is nothing to gain, and a server has other ways.
+    pub(crate) fn set_indexes_aside(&self, table: &str) -> DatabaseResult<Vec<String>> {
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let any = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(table));
+        if !matches!(self, Self::Sqlite(_)) || self.query_row(&any, (), |row| row.get(0))? {
+            return Ok(Vec::new());
+        }
+        let of_table = "FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL ORDER BY rowid";
+        let statements = self.prepare_cached(&format!("SELECT sql {of_table}"))?.query_column([table])?;
+        let names: Vec<String> = self.prepare_cached(&format!("SELECT name {of_table}"))?.query_column([table])?;
+        for name in names {
+            self.execute_batch(&format!("DROP INDEX {}", quoted(&name)))?;
+        }
+        Ok(statements)
+    }
+}
+
 /// Inserts whole blocks, up to the first one that a constraint refuses; says how many rows that was.
 fn insert_blocks<T>(
     connection: &rusqlite::Connection,
