@@ -34,7 +34,9 @@ def make(root, number):
         made = daf.DatasetType(name, dimensions, "StructuredDataDict", universe=butler.dimensions)
         butler.registry.registerDatasetType(made)
         with butler.query() as query:
-            data_ids = list(query.where(instrument="CamA").data_ids(dimensions))
+            # The peer does not transfer data IDs that lack a record.
+            where = "visit < 106 AND (visit != 102 OR detector != 1)" if "visit" in dimensions else ""
+            data_ids = list(query.where(where, instrument="CamA").data_ids(dimensions))
         for at, data_id in enumerate(data_ids):
             butler.put({"from": number, "at": at}, name, data_id, run=f"made/{number}")
 
@@ -56,8 +58,7 @@ def say(root, run):
         for ref in butler.query_datasets(name, run, limit=None):
             found[str(ref.id)] = [name, sorted(dict(ref.dataId.required).items()), butler.get(ref)]
     with butler.query() as query:
-        # Exposure 107 is of no visit, so that nothing takes it along.
-        wheres = {"visit": "", "exposure": "exposure < 107", "visit_definition": "", "day_obs": ""}
+        wheres = {"visit": "visit < 106", "exposure": "exposure < 106", "visit_definition": "visit < 106"}
         records = sorted(plain(record.toDict()) for name, where in wheres.items()
                          for record in query.dimension_records(name).where(where, instrument="CamA"))
     return found, records
@@ -123,6 +124,7 @@ def test_datasets_and_their_records_go_both_ways(made, run, tmp_path, source, wh
     name = f"made/{list(made).index(source)}"
     found, records = run(source, "say", made[source], name)
     assert run(who, "move", made[source], tmp_path / "target", name) == len(found) > 20
-    assert run(who, "move", made[source], tmp_path / "target", name) == 0
+    # The peer gives those that were there, too.
+    assert run(who, "move", made[source], tmp_path / "target", name) == (len(found) if who == "peer" else 0)
     for reader in ("peer", "ours"):
         assert run(reader, "say", tmp_path / "target", name) == [found, records]
