@@ -277,11 +277,9 @@ impl PipelineGraph {
     }
 }
 
-/// A universe equal to the default one is that one, so that groups and records can be shared.
+/// The universe of a graph's own document, which is written again as it was read.
 fn read_universe(document: &Map<String, Value>) -> Result<Arc<Universe>, GraphError> {
-    let universe = Universe::from_json(&Value::Object(document.clone()).to_string())?;
-    let default = Universe::default_universe();
-    Ok(if *universe == *default { default } else { universe })
+    Ok(Universe::from_json(&Value::Object(document.clone()).to_string())?)
 }
 
 fn load_type(universe: Option<&Universe>, stored: StoredType) -> Result<Option<DatasetTypeNode>, GraphError> {
