@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from armillary._core import distinct_records
 from armillary.butler.collection_type import CollectionType
 from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError
+from armillary.storage.chained_datastore import PlacedRecord
 
 if TYPE_CHECKING:
     from armillary._core import DataCoordinate, DatasetRef, DimensionRecord
@@ -52,7 +53,8 @@ def transfer_datasets(
     for ref, records in held:
         for record in records:
             place = source._datastore.local_path(record)
-            files.setdefault(place, []).append((record, named.get(ref.id, ref) if named else ref))
+            plain = record.record if isinstance(record, PlacedRecord) else record
+            files.setdefault(place, []).append((plain, named.get(ref.id, ref) if named else ref))
     target._write(wanted, target._datastore.prepare_transfer(files.items(), transfer), ingest=True)
     return wanted
 
