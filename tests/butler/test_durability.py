@@ -7,6 +7,7 @@ import pytest
 
 from armillary.butler import Butler, DatasetRef, FileDataset
 from armillary.errors import ConfigurationError
+from armillary.storage.file_datastore import FileDatastore
 from armillary.testing import fill_small_repository
 
 
@@ -20,15 +21,25 @@ def repo(tmp_path):
 
 @pytest.fixture
 def syncs(monkeypatch):
-    """Paths that Python synced; the database's and the announcements' syncs are not among them."""
+    """Paths that were synced; the database's and the announcements' syncs are not among them.
+
+    A single new file is written and synced by the engine, which is told whether to; others are synced by Python.
+    """
     found = []
-    real = os.fsync
+    fsync, write_announced = os.fsync, FileDatastore.write_announced
 
-    def fsync(descriptor):
+    def sync(descriptor):
         found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        real(descriptor)
+        fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", fsync)
+    def write(store, registry, batch):
+        written = write_announced(store, registry, batch)
+        if written is not None and store.durable:
+            found.extend(os.path.join(store.root, record.path) for record in written[1])
+        return written
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(FileDatastore, "write_announced", write)
     return found
 
 
