@@ -51,6 +51,8 @@ class Step:
     def error(self, answer: dict[str, Any]) -> str:
         """The class of an error by what it tells."""
         name = answer.get("error", "")
+        if name == "MissingRecordError":
+            return "DataIdValueError"  # its base, and the name that both actors know
         return "CollectionTypeError" if name == "TypeError" and self.operation == "remove_runs" else name
 
 
@@ -152,7 +154,7 @@ MEANT: list[tuple[str, Callable[[Step], bool]]] = [
         "a data ID without a record is told as such; the peer says that it may be one or a dataset that is there",
         lambda step: (
             step.operation == "insert_datasets"
-            and step.ours.get("error") == "DataIdValueError"
+            and step.error(step.ours) == "DataIdValueError"
             and "may also mean a dimension row is missing" in step.theirs.get("message", "")
             and "a data ID has no record" in faults(step, step.look())
         ),
@@ -162,7 +164,7 @@ MEANT: list[tuple[str, Callable[[Step], bool]]] = [
         lambda step: (
             step.operation in ("insert", "sync")
             and step.theirs.get("error") == "IntegrityError"
-            and step.ours.get("error") in ("ConflictingDefinitionError", "DataIdValueError", "DatabaseConflictError")
+            and step.error(step.ours) in ("ConflictingDefinitionError", "DataIdValueError", "DatabaseConflictError")
         ),
     ),
 ]
