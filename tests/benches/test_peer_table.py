@@ -38,8 +38,14 @@ def test_the_ratio_is_that_of_the_median_cpu_seconds(table):
 def test_a_missed_or_unmeasured_promise_fails_the_check(table):
     missed = table([line("qg_build", 1.0)], [line("qg_build", 0.1)], "--check")
     assert missed.returncode == 1
-    assert "| qg_build | hsc-V30 | 30 | 10 (missed) |" in missed.stdout
-    assert "| put_dict | hsc-V30 | 6 | not measured |" in missed.stdout
+    assert "| qg_build | hsc-V30 | 60 | 1 | 0.1 | 10 (missed) |" in missed.stdout
+    assert "| put_dict | hsc-V30 | 12 | | | not measured |" in missed.stdout
+
+
+def test_columns_are_held_against_the_peers_objects(table):
+    peer = [line("datasets_all_one_run", 12.0, scale="hsc-V3000")]
+    shown = table(peer, [line("datasets_all_one_run_arrow", 0.1, scale="hsc-V3000")]).stdout
+    assert "| datasets_all_one_run, here datasets_all_one_run_arrow | hsc-V3000 | 60 | 12 | 0.1 | 120 |" in shown
 
 
 def test_a_command_of_ours_that_failed_has_no_time(table):
