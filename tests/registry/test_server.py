@@ -130,15 +130,18 @@ def said(cluster):
     """Gives a list of what was said to the server in the sessions begun in the block, without what begins a session."""
     found = []
     cluster.sql(f"ALTER DATABASE {DATABASE} SET log_statement = 'all'")
-    log = Path(cluster.folder) / "log"
-    start = len(log.read_bytes())
+    start = len(read_log(cluster))
     try:
         yield found
     finally:
         cluster.sql(f"ALTER DATABASE {DATABASE} RESET log_statement")
-        lines = log.read_bytes()[start:].decode().splitlines()
+        lines = read_log(cluster)[start:].decode().splitlines()
         messages = [line.partition("LOG:  ")[2] for line in lines if "ALTER DATABASE" not in line]
         found += [message for message in messages if message.startswith(("statement:", "execute"))]
+
+
+def read_log(cluster):
+    return (Path(cluster.folder) / "log").read_bytes()
 
 
 def test_a_put_asks_for_little(detectors, opened, cluster):
@@ -155,6 +158,84 @@ def test_a_put_asks_for_little(detectors, opened, cluster):
     assert "collection_summary" not in third[2]
     assert third[3] == "statement: COMMIT"
     assert announced[2] - announced[1] == 4, messages
+
+
+def test_what_others_change_is_read_again_and_nothing_else(filled, opened, cluster):
+    other = filled.registry
+    with said(cluster) as messages, closing(opened(writeable=False)) as reader:
+        data_id = _core.DataCoordinate.standardize(instrument="Cam", detector=1, universe=reader.universe)
+
+        reads = {
+            "catalog": "FROM collection ORDER",
+            "summaries": "FROM collection_summary_dataset_type",
+            "records": '"purpose" FROM "detector"',
+        }
+
+        def look():
+            start = len(read_log(cluster))
+            found = reader.find_dataset("bias", data_id, ["run/a"])
+            name = reader.expand_data_ids([data_id])[0].records["detector"].full_name
+            collections = reader.query_collections()
+            new = read_log(cluster)[start:].decode()
+            return found, name, "new" in collections, [kind for kind, text in reads.items() if text in new]
+
+        assert look()[:3] == (None, "S1", False)
+        assert look() == (None, "S1", False, [])
+        ref = put(other, 1)
+        found, name, *rest = look()
+        assert (found.id, name, *rest) == (ref.id, "S1", False, ["summaries"])
+        put(other, 2)
+        assert look()[3] == []
+        other.register_collection("new", 1)
+        assert look()[2:] == (True, ["catalog"])
+        other.sync_record("detector", {"instrument": "Cam", "id": 1, "full_name": "other"}, update=True)
+        assert look()[1:] == ("other", True, ["records"])
+        other.trash(STORE, [ref.id], purge=True)
+        assert look()[0] is None
+    assert messages
+
+
+def test_many_summaries_are_not_looked_through_for_what_others_do(filled, opened, cluster, seed):
+    """The summaries of a search alone are read again, and what they say of others is true at once."""
+    namespace = seed["registry"]["namespace"]
+    cluster.sql(
+        f"INSERT INTO {namespace}.dataset_type (id, name, storage_class, dimensions_key, tag_association_table) "
+        f"SELECT i, 'metric' || i, t.storage_class, t.dimensions_key, t.tag_association_table "
+        f"FROM generate_series(1000, 3500) AS i, {namespace}.dataset_type AS t WHERE t.name = 'bias'; "
+        f"INSERT INTO {namespace}.collection_summary_dataset_type (collection_id, dataset_type_id) "
+        f"SELECT c.collection_id, i FROM generate_series(1000, 3500) AS i, {namespace}.collection AS c "
+        "WHERE c.name = 'run/b'"
+    )
+    other = filled.registry
+    with said(cluster) as messages, closing(opened(writeable=True)) as own:
+        detector = [
+            _core.DataCoordinate.standardize(instrument="Cam", detector=number, universe=own.universe)
+            for number in range(4)
+        ]
+
+        def find(number):
+            found = own.find_dataset("bias", detector[number], ["run/a", "run/b"])
+            return found and found.id
+
+        assert find(1) is None
+        first = put(other, 1, run="run/a")
+        assert find(1) == first.id
+        second = put(own, 2, run="run/b")
+        assert find(2) == second.id
+        own.begin()
+        third = put(own, 3, run="run/b")
+        assert find(3) == third.id
+        own.rollback()
+        assert find(3) is None
+        other.trash(STORE, [first.id], purge=True)
+        other.empty_trash(STORE, [first.id])
+        other.refresh_summaries()
+        assert find(1) is None
+        start = len(read_log(cluster))
+        assert find(1) is None
+        assert b"FROM collection_summary_" not in read_log(cluster)[start:], "nobody did anything meanwhile"
+    whole = "SELECT collection_id, dataset_type_id FROM collection_summary_dataset_type"
+    assert not [message for message in messages if message.endswith(whole)]
 
 
 def test_what_is_in_the_way_of_a_put_is_told(detectors, opened, cluster, seed):

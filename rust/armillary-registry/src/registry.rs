@@ -182,7 +182,7 @@ impl Registry {
 
     /// Parts of the summaries that were read since something changed.
     pub(crate) fn searched_summaries(&self) -> Result<Arc<SearchedSummaries>, RegistryError> {
-        self.searched_summaries.get(&self.store, Kept::Summaries, |_| Ok(SearchedSummaries::default()))
+        self.searched_summaries.get(&self.store, Kept::Searches, |_| Ok(SearchedSummaries::default()))
     }
 
     /// Whether it would take long to read all summaries; a repository that grows meanwhile is no reason to ask again.
@@ -195,24 +195,18 @@ impl Registry {
     }
 }
 
-/// The tables that are read into memory.
-fn kept_tables(universe: &Universe) -> Vec<String> {
-    let mut tables: Vec<String> = [
-        "collection",
-        "collection_chain",
-        "dataset_type",
-        "dimension_graph_definition",
-        "collection_summary_dataset_type",
-    ]
-    .iter()
-    .map(|name| (*name).to_owned())
-    .collect();
+/// The tables of each kind that is kept in memory; none where a change of anything counts.
+fn kept_tables(universe: &Universe) -> [Vec<String>; Kept::COUNT] {
+    let mut tables = [const { Vec::new() }; Kept::COUNT];
+    let catalog = ["collection", "collection_chain", "dataset_type", "dimension_graph_definition"];
+    tables[Kept::Catalog as usize].extend(catalog.map(str::to_owned));
+    tables[Kept::Summaries as usize].push("collection_summary_dataset_type".to_owned());
     for element in universe.elements() {
         if element.kind == ElementKind::Governor {
-            tables.push(format!("collection_summary_{}", element.name));
+            tables[Kept::Summaries as usize].push(format!("collection_summary_{}", element.name));
         }
         if element.is_cached && element.has_table() {
-            tables.push(element.name.clone());
+            tables[Kept::Records as usize].push(element.name.clone());
         }
     }
     tables
@@ -246,7 +240,7 @@ impl<T> Memory<T> {
         if store.in_own_transaction() {
             return store.read(|connection| self.get_in(store, connection, kept, &mut load));
         }
-        let version = store.data_version()?;
+        let version = store.data_version(kept)?;
         let (generation, _) = store.generation(kept);
         if let Some(value) = self.committed(version, generation) {
             return Ok(value);
@@ -267,7 +261,7 @@ impl<T> Memory<T> {
     ) -> Result<Arc<T>, RegistryError> {
         let (generation, uncommitted) = store.generation(kept);
         if !uncommitted {
-            let version = connection.data_version(store.versions())?;
+            let version = connection.data_version(store.versions(), kept)?;
             if let Some(value) = self.committed(version, generation) {
                 return Ok(value);
             }
@@ -292,7 +286,7 @@ impl<T> Memory<T> {
     }
 
     /// What was last read, unless we have changed it since.
-    fn recent(&self, store: &Store, kept: Kept) -> Option<Arc<T>> {
+    pub(crate) fn recent(&self, store: &Store, kept: Kept) -> Option<Arc<T>> {
         let (generation, uncommitted) = store.generation(kept);
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if uncommitted {

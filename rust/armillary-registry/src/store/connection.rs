@@ -3,10 +3,11 @@
 //! The spelling of SQL is the dialect's affair; here the same calls reach whichever database is behind.
 
 use super::{
+    Kept,
     postgres::{self, PostgresConnection, PostgresStatement},
     sqlite,
     values::{Bind, FromValue, ValueRef},
-    versions::Versions,
+    versions::{Numbers, Versions},
 };
 use crate::{
     dialect::{Dialect, Postgres, Sqlite},
@@ -267,11 +268,16 @@ impl Connection {
         }
     }
 
-    /// A number that changes when someone else changed the database.
-    pub(crate) fn data_version(&self, versions: &Versions) -> DatabaseResult<i64> {
+    /// A number that changes when someone else changed what is kept; in a file, when someone else changed anything.
+    pub(crate) fn data_version(&self, versions: &Versions, kept: Kept) -> DatabaseResult<i64> {
+        Ok(self.data_versions(versions, kept, false)?[kept as usize].unwrap_or_default())
+    }
+
+    /// As [`Connection::data_version`] and, if `others`, the numbers of all kinds that are in use.
+    pub(super) fn data_versions(&self, versions: &Versions, kept: Kept, others: bool) -> DatabaseResult<Numbers> {
         match self {
-            Self::Sqlite(_) => self.query_row("PRAGMA data_version", (), |row| row.get(0)),
-            Self::Postgres(connection) => versions.current(self, connection.in_transaction()),
+            Self::Sqlite(_) => Ok([Some(self.query_row("PRAGMA data_version", (), |row| row.get(0))?); Kept::COUNT]),
+            Self::Postgres(connection) => versions.current(self, connection.in_transaction(), kept, others),
         }
     }
 

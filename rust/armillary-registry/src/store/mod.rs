@@ -68,8 +68,8 @@ pub struct Store {
     /// Connections with which a thread reads one state of the database for a while.
     together: Mutex<HashMap<ThreadId, Connection>>,
     versions: Versions,
-    /// For each thread that is at a question, the number that the tables kept in memory had when it was first asked.
-    questions: Mutex<HashMap<ThreadId, Option<i64>>>,
+    /// For each thread that is at a question, the numbers that what is kept in memory had when each was first asked.
+    questions: Mutex<HashMap<ThreadId, versions::Numbers>>,
     /// Of a repository that is only read: notices changes, which needs one fixed connection.
     watcher: Mutex<Option<Connection>>,
     writer: Mutex<Option<Connection>>,
@@ -77,7 +77,7 @@ pub struct Store {
     aside: Mutex<Option<Connection>>,
     transaction: Mutex<TransactionState>,
     released: Condvar,
-    changes: [Changes; 3],
+    changes: [Changes; Kept::COUNT],
 }
 
 /// What is kept in memory and must be read again when it changes.
@@ -89,6 +89,13 @@ pub(crate) enum Kept {
     Summaries,
     /// Records of cached dimension elements.
     Records,
+    /// Parts of many summaries, each read for one search: to read one again costs less than to see whether any changed.
+    Searches,
+}
+
+impl Kept {
+    /// How many kinds there are.
+    pub(crate) const COUNT: usize = 4;
 }
 
 /// Our own changes of one kept thing; those of others show in [`Store::data_version`].
@@ -177,8 +184,8 @@ impl Store {
         &self.versions
     }
 
-    /// Names the tables that are kept in memory.
-    pub(crate) fn watch(&self, tables: &[String]) {
+    /// Names the tables of each kind that is kept in memory.
+    pub(crate) fn watch(&self, tables: &[Vec<String>; Kept::COUNT]) {
         self.versions.watch(tables);
     }
 
@@ -475,30 +482,35 @@ impl Store {
         Question(outermost.then_some((self, me)))
     }
 
-    /// A number that changes when someone else changed the database.
-    pub(crate) fn data_version(&self) -> Result<i64, RegistryError> {
+    /// A number that changes when someone else changed what is kept; for a file, when someone else changed anything.
+    pub(crate) fn data_version(&self, kept: Kept) -> Result<i64, RegistryError> {
         self.refuse_inherited()?;
         if let Place::Server(_) = self.place {
-            let me = thread::current().id();
-            if let Some(Some(known)) = lock(&self.questions).get(&me) {
-                return Ok(*known);
-            }
-            let version = self.read(|connection| Ok(connection.data_version(&self.versions)?))?;
-            if let Some(asked) = lock(&self.questions).get_mut(&me) {
-                *asked = Some(version);
-            }
-            return Ok(version);
+            return self.server_version(kept);
         }
         if self.writeable {
             // The writer's own commits do not count, which spares re-reading after each of them.
-            return Ok(lock(&self.writer).as_ref().ok_or_else(closed)?.data_version(&self.versions)?);
+            return Ok(lock(&self.writer).as_ref().ok_or_else(closed)?.data_version(&self.versions, kept)?);
         }
         let mut watcher = lock(&self.watcher);
         let connection = match watcher.take() {
             Some(connection) => connection,
             None => self.reader()?,
         };
-        Ok(watcher.insert(connection).data_version(&self.versions)?)
+        Ok(watcher.insert(connection).data_version(&self.versions, kept)?)
+    }
+
+    fn server_version(&self, kept: Kept) -> Result<i64, RegistryError> {
+        let me = thread::current().id();
+        let known = lock(&self.questions).get(&me).copied();
+        if let Some(Some(number)) = known.map(|numbers| numbers[kept as usize]) {
+            return Ok(number);
+        }
+        let found = self.read(|connection| Ok(connection.data_versions(&self.versions, kept, known.is_some())?))?;
+        if let Some(numbers) = lock(&self.questions).get_mut(&me) {
+            numbers.iter_mut().zip(found).for_each(|(number, found)| *number = number.or(found));
+        }
+        Ok(found[kept as usize].unwrap_or_default())
     }
 
     /// Notes that the open transaction changed something that is kept in memory.
@@ -506,6 +518,9 @@ impl Store {
         let changes = &self.changes[kept as usize];
         changes.open.store(true, Ordering::Release);
         changes.generation.fetch_add(1, Ordering::AcqRel);
+        if let Kept::Summaries = kept {
+            self.changed(Kept::Searches);
+        }
     }
 
     /// A number that changes with each of our changes of something kept, and whether some are not committed.

@@ -1,15 +1,22 @@
 //! When what is kept in memory must be read again from a server that says nothing when it changes.
 
-use super::connection::{Connection, DatabaseResult};
+use super::{
+    Kept,
+    connection::{Connection, DatabaseResult},
+};
 use std::{
     fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Numbers the states of the tables that are kept in memory.
+/// A number for each kind of what is kept; none for those that were not asked about.
+pub(super) type Numbers = [Option<i64>; Kept::COUNT];
+
+/// Numbers the states of what is kept in memory, each kind by itself.
 ///
 /// First the server is asked which transactions are over: if they are the same as before, nothing changed. Only
-/// otherwise it is asked for a digest of the tables, made of where each row is and who wrote it.
+/// otherwise it is asked for a digest of the tables of a kind, made of where each row is and who wrote it. Where there
+/// may be many rows (see [`Kept::Searches`]) a kind counts as changed whenever a transaction is over.
 #[derive(Default)]
 pub(crate) struct Versions(Mutex<State>);
 
@@ -17,6 +24,13 @@ pub(crate) struct Versions(Mutex<State>);
 struct State {
     /// The statement that asks; it names the tables.
     sql: Arc<str>,
+    kinds: [Kind; Kept::COUNT],
+}
+
+#[derive(Default)]
+struct Kind {
+    /// Whether anything of the kind was ever kept.
+    used: bool,
     /// Whether a transaction of ours was open, and the transactions that were over.
     seen: (bool, String),
     digest: String,
@@ -24,45 +38,81 @@ struct State {
 }
 
 impl Versions {
-    /// Names the tables that are kept in memory.
-    pub(super) fn watch(&self, tables: &[String]) {
+    /// Names the tables of each kind.
+    pub(super) fn watch(&self, tables: &[Vec<String>; Kept::COUNT]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State { sql: statement(tables).into(), number: state.number + 1, ..State::default() };
+        state.sql = statement(tables).into();
+        for kind in &mut state.kinds {
+            *kind = Kind { used: kind.used, number: kind.number + 1, ..Kind::default() };
+        }
     }
 
-    /// The number of the state that a connection sees.
-    pub(super) fn current(&self, connection: &Connection, in_transaction: bool) -> DatabaseResult<i64> {
-        let (seen, sql) = {
-            let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            (state.seen.clone(), state.sql.clone())
+    /// The number of the state of one kind that a connection sees and, if `others`, those of all kinds that are in use.
+    pub(super) fn current(
+        &self,
+        connection: &Connection,
+        in_transaction: bool,
+        wanted: Kept,
+        others: bool,
+    ) -> DatabaseResult<Numbers> {
+        let (sql, known) = {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            state.kinds[wanted as usize].used = true;
+            let known = state.kinds.each_ref().map(|kind| {
+                let same = kind.seen.0 == in_transaction;
+                kind.used.then(|| if same { kind.seen.1.clone() } else { String::new() })
+            });
+            (state.sql.clone(), known)
         };
-        let known = if seen.0 == in_transaction { seen.1 } else { String::new() };
-        let (over, digest): (String, Option<String>) =
-            connection.query_row(&sql, [known], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(digest) = digest else { return Ok(state.number) };
-        state.seen = (in_transaction, over);
-        if state.digest != digest {
-            state.digest = digest;
-            state.number += 1;
+        let mut asked = known;
+        for (position, known) in asked.iter_mut().enumerate() {
+            if !others && position != wanted as usize {
+                *known = None;
+            }
         }
-        Ok(state.number)
+        let (over, digests) = connection.query_row(&sql, asked.as_slice(), |row| {
+            let mut digests = [const { None::<String> }; Kept::COUNT];
+            for (column, digest) in (1..).zip(&mut digests) {
+                *digest = row.get(column)?;
+            }
+            Ok((row.get::<String>(0)?, digests))
+        })?;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers = [None; Kept::COUNT];
+        for (position, digest) in digests.into_iter().enumerate() {
+            let kind = &mut state.kinds[position];
+            if let Some(digest) = digest {
+                kind.seen = (in_transaction, over.clone());
+                if kind.digest != digest {
+                    kind.digest = digest;
+                    kind.number += 1;
+                }
+            }
+            numbers[position] = asked[position].is_some().then_some(kind.number);
+        }
+        Ok(numbers)
     }
 }
 
-/// Asks which transactions are over, and if they are not those of the parameter for the digest of the tables.
-fn statement(tables: &[String]) -> String {
-    let mut digest = String::from("''");
-    for table in tables {
-        let _ = write!(
-            digest,
-            " || (SELECT count(*)::text || '.' || \
-             coalesce(sum(hashtextextended(ctid::text || '/' || xmin::text, 0)::numeric), 0)::text || ';' \
-             FROM \"{table}\")"
-        );
+/// Asks which transactions are over, and for each kind whose parameter is other transactions, for its digest.
+fn statement(tables: &[Vec<String>; Kept::COUNT]) -> String {
+    let mut sql = String::from("SELECT o.over");
+    for tables in tables {
+        sql.push_str(", CASE WHEN o.over <> ?::text THEN ");
+        if tables.is_empty() {
+            sql.push_str("o.over");
+        }
+        for (position, table) in tables.iter().enumerate() {
+            let _ = write!(
+                sql,
+                "{}(SELECT count(*)::text || '.' || \
+                 coalesce(sum(hashtextextended(ctid::text || '/' || xmin::text, 0)::numeric), 0)::text || ';' \
+                 FROM \"{table}\")",
+                if position == 0 { "" } else { " || " }
+            );
+        }
+        sql.push_str(" END");
     }
-    format!(
-        "SELECT o.over, CASE WHEN o.over <> ?::text THEN {digest} END \
-         FROM (SELECT pg_current_snapshot()::text AS over) AS o"
-    )
+    sql.push_str(" FROM (SELECT pg_current_snapshot()::text AS over) AS o");
+    sql
 }
