@@ -1504,8 +1504,10 @@ class Registry:
         Raises `ConflictingDefinitionError` if it differs and `update` is not set.
         """
 
-    def expand_data_id(self, data_id: _DataId) -> DataCoordinate:
+    def expand_data_id(self, data_id: _DataId, *, to_write: bool = False) -> DataCoordinate:
         """The data ID with the values of all its dimensions and their records.
+
+        For a dataset that is to be written a server is not asked whether others changed records that were read before.
 
         Raises
         ------

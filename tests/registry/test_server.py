@@ -160,6 +160,26 @@ def test_a_put_asks_for_little(detectors, opened, cluster):
     assert announced[2] - announced[1] == 4, messages
 
 
+def test_a_put_takes_records_as_it_knows_them(filled, opened, cluster):
+    """What others do meanwhile is no reason to ask; a record that is missing or changed by ourselves is."""
+    registry, other = opened(writeable=True), filled.registry
+    data_id = _core.DataCoordinate.standardize(instrument="Cam", detector=1, universe=registry.universe)
+    registry.expand_data_id(data_id)
+    with said(cluster) as messages:
+        other.insert_records("detector", [{"instrument": "Cam", "id": 9, "full_name": "S9"}])
+        known = registry.expand_data_id(data_id, to_write=True)
+    assert known.records["detector"].full_name == "S1"
+    assert not [message for message in messages if "pg_current_snapshot" in message]
+    new = _core.DataCoordinate.standardize(instrument="Cam", detector=9, universe=registry.universe)
+    assert registry.expand_data_id(new, to_write=True).records["detector"].full_name == "S9"
+    registry.sync_record("detector", {"instrument": "Cam", "id": 9, "full_name": "new"}, update=True)
+    assert registry.expand_data_id(new, to_write=True).records["detector"].full_name == "new"
+    gone = _core.DataCoordinate.standardize(instrument="Cam", detector=4000, universe=registry.universe)
+    with pytest.raises(DataIdValueError, match="4000"):
+        registry.expand_data_id(gone, to_write=True)
+    registry.close()
+
+
 def test_what_others_change_is_read_again_and_nothing_else(filled, opened, cluster):
     other = filled.registry
     with said(cluster) as messages, closing(opened(writeable=False)) as reader:

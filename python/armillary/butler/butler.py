@@ -492,7 +492,7 @@ class Butler(MovingMixin, SearchingMixin):
         with self._metrics.instrument_put():
             ref = self._new_ref(datasetRefOrType, dataId, run, kwargs)
             self._core_registry.check_collection(ref.run)
-            prepared = self._datastore.prepare(obj, self._with_records(ref), provenance=provenance)
+            prepared = self._datastore.prepare(obj, self._with_records(ref, to_write=True), provenance=provenance)
             self._write([ref], prepared)
             return ref
 

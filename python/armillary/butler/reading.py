@@ -429,7 +429,7 @@ class ReadingMixin(LimitedButler):
             dataset_type = dataset_type.overrideStorageClass(wanted.storageClass_name)
         return _core.DatasetRef(dataset_type, self._standardize(dataset_type, data_id, kwargs), run)
 
-    def _with_records(self, ref: DatasetRef) -> DatasetRef:
+    def _with_records(self, ref: DatasetRef, *, to_write: bool = False) -> DatasetRef:
         if ref.dataId.hasRecords() or not self._datastore.needs_records(ref.datasetType):
             return ref
-        return ref.expanded(self._core_registry.expand_data_id(ref.dataId))
+        return ref.expanded(self._core_registry.expand_data_id(ref.dataId, to_write=to_write))

@@ -98,7 +98,7 @@ def import_object(name: str, purpose: str) -> Any:
             f"{purpose} names `{name}`, and a repository may not have just any code run; if you trust it, "
             f"{first}add `{module}` to {TRUSTED_MODULES_VARIABLE}"
         )
-    return _resolve(own, purpose, stay_inside=name not in _names_in_defaults())
+    return _resolve(own, purpose, name)
 
 
 def _stays_inside(found: Any, package: str) -> bool:
@@ -107,8 +107,11 @@ def _stays_inside(found: Any, package: str) -> bool:
     return not isinstance(home, str) or home.partition(".")[0].lstrip("_") == package.lstrip("_")
 
 
-def _resolve(name: str, purpose: str, *, stay_inside: bool) -> Any:
-    """Import the longest beginning that is a module; the rest are attributes."""
+def _resolve(name: str, purpose: str, stored: str) -> Any:
+    """Import the longest beginning that is a module; the rest are attributes.
+
+    Only what the packaged defaults call by the stored name may lead out of the package that the name begins with.
+    """
     parts = name.split(".")
     reason: Exception | None = None
     for split in range(len(parts) - 1, 0, -1):
@@ -123,7 +126,7 @@ def _resolve(name: str, purpose: str, *, stay_inside: bool) -> Any:
         try:
             for part in parts[split:]:
                 found = getattr(found, part)
-                if stay_inside and not _stays_inside(found, parts[0]):
+                if not _stays_inside(found, parts[0]) and stored not in _names_in_defaults():
                     raise UntrustedContentError(
                         f"{purpose} names `{name}`, which leads out of `{parts[0]}` to code a repository may not name"
                     )

@@ -189,6 +189,15 @@ pub(crate) fn expand(
     expand_by(py, given, |bare| registry.registry.expand_data_ids(bare))
 }
 
+/// As [`expand`], for datasets that are to be written.
+pub(crate) fn expand_to_write(
+    registry: &PyRegistry,
+    py: Python<'_>,
+    given: Vec<PyDataCoordinate>,
+) -> PyResult<Vec<PyDataCoordinate>> {
+    expand_by(py, given, |bare| bare.iter().map(|id| registry.registry.expand_to_write(id)).collect())
+}
+
 fn expand_by(
     py: Python<'_>,
     given: Vec<PyDataCoordinate>,

@@ -259,8 +259,11 @@ impl PyRegistry {
         datasets::sync_record(self, py, element, row, update)
     }
 
-    fn expand_data_id(&self, py: Python<'_>, data_id: &Bound<'_, PyAny>) -> PyResult<PyDataCoordinate> {
-        let mut expanded = datasets::expand(self, py, vec![datasets::any_data_id(self, py, data_id)?])?;
+    #[pyo3(signature = (data_id, *, to_write = false))]
+    fn expand_data_id(&self, py: Python<'_>, data_id: &Bound<'_, PyAny>, to_write: bool) -> PyResult<PyDataCoordinate> {
+        let given = vec![datasets::any_data_id(self, py, data_id)?];
+        let mut expanded =
+            if to_write { datasets::expand_to_write(self, py, given)? } else { datasets::expand(self, py, given)? };
         Ok(expanded.remove(0))
     }
 

@@ -8,6 +8,14 @@ use std::{
     sync::Arc,
 };
 
+const COLLECTIONS: &str = "SELECT collection_id, name, type, doc FROM collection ORDER BY collection_id";
+const CHAINS: &str = "SELECT parent, child FROM collection_chain ORDER BY parent, position";
+const GROUPS: &str = "SELECT dimension_graph_id, dimension_name FROM dimension_graph_definition";
+const DATASET_TYPES: &str = "SELECT id, name, storage_class, dimensions_key, tag_association_table, \
+                             calibration_association_table FROM dataset_type ORDER BY id";
+const DATASET_TYPE: &str = "SELECT id, name, storage_class, dimensions_key, tag_association_table, \
+                            calibration_association_table FROM dataset_type WHERE name = ? ORDER BY id";
+
 /// The kinds of collections, numbered as in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CollectionKind {
@@ -99,6 +107,8 @@ pub struct Catalog {
 impl Catalog {
     /// Reads the whole catalog.
     pub(crate) fn load(connection: &Connection, universe: &Universe) -> Result<Self, RegistryError> {
+        let questions = [COLLECTIONS, CHAINS, GROUPS, DATASET_TYPES].map(str::to_owned);
+        let _ahead = connection.ask_ahead(&questions)?;
         let mut catalog = Self::default();
         catalog.load_collections(connection)?;
         catalog.load_chains(connection)?;
@@ -118,8 +128,7 @@ impl Catalog {
     }
 
     fn load_collections(&mut self, connection: &Connection) -> Result<(), RegistryError> {
-        let mut select = connection
-            .prepare_cached("SELECT collection_id, name, type, doc FROM collection ORDER BY collection_id")?;
+        let mut select = connection.prepare_cached(COLLECTIONS)?;
         let mut rows = select.query(())?;
         while let Some(row) = rows.next()? {
             let (id, name, number): (i64, Arc<str>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -136,8 +145,7 @@ impl Catalog {
     }
 
     fn load_chains(&mut self, connection: &Connection) -> Result<(), RegistryError> {
-        let mut select =
-            connection.prepare_cached("SELECT parent, child FROM collection_chain ORDER BY parent, position")?;
+        let mut select = connection.prepare_cached(CHAINS)?;
         let mut rows = select.query(())?;
         while let Some(row) = rows.next()? {
             if let Some(parent) = self.collections.get_mut(&row.get::<i64>(0)?) {
@@ -154,11 +162,7 @@ impl Catalog {
         only: Option<&str>,
     ) -> Result<(), RegistryError> {
         let groups = load_groups(connection, universe)?;
-        let mut select = connection.prepare_cached(&format!(
-            "SELECT id, name, storage_class, dimensions_key, tag_association_table, calibration_association_table \
-             FROM dataset_type {} ORDER BY id",
-            if only.is_some() { "WHERE name = ?" } else { "" }
-        ))?;
+        let mut select = connection.prepare_cached(if only.is_some() { DATASET_TYPE } else { DATASET_TYPES })?;
         let mut rows = select.query(only.as_slice())?;
         while let Some(row) = rows.next()? {
             let (id, name): (i64, Arc<str>) = (row.get(0)?, row.get(1)?);
@@ -283,8 +287,7 @@ impl Catalog {
 
 fn load_groups(connection: &Connection, universe: &Universe) -> Result<HashMap<i64, DimensionGroup>, RegistryError> {
     let mut names: HashMap<i64, Vec<String>> = HashMap::new();
-    let mut select =
-        connection.prepare_cached("SELECT dimension_graph_id, dimension_name FROM dimension_graph_definition")?;
+    let mut select = connection.prepare_cached(GROUPS)?;
     let mut rows = select.query(())?;
     while let Some(row) = rows.next()? {
         names.entry(row.get(0)?).or_default().push(row.get(1)?);

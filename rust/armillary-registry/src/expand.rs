@@ -7,7 +7,7 @@ use crate::{
     records::element_columns,
     registry::Registry,
     schema::key_column,
-    store::{Connection, Kept, Row},
+    store::{Connection, Kept, Place, Row},
 };
 use armillary_dimensions::{
     DataCoordinate, DimensionGroup, Element, ElementIndex, ElementKind, GroupInfo, Key, Record, Records, Universe,
@@ -38,25 +38,32 @@ impl KeptRecords {
         dialect: &dyn Dialect,
         universe: &Arc<Universe>,
     ) -> Result<Self, RegistryError> {
+        let cached = || universe.elements().iter().filter(|element| element.is_cached);
+        let questions: Vec<String> = cached().map(|element| all_sql(dialect, universe, element)).collect();
+        let _ahead = connection.ask_ahead(&questions)?;
         let mut kept = Self::default();
-        for element in universe.elements().iter().filter(|element| element.is_cached) {
-            kept.0.insert(element.index, load_all(connection, dialect, universe, element)?);
+        for (element, question) in cached().zip(&questions) {
+            kept.0.insert(element.index, load_all(connection, question, universe, element)?);
         }
         Ok(kept)
     }
 }
 
+/// The SELECT of all records of an element.
+fn all_sql(dialect: &dyn Dialect, universe: &Universe, element: &Element) -> String {
+    match element.implied_union_target {
+        Some(target) => format!("SELECT DISTINCT \"{}\" FROM \"{}\"", element.name, universe.get(target).name),
+        None => format!("SELECT {} FROM \"{}\"", element_columns(dialect, element).join(", "), element.name),
+    }
+}
+
 fn load_all(
     connection: &Connection,
-    dialect: &dyn Dialect,
+    sql: &str,
     universe: &Arc<Universe>,
     element: &Element,
 ) -> Result<ByKey, RegistryError> {
-    let sql = match element.implied_union_target {
-        Some(target) => format!("SELECT DISTINCT \"{}\" FROM \"{}\"", element.name, universe.get(target).name),
-        None => format!("SELECT {} FROM \"{}\"", element_columns(dialect, element).join(", "), element.name),
-    };
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(())?;
     let mut by_key = ByKey::new();
     while let Some(row) = rows.next()? {
@@ -92,8 +99,32 @@ impl Registry {
         self.expand_for(Purpose::NewDatasets, data_ids)
     }
 
+    /// As [`Registry::expand_data_id`], for a dataset that is to be written: on a server, which must be asked whether
+    /// others changed records, those are taken that were last read if they say all. What is written for a record that
+    /// is gone is refused.
+    pub fn expand_to_write(&self, data_id: &DataCoordinate) -> Result<Expanded, RegistryError> {
+        if let Place::Server(_) = self.store().place()
+            && let Some(kept) = self.records.recent(self.store(), Kept::Records)
+            && let Ok(mut found) = self.expand_with(&kept, Purpose::Lookup, std::slice::from_ref(data_id))
+            && let Some(expanded) = found.pop()
+            && expanded.records.iter().all(|(_, record)| record.is_some())
+        {
+            return Ok(expanded);
+        }
+        self.expand_data_id(data_id)
+    }
+
     fn expand_for(&self, purpose: Purpose, data_ids: &[DataCoordinate]) -> Result<Vec<Expanded>, RegistryError> {
         let kept = self.kept_records()?;
+        self.expand_with(&kept, purpose, data_ids)
+    }
+
+    fn expand_with(
+        &self,
+        kept: &KeptRecords,
+        purpose: Purpose,
+        data_ids: &[DataCoordinate],
+    ) -> Result<Vec<Expanded>, RegistryError> {
         let dialect = self.store().dialect();
         self.store().read_together(|connection| {
             let mut expanders: HashMap<DimensionGroup, Expander<'_>> = HashMap::new();
@@ -102,7 +133,7 @@ impl Registry {
                 .map(|data_id| {
                     let expander = expanders
                         .entry(data_id.group())
-                        .or_insert_with(|| Expander::new(self.universe(), &kept, connection, dialect, data_id.info()));
+                        .or_insert_with(|| Expander::new(self.universe(), kept, connection, dialect, data_id.info()));
                     expander.expand(purpose, data_id)
                 })
                 .collect()

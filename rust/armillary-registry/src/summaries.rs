@@ -40,17 +40,20 @@ pub struct Summaries {
 
 impl Summaries {
     pub(crate) fn load(connection: &Connection, universe: &Universe) -> Result<Self, RegistryError> {
+        const TYPES: &str = "SELECT collection_id, dataset_type_id FROM collection_summary_dataset_type";
+        let governors = || universe.elements().iter().filter(|element| element.kind == ElementKind::Governor);
+        let of_governor = |name: &str| format!("SELECT collection_id, \"{name}\" FROM \"collection_summary_{name}\"");
+        let mut questions = vec![TYPES.to_owned()];
+        questions.extend(governors().map(|governor| of_governor(&governor.name)));
+        let _ahead = connection.ask_ahead(&questions)?;
         let mut summaries = Self::default();
-        let mut select =
-            connection.prepare_cached("SELECT collection_id, dataset_type_id FROM collection_summary_dataset_type")?;
+        let mut select = connection.prepare_cached(TYPES)?;
         let mut rows = select.query(())?;
         while let Some(row) = rows.next()? {
             summaries.by_collection.entry(row.get(0)?).or_default().dataset_types.insert(row.get(1)?);
         }
-        for governor in universe.elements().iter().filter(|element| element.kind == ElementKind::Governor) {
-            let name = &governor.name;
-            let sql = format!("SELECT collection_id, \"{name}\" FROM \"collection_summary_{name}\"");
-            let mut select = connection.prepare_cached(&sql)?;
+        for governor in governors() {
+            let mut select = connection.prepare_cached(&of_governor(&governor.name))?;
             let mut rows = select.query(())?;
             while let Some(row) = rows.next()? {
                 let summary = summaries.by_collection.entry(row.get(0)?).or_default();

@@ -4,7 +4,8 @@
 
 use super::{
     Kept,
-    postgres::{self, PostgresConnection, PostgresStatement},
+    postgres::{self, PostgresConnection},
+    postgres_statement::{PostgresRows, PostgresStatement},
     sqlite,
     values::{Bind, FromValue, ValueRef},
     versions::{Numbers, Versions},
@@ -136,6 +137,15 @@ impl Connection {
             }
         }
         Ok(Statement::Postgres(connection.prepare(sql, &casts)?))
+    }
+
+    /// Asks a server some questions without parameters in one round trip. While the guard lives, each gets its answer at
+    /// once when it is first asked.
+    pub(crate) fn ask_ahead(&self, questions: &[String]) -> DatabaseResult<Ahead<'_>> {
+        if let Self::Postgres(connection) = self {
+            connection.ask_ahead(questions)?;
+        }
+        Ok(Ahead(self))
     }
 
     /// Runs statements without parameters.
@@ -323,6 +333,18 @@ impl Connection {
     }
 }
 
+/// Answers that were asked for ahead; those that nobody takes are forgotten with it.
+#[must_use]
+pub(crate) struct Ahead<'c>(&'c Connection);
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        if let Connection::Postgres(connection) = self.0 {
+            connection.forget_ahead();
+        }
+    }
+}
+
 /// A prepared statement and what is bound to it.
 pub(crate) enum Statement<'c> {
     /// With the number of parameters that belong to the rows before the one that is being bound.
@@ -388,9 +410,7 @@ impl Statement<'_> {
     pub(crate) fn raw_query(&mut self) -> Rows<'_> {
         match self {
             Self::Sqlite(statement, _) => Rows::Sqlite(statement.raw_query()),
-            Self::Postgres(statement) => {
-                Rows::Postgres(postgres::PostgresRows { statement, rows: None, current: None })
-            }
+            Self::Postgres(statement) => Rows::Postgres(PostgresRows { statement, rows: None, current: None }),
         }
     }
 
@@ -457,7 +477,7 @@ impl Statement<'_> {
 /// The rows that a statement gives.
 pub(crate) enum Rows<'s> {
     Sqlite(rusqlite::Rows<'s>),
-    Postgres(postgres::PostgresRows<'s>),
+    Postgres(PostgresRows<'s>),
 }
 
 impl Rows<'_> {

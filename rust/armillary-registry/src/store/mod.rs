@@ -9,6 +9,7 @@ mod many_rows;
 mod place;
 mod postgres;
 mod postgres_errors;
+mod postgres_statement;
 mod postgres_values;
 mod session;
 mod spelled;

@@ -1,37 +1,26 @@
 //! `PostgreSQL` behind a connection: sessions, statements, transactions, errors.
 
 use super::{
-    LONGEST_KEPT,
     connection::{DatabaseError, DatabaseResult, ErrorKind},
     gathered::Gathered,
     place::PostgresPlace,
     postgres_errors::{answers_later, described, error_of},
-    postgres_values::{Encoded, ManyRows, Raw, decode, encode},
+    postgres_statement::Prepared,
+    postgres_values::{Raw, decode},
     session::Session,
-    values::{Parameter, ValueRef},
+    values::ValueRef,
     wait_before,
 };
-use crate::{
-    durability::Durability,
-    error::RegistryError,
-    postgres_text::{bulk_sql, numbered},
-};
+use crate::{durability::Durability, error::RegistryError};
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
-use tokio_postgres::{
-    Client, SimpleQueryMessage,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Client, Row, SimpleQueryMessage, types::Type};
 
-/// How many prepared statements each connection keeps.
-const STATEMENTS: usize = 512;
 /// How often it is tried again to begin a session.
 const CONNECTIONS: u32 = 8;
-/// How many rows are written in one round trip.
-const ROWS_AT_ONCE: usize = 4000;
 
 /// A session with a server.
 pub(crate) struct PostgresConnection {
@@ -41,9 +30,11 @@ pub(crate) struct PostgresConnection {
     /// Whether what was said before the last statement failed.
     unready: Cell<bool>,
     process: u32,
-    statements: RefCell<HashMap<String, Arc<Prepared>>>,
+    pub(super) statements: RefCell<HashMap<String, Arc<Prepared>>>,
     /// Questions without parameters that were asked once.
-    asked: RefCell<HashSet<String>>,
+    pub(super) asked: RefCell<HashSet<String>>,
+    /// Answers that came before their questions were asked one by one.
+    pub(super) ahead: RefCell<HashMap<String, Vec<Row>>>,
     in_transaction: Cell<bool>,
     /// Whether the transaction only reads.
     reading: Cell<bool>,
@@ -52,30 +43,14 @@ pub(crate) struct PostgresConnection {
     /// Whether the savepoint `step` is the innermost one.
     guarded: Cell<bool>,
     /// Whether anything was said in the transaction that would be lost if it were begun anew.
-    touched: Cell<bool>,
+    pub(super) touched: Cell<bool>,
     /// Statements that write and wait for others, to be said as one.
-    gathered: RefCell<Option<Gathered>>,
+    pub(super) gathered: RefCell<Option<Gathered>>,
     /// Whether the last failure may go away when everything is tried again.
     passing: Cell<bool>,
     lost: Cell<bool>,
     /// The number of the open or last transaction, by which the server knows later whether it was kept.
     transaction: RefCell<String>,
-}
-
-/// A statement that the server knows.
-struct Prepared {
-    /// None for a question without parameters that is asked for the first time and may be the last.
-    statement: Option<tokio_postgres::Statement>,
-    sql: String,
-    /// The same for many rows at once; none if it has no such form.
-    many: OnceLock<Option<tokio_postgres::Statement>>,
-}
-
-impl Prepared {
-    /// The types of its parameters.
-    fn kinds(&self) -> &[Type] {
-        self.statement.as_ref().map_or(&[], tokio_postgres::Statement::params)
-    }
 }
 
 impl Drop for PostgresConnection {
@@ -137,6 +112,7 @@ impl PostgresConnection {
             process: std::process::id(),
             statements: RefCell::default(),
             asked: RefCell::default(),
+            ahead: RefCell::default(),
             in_transaction: Cell::new(false),
             reading: Cell::new(false),
             failed: Cell::new(false),
@@ -150,7 +126,10 @@ impl PostgresConnection {
     }
 
     /// Asks the server, together with what is to be said before.
-    fn run<T>(&self, ask: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>) -> DatabaseResult<T> {
+    pub(super) fn run<T>(
+        &self,
+        ask: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
+    ) -> DatabaseResult<T> {
         let mut session = self.session.borrow_mut();
         let Some(session) = session.as_mut() else {
             return Err(DatabaseError { kind: ErrorKind::Lost, message: "the connection is closed".to_owned() });
@@ -304,7 +283,7 @@ impl PostgresConnection {
     }
 
     /// Runs something that writes so that its failure leaves the transaction as it was, as `SQLite` does by itself.
-    fn guard<T>(&self, run: impl FnOnce(&Self) -> DatabaseResult<T>) -> DatabaseResult<T> {
+    pub(super) fn guard<T>(&self, run: impl FnOnce(&Self) -> DatabaseResult<T>) -> DatabaseResult<T> {
         if !self.in_transaction.get() {
             return run(self);
         }
@@ -332,7 +311,7 @@ impl PostgresConnection {
         let outcome = run();
         let gathered = self.gathered.take().unwrap_or_default();
         let refused = match outcome {
-            Ok(()) => match self.run_gathered(&gathered, fresh) {
+            Ok(()) => match self.run_gathered(gathered, fresh) {
                 Ok(()) => return Ok(true),
                 Err(error) if error.kind == ErrorKind::Busy => return Err(error.into()),
                 Err(error) => error.into(),
@@ -351,201 +330,15 @@ impl PostgresConnection {
         Ok(false)
     }
 
-    fn run_gathered(&self, gathered: &Gathered, fresh: bool) -> DatabaseResult<()> {
-        let write = |connection: &Self| {
-            let prepared = connection.prepare(&gathered.sql(), &[])?.prepared;
-            let values = references(gathered.values());
-            connection.run(async |client| match &prepared.statement {
-                Some(statement) => client.execute(statement, &values).await,
-                None => unreachable!("it was prepared just now"),
-            })
+    fn run_gathered(&self, gathered: Gathered, fresh: bool) -> DatabaseResult<()> {
+        let write = move |connection: &Self| {
+            let statement = connection.prepare(&gathered.sql(), &[])?;
+            let values = gathered.encoded(statement.kinds())?;
+            statement.execute_with(&values)
         };
         // A transaction with nothing else in it can as well be begun anew.
         if fresh { write(self) } else { self.guard(write) }.map(|_| ())
     }
-
-    /// As [`Self::prepare`]; a question without parameters goes to the server as it is when it is asked first. Of those
-    /// that open a repository, most are asked only once.
-    pub(super) fn prepare_or_ask(&self, sql: &str) -> DatabaseResult<PostgresStatement<'_>> {
-        if !sql.starts_with("SELECT ") || sql.contains('?') || sql.len() > LONGEST_KEPT {
-            return self.prepare(sql, &[]);
-        }
-        let mut asked = self.asked.borrow_mut();
-        if asked.len() >= STATEMENTS {
-            asked.clear();
-        }
-        if !asked.insert(sql.to_owned()) {
-            return self.prepare(sql, &[]);
-        }
-        let prepared = Arc::new(Prepared { statement: None, sql: sql.to_owned(), many: OnceLock::new() });
-        Ok(PostgresStatement { connection: self, prepared, bound: Vec::new() })
-    }
-
-    /// A statement, prepared once and kept; `casts` are the types of its parameters where they are known.
-    pub(super) fn prepare(&self, sql: &str, casts: &[&str]) -> DatabaseResult<PostgresStatement<'_>> {
-        let typed = casts.iter().any(|cast| !cast.is_empty());
-        let text = if typed { Some(numbered(sql, casts)) } else { None };
-        let key = text.as_deref().unwrap_or(sql);
-        let known = self.statements.borrow().get(key).cloned();
-        let prepared = if let Some(known) = known {
-            known
-        } else {
-            let text = text.clone().unwrap_or_else(|| numbered(sql, &[]));
-            let touched = self.touched.get();
-            let statement = self.run(async |client| client.prepare(&text).await)?;
-            self.touched.set(touched); // the server keeps what was prepared in a transaction that is undone
-            let prepared =
-                Arc::new(Prepared { statement: Some(statement), sql: sql.to_owned(), many: OnceLock::new() });
-            if key.len() <= LONGEST_KEPT {
-                let mut statements = self.statements.borrow_mut();
-                if statements.len() >= STATEMENTS {
-                    statements.clear();
-                }
-                statements.insert(key.to_owned(), prepared.clone());
-            }
-            prepared
-        };
-        let bound = prepared.kinds().iter().map(|_| Encoded::Null).collect();
-        Ok(PostgresStatement { connection: self, prepared, bound })
-    }
-}
-
-/// A prepared statement and what is bound to it.
-pub(crate) struct PostgresStatement<'c> {
-    connection: &'c PostgresConnection,
-    prepared: Arc<Prepared>,
-    bound: Vec<Encoded>,
-}
-
-impl PostgresStatement<'_> {
-    pub(super) fn bind(&mut self, parameter: usize, value: Parameter<'_>) -> DatabaseResult<()> {
-        let kinds = self.prepared.kinds();
-        let (Some(kind), Some(bound)) =
-            (kinds.get(parameter.wrapping_sub(1)), self.bound.get_mut(parameter.wrapping_sub(1)))
-        else {
-            return Err(DatabaseError {
-                kind: ErrorKind::Statement,
-                message: format!("the statement has no parameter {parameter}"),
-            });
-        };
-        encode(value, kind, bound)
-    }
-
-    pub(super) fn parameter_count(&self) -> usize {
-        self.prepared.kinds().len()
-    }
-
-    pub(super) fn column_count(&self) -> usize {
-        self.prepared.statement.as_ref().map_or(0, |statement| statement.columns().len())
-    }
-
-    /// Writes; says how many rows were changed.
-    pub(super) fn execute(&mut self) -> DatabaseResult<usize> {
-        if let Some(gathered) = &mut *self.connection.gathered.borrow_mut() {
-            gathered.add(&numbered(&self.prepared.sql, &[]), &self.bound);
-            return Ok(1);
-        }
-        self.connection.guard(|connection| self.execute_unguarded(connection))
-    }
-
-    fn execute_unguarded(&self, connection: &PostgresConnection) -> DatabaseResult<usize> {
-        let Some(statement) = &self.prepared.statement else {
-            return Ok(self.query()?.len());
-        };
-        let changed = connection.run(async |client| client.execute(statement, &references(&self.bound)).await)?;
-        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
-    }
-
-    /// All rows.
-    pub(super) fn query(&self) -> DatabaseResult<std::vec::IntoIter<tokio_postgres::Row>> {
-        let query = |connection: &PostgresConnection| {
-            let rows = connection.run(async |client| match &self.prepared.statement {
-                Some(statement) => client.query(statement, &references(&self.bound)).await,
-                None => client.query_typed(&self.prepared.sql, &[]).await,
-            })?;
-            Ok(rows.into_iter())
-        };
-        // Those that write and return what they wrote can be refused like any other that writes.
-        if self.prepared.sql.starts_with("INSERT") { self.connection.guard(query) } else { query(self.connection) }
-    }
-
-    /// Takes what is bound as one of many rows; writes them when there are enough.
-    pub(super) fn add(&mut self, many: &mut Option<ManyRows>, position: usize) -> Result<(), (usize, DatabaseError)> {
-        let waiting = many.get_or_insert_with(|| ManyRows::new(self.prepared.kinds(), position));
-        waiting.push(&self.bound);
-        if waiting.len() < ROWS_AT_ONCE {
-            return Ok(());
-        }
-        many.take().map_or(Ok(()), |many| self.finish(&many))
-    }
-
-    /// Writes many rows; a failure tells the position of the row.
-    pub(super) fn finish(&mut self, many: &ManyRows) -> Result<(), (usize, DatabaseError)> {
-        let first = many.first();
-        if many.len() > 1
-            && let Some(gathered) = &mut *self.connection.gathered.borrow_mut()
-            && let Some(sql) = bulk_sql(&self.prepared.sql, self.prepared.kinds())
-        {
-            gathered.add(&sql, &many.arrays());
-            return Ok(());
-        }
-        if many.len() > 1
-            && self.connection.gathered.borrow().is_none()
-            && let Some(statement) = self.many().map_err(|error| (first, error))?
-        {
-            let arrays = many.arrays();
-            let write = |connection: &PostgresConnection| {
-                connection.run(async |client| client.execute(&statement, &references(&arrays)).await)
-            };
-            match self.connection.guard(write) {
-                Ok(_) => return Ok(()),
-                Err(error) if matches!(error.kind, ErrorKind::Lost | ErrorKind::Conflict | ErrorKind::Busy) => {
-                    return Err((first, error));
-                }
-                // One by one, to see which it is; what is right one by one is right.
-                Err(_) => {}
-            }
-        }
-        for position in 0..many.len() {
-            many.take(position, &mut self.bound);
-            self.execute().map_err(|error| (first + position, error))?;
-        }
-        Ok(())
-    }
-
-    /// The statement for many rows.
-    fn many(&self) -> DatabaseResult<Option<tokio_postgres::Statement>> {
-        if let Some(known) = self.prepared.many.get() {
-            return Ok(known.clone());
-        }
-        let kinds = self.prepared.kinds();
-        let prepared = match bulk_sql(&self.prepared.sql, kinds) {
-            Some(sql) => Some(self.connection.run(async |client| client.prepare(&sql).await)?),
-            None => None,
-        };
-        Ok(self.prepared.many.get_or_init(|| prepared).clone())
-    }
-}
-
-/// The rows that a statement gives, fetched when the first is asked for.
-pub(crate) struct PostgresRows<'s> {
-    pub(super) statement: &'s PostgresStatement<'s>,
-    pub(super) rows: Option<std::vec::IntoIter<tokio_postgres::Row>>,
-    pub(super) current: Option<tokio_postgres::Row>,
-}
-
-impl PostgresRows<'_> {
-    pub(super) fn next(&mut self) -> DatabaseResult<Option<&tokio_postgres::Row>> {
-        if self.rows.is_none() {
-            self.rows = Some(self.statement.query()?);
-        }
-        self.current = self.rows.as_mut().and_then(Iterator::next);
-        Ok(self.current.as_ref())
-    }
-}
-
-fn references(bound: &[Encoded]) -> Vec<&(dyn ToSql + Sync)> {
-    bound.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
 /// A value of a row.

@@ -199,17 +199,17 @@ impl Array {
 }
 
 /// The bound values of many rows.
-pub(super) struct ManyRows {
-    kinds: Vec<Type>,
-    rows: Vec<Encoded>,
+pub(super) struct ManyRows<V> {
+    width: usize,
+    rows: Vec<V>,
     count: usize,
     first: usize,
 }
 
-impl ManyRows {
+impl<V: Clone> ManyRows<V> {
     /// None yet; the next will be the row at position `first` of all.
-    pub(super) fn new(kinds: &[Type], first: usize) -> Self {
-        Self { kinds: kinds.to_vec(), rows: Vec::new(), count: 0, first }
+    pub(super) const fn new(first: usize) -> Self {
+        Self { width: 0, rows: Vec::new(), count: 0, first }
     }
 
     pub(super) const fn first(&self) -> usize {
@@ -220,24 +220,25 @@ impl ManyRows {
         self.count
     }
 
-    pub(super) fn push(&mut self, bound: &[Encoded]) {
+    pub(super) fn push(&mut self, bound: &[V]) {
+        self.width = bound.len();
         self.rows.extend_from_slice(bound);
         self.count += 1;
     }
 
-    pub(super) fn take(&self, position: usize, bound: &mut [Encoded]) {
-        let width = self.kinds.len();
-        bound.clone_from_slice(&self.rows[position * width..(position + 1) * width]);
+    /// The values of one row.
+    pub(super) fn row(&self, position: usize) -> &[V] {
+        &self.rows[position * self.width..(position + 1) * self.width]
     }
+}
 
-    /// One array for each parameter.
-    pub(super) fn arrays(&self) -> Vec<Encoded> {
-        let mut arrays: Vec<Array> = self.kinds.iter().map(Array::new).collect();
-        for row in self.rows.chunks_exact(self.kinds.len().max(1)) {
-            arrays.iter_mut().zip(row).for_each(|(array, value)| array.push(value));
-        }
-        arrays.iter().map(|array| Encoded::Binary(array.finish())).collect()
+/// One array for each parameter, of the values that it has in many rows.
+pub(super) fn arrays(rows: &ManyRows<Encoded>, kinds: &[Type]) -> Vec<Encoded> {
+    let mut arrays: Vec<Array> = kinds.iter().map(Array::new).collect();
+    for position in 0..rows.len() {
+        arrays.iter_mut().zip(rows.row(position)).for_each(|(array, value)| array.push(value));
     }
+    arrays.iter().map(|array| Encoded::Binary(array.finish())).collect()
 }
 
 /// A value of a row.

@@ -45,6 +45,27 @@ pub(super) struct Answers<T> {
     pub(super) answer: Result<T, Error>,
 }
 
+/// Waits for all of some questions, which go to the server in one round trip; the first failure fails all.
+pub(super) async fn all<T>(asked: Vec<impl Future<Output = Result<T, Error>>>) -> Result<Vec<T>, Error> {
+    let mut asked: Vec<_> = asked.into_iter().map(Box::pin).collect();
+    let mut answers: Vec<Option<T>> = asked.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (asked, answer) in asked.iter_mut().zip(&mut answers) {
+            if answer.is_none()
+                && let Poll::Ready(ready) = asked.as_mut().poll(context)
+            {
+                match ready {
+                    Ok(ready) => *answer = Some(ready),
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+        }
+        if answers.iter().any(Option::is_none) { Poll::Pending } else { Poll::Ready(Ok(())) }
+    })
+    .await?;
+    Ok(answers.into_iter().flatten().collect())
+}
+
 impl Session {
     /// Begins a session, encrypted as is asked for; a socket of this machine needs no encryption.
     pub(super) fn connect(config: &Config, encryption: &Encryption) -> std::io::Result<Result<Self, Error>> {

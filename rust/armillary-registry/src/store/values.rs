@@ -13,6 +13,41 @@ pub(crate) enum Parameter<'a> {
     Text(&'a str),
 }
 
+/// A value that waits for its statement.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Owned {
+    #[default]
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Real(f64),
+    Text(String),
+}
+
+impl From<Parameter<'_>> for Owned {
+    fn from(value: Parameter<'_>) -> Self {
+        match value {
+            Parameter::Null => Self::Null,
+            Parameter::Bool(value) => Self::Bool(value),
+            Parameter::Integer(value) => Self::Integer(value),
+            Parameter::Real(value) => Self::Real(value),
+            Parameter::Text(text) => Self::Text(text.to_owned()),
+        }
+    }
+}
+
+impl Bind for Owned {
+    fn parameter(&self) -> Parameter<'_> {
+        match self {
+            Self::Null => Parameter::Null,
+            Self::Bool(value) => Parameter::Bool(*value),
+            Self::Integer(value) => Parameter::Integer(*value),
+            Self::Real(value) => Parameter::Real(*value),
+            Self::Text(text) => Parameter::Text(text),
+        }
+    }
+}
+
 /// What can be bound to a parameter.
 pub(crate) trait Bind {
     fn parameter(&self) -> Parameter<'_>;
