@@ -71,6 +71,37 @@ def test_what_is_there_is_skipped(butler, frames):
     assert len(report.ingested) == len(frames) - 3
 
 
+def test_a_filter_that_the_camera_is_registered_without_is_named(butler, frames):
+    from astropy.io import fits
+
+    with fits.open(frames[0], mode="update") as opened:
+        opened[0].header["FILTNAM"] = "Z9"
+    report = ingest_raws(butler, frames[:2], transfer="direct")
+    assert report.ingested == [str(frames[1])]
+    assert "without physical_filter `Z9` (known: " in report.failed[0].reason
+    assert "`butler register-instrument REPO CAMERA --update`" in report.failed[0].reason
+
+
+def test_another_frame_with_the_number_of_one_that_is_there_is_no_copy_of_it(butler, frames, tmp_path):
+    from astropy.io import fits
+
+    ingest_raws(butler, frames, transfer="direct")
+    again = tmp_path / "again.fits"
+    with fits.open(frames[0]) as opened:
+        opened.writeto(again)
+    assert ingest_raws(butler, [again], transfer="direct").skipped == [str(again)]
+    with fits.open(again, mode="update") as opened:  # the camera's counter was set back within the night
+        for key in ("DATE-BEG", "DATE-END"):
+            opened[0].header[key] = opened[0].header[key].replace("T22:", "T23:")
+        assert "T23:" in opened[0].header["DATE-BEG"]
+    report = ingest_raws(butler, [again, frames[1]], transfer="direct")
+    assert (report.ingested, report.skipped) == ([], [str(frames[1])])
+    assert [bad.path for bad in report.failed] == [str(again)]
+    assert "is there already, but began at" in report.failed[0].reason
+    with pytest.raises(RuntimeError, match="another frame with the same number"):
+        ingest_raws(butler, [again], transfer="direct", fail_fast=True)
+
+
 def test_a_broken_file_is_reported_and_the_rest_go_in(butler, frames):
     frames[2].write_bytes(frames[2].read_bytes()[:7000])
     report = ingest_raws(butler, frames, transfer="direct", jobs=2)

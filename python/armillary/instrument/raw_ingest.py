@@ -12,6 +12,8 @@ from armillary.instrument.instrument import Instrument
 from armillary.instrument.observation_info import ObservationInfo
 from armillary.instrument.raw_files import FITS_NAMES, BadFile, RawFile, find_files, read_frames, untracked
 
+SAME_BEGIN = 1.0
+"""Seconds within which two beginnings are that of one exposure: headers are read by more than one program."""
 DEFAULT_RAW = ("raw", ("instrument", "exposure", "detector"), "FitsImage")
 
 
@@ -45,9 +47,10 @@ def ingest_raws(
     The cameras that are registered decide what a header means. A file that cannot be used is reported with its reason
     and the others go in; with `fail_fast` it raises `RuntimeError` instead, before anything is ingested. Frames that
     are there already are skipped, or refused without `skip_existing`. `run` is the camera's `<name>/raw/all` unless
-    given. A record that differs from the one there fails its exposure, unless `update_records`. Headers in sidecar
-    files (`x.json` beside `x.fits`) are taken instead of the files' own, and with `search_indexes` those in
-    `_index.json` of each folder. `track` goes through items and shows how far it has come.
+    given. A record that differs from the one there fails its exposure, unless `update_records`; so does a frame with the
+    number of one that is there which began at another time. Headers in sidecar files (`x.json` beside `x.fits`) are
+    taken instead of the files' own, and with `search_indexes` those in `_index.json` of each folder. `track` goes
+    through items and shows how far it has come.
     """
     instruments = {name: Instrument.fromName(name, butler.registry) for name in Instrument.importAll(butler.registry)}
     if not instruments:
@@ -134,17 +137,23 @@ class _Ingest:
         registry = self.butler.registry
         self.dataset_type = self._register_raw()
         registry.registerRun(self.run)
-        present = self._present(frames) if skip_existing else set()
+        present = self._present(frames) if skip_existing else {}
         new = []
         for frame in frames:
-            if (frame.info.exposure_id, frame.info.detector_num) in present:
+            key = (frame.info.exposure_id, frame.info.detector_num)
+            if key not in present:
+                new.append(frame)
+            elif self.update_records or (reason := _difference(frame.info, present[key])) is None:
                 report.skipped.append(frame.path)
             else:
-                new.append(frame)
+                if fail_fast:
+                    raise RuntimeError(f"`{frame.path}` cannot be ingested: {reason}")
+                report.failed.append(BadFile(frame.path, reason))
         exposures = [group for _, group in _grouped(new, lambda frame: frame.info.exposure_id)]
         good = []
+        parts = {element: self._known(element) for element in ("physical_filter", "detector")}
         for exposure in exposures:
-            reason = _disagreement(exposure)
+            reason = _disagreement(exposure) or _unknown_part(exposure, parts)
             if reason is None:
                 good.append(exposure)
             elif fail_fast:
@@ -160,6 +169,11 @@ class _Ingest:
         report.ingested += [frame.path for exposure in good for frame in exposure]
         report.exposures += len(good)
 
+    def _known(self, element: str) -> set[Any]:
+        """The filters or detectors of the camera that the repository knows."""
+        records = self.butler.registry.queryDimensionRecords(element, instrument=self.instrument.getName())
+        return {record.dataId[element] for record in records}
+
     def _register_raw(self) -> Any:
         from armillary.butler import DatasetType
 
@@ -168,16 +182,20 @@ class _Ingest:
         self.butler.registry.registerDatasetType(dataset_type)
         return dataset_type
 
-    def _present(self, frames: Sequence[RawFile]) -> set[tuple[int, int]]:
+    def _present(self, frames: Sequence[RawFile]) -> dict[tuple[int, int], Any]:
+        """The exposures and detectors that are there already, with the times at which those exposures began."""
         ids = [frame.info.exposure_id for frame in frames]
-        refs = self.butler.registry.queryDatasets(
-            self.dataset_type.name,
-            collections=self.run,
-            instrument=self.instrument.getName(),
-            where="exposure >= first_exposure AND exposure <= last_exposure",
-            bind={"first_exposure": min(ids), "last_exposure": max(ids)},
-        )
-        return {(ref.dataId["exposure"], ref.dataId["detector"]) for ref in refs}
+        limits: dict[str, Any] = {
+            "instrument": self.instrument.getName(),
+            "where": "exposure >= first_exposure AND exposure <= last_exposure",
+            "bind": {"first_exposure": min(ids), "last_exposure": max(ids)},
+        }
+        refs = list(self.butler.registry.queryDatasets(self.dataset_type.name, collections=self.run, **limits))
+        if not refs:
+            return {}
+        records = self.butler.registry.queryDimensionRecords("exposure", **limits)
+        begins = {record.id: record.timespan and record.timespan.begin for record in records}
+        return {(ref.dataId["exposure"], ref.dataId["detector"]): begins[ref.dataId["exposure"]] for ref in refs}
 
     def _ingest_together(self, exposures: Sequence[Sequence[RawFile]]) -> None:
         if not exposures:
@@ -255,6 +273,17 @@ def exposure_records(info: ObservationInfo) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def _difference(info: ObservationInfo, begin: Any) -> str | None:
+    """Why a frame is not the one with its number that is in the repository and began then."""
+    if begin is None or abs((begin - info.datetime_begin).sec) < SAME_BEGIN:
+        return None
+    return (
+        f"exposure {info.exposure_id}, detector {info.detector_num} is there already, but began at {begin.utc.isot} UTC "
+        f"and this frame at {info.datetime_begin.utc.isot}: another frame with the same number, or a header that is "
+        "understood otherwise now (`butler update-exposures-from-raws` changes the records)"
+    )
+
+
 def _disagreement(exposure: Sequence[RawFile]) -> str | None:
     """Why files that claim one exposure cannot all be of it."""
     first = exposure[0].info
@@ -266,6 +295,20 @@ def _disagreement(exposure: Sequence[RawFile]) -> str | None:
             return f"`{other}` and `{frame.path}` are both detector {info.detector_num} of exposure {info.exposure_id}"
         if (info.observation_type, info.physical_filter) != (first.observation_type, first.physical_filter):
             return f"`{other}` disagrees with `{exposure[0].path}` on the type or filter of exposure {info.exposure_id}"
+    return None
+
+
+def _unknown_part(exposure: Sequence[RawFile], known: dict[str, set[Any]]) -> str | None:
+    """Why an exposure cannot go in if it has a filter or a detector that its camera is not registered with."""
+    for frame in exposure:
+        info = frame.info
+        for element, value in (("physical_filter", info.physical_filter), ("detector", info.detector_num)):
+            if value not in known[element]:
+                listed = ", ".join(f"`{name}`" for name in sorted(known[element])[:10]) or "none"
+                return (
+                    f"the camera `{info.instrument}` is registered without {element} `{value}` (known: {listed}); "
+                    "`butler register-instrument REPO CAMERA --update` adds what its class or its edited description has"
+                )
     return None
 
 
