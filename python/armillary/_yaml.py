@@ -106,10 +106,10 @@ def refuse_bombs(value: Any, source: str) -> None:
     size(value, 0)
 
 
-def dump(value: Any) -> str:
-    r"""Write plain values as block style YAML, mapping keys in alphabetical order.
+def dump(value: Any, *, sort_keys: bool = True) -> str:
+    r"""Write plain values as block style YAML, mapping keys in alphabetical order unless that is not wanted.
 
     >>> dump({"b": 1, "a": [1]})
     'a:\n- 1\nb: 1\n'
     """
-    return yaml.safe_dump(value, default_flow_style=False, sort_keys=True)
+    return yaml.safe_dump(value, default_flow_style=False, sort_keys=sort_keys)

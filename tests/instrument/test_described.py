@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import re
 import shutil
 
 import pytest
@@ -78,6 +79,42 @@ def test_a_description_is_edited_and_taken_again(nickel, tmp_path):
         camera = Instrument.fromName(NICKEL, butler.registry)
     assert isinstance(camera, DescribedInstrument)
     assert camera.description == InstrumentDescription.read(edited)
+
+
+def test_a_second_init_keeps_what_was_edited_and_adds_what_is_new(nickel, tmp_path, capfd):
+    from astropy.io import fits
+
+    _, frames, _ = nickel
+    repo, first, second = str(tmp_path / "repo"), tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    shutil.copy(frames / "20190922" / "d2091.fits.gz", first)
+    assert main(["init", repo, "--from", str(first)]) == 0
+    place = tmp_path / "repo" / "instruments" / f"{NICKEL}.yaml"
+    edited = place.read_text().replace("0: '0'", "0: Loral").replace("  V: V\n", "  V: v\n")
+    edited = re.sub(r"day_offset: \d+", "day_offset: 72000", edited)
+    place.write_text(edited)
+    assert main(["register-instrument", repo, str(place), "--update"]) == 0
+    kept = InstrumentDescription.read(place)
+    assert (kept.detectors, kept.filters, kept.day_offset) == ({0: "Loral"}, {"V": "v"}, 72000)
+    with fits.open(first / "d2091.fits.gz") as opened:
+        opened[0].header["FILTNAM"] = "B"
+        opened.writeto(second / "other.fits")
+    assert main(["init", repo, "--from", str(second)]) == 0
+    assert "which is kept" in capfd.readouterr().err
+    found = InstrumentDescription.read(place)
+    assert list(found.filters.items()) == [("V", "v"), ("B", "B")]  # the order numbers them
+    assert (found.detectors, found.day_offset, found.exposure_id) == ({0: "Loral"}, 72000, kept.exposure_id)
+    assert {record.name for record in rows(repo, "physical_filter")} == {"V", "B"}
+
+
+def test_a_copy_of_a_frame_does_not_change_how_exposures_are_numbered(shared_path, tmp_path):
+    frames = shared_path("data", "frames", "nickel2019", "raw", "20190922")
+    for name in ("d2051", "d2091"):
+        shutil.copy(frames / f"{name}.fits.gz", tmp_path)
+    shutil.copy(tmp_path / "d2091.fits.gz", tmp_path / "copy.fits.gz")
+    (found,) = guess_descriptions([tmp_path])
+    assert found.exposure_id == "{day}{OBSNUM:04d}"
 
 
 def test_a_drift_scan_has_an_exposure_for_each_filter(shared_path, tmp_path, capfd):

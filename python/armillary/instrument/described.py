@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +133,26 @@ class InstrumentDescription:
             raise ConfigurationError(f"`{path}` is no description of a camera: {error}") from error
 
     def to_yaml(self) -> str:
-        """Give the text of a file that holds this."""
-        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Give the text of a file that holds this; filters keep their order, which numbers them."""
+        held = {name: getattr(self, name) for name in sorted(self.__dataclass_fields__)}
         if self.geometry is None:
             del held["geometry"]
-        return _yaml.dump(held)
+        for name, value in held.items():
+            if isinstance(value, dict) and name != "filters":
+                held[name] = dict(sorted(value.items()))
+        return _yaml.dump(held, sort_keys=False)
+
+    def extended(self, other: InstrumentDescription) -> InstrumentDescription:
+        """Give this with the detectors and filters that only another description of the camera has.
+
+        New filters come last, so that `filter_index` of the others stays what it is.
+
+        >>> old = InstrumentDescription("Cam", "astro_metadata_translator", filters={"V": "V"})
+        >>> old.extended(InstrumentDescription("Cam", "astro_metadata_translator", filters={"B": "B", "V": None})).filters
+        {'V': 'V', 'B': 'B'}
+        """
+        detectors = {**other.detectors, **self.detectors}
+        return replace(self, detectors=detectors, filters={**self.filters, **(other.filters | self.filters)})
 
 
 class HeaderTranslator:

@@ -178,11 +178,13 @@ def _numbered(made: InstrumentDescription, headers: Sequence[Mapping[str, Any]])
     if counter is not None:
         digits = max(4, *(len(str(header[counter]).strip()) for header in headers))
         ways.insert(0, f"{{day}}{{{counter}:0{digits}d}}")
+    # A copy of a frame is no second exposure that must be told apart.
+    distinct = {repr(sorted((key, str(value)) for key, value in header.items())): header for header in headers}.values()
     for way in ways:
         made.exposure_id = way
         translator = HeaderTranslator(made)
         seen: Counter[tuple[int, int]] = Counter()
-        for header in headers:
+        for header in distinct:
             try:
                 info = translator.translate(header)
             except TranslationError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import click
@@ -70,6 +71,7 @@ def init(repo: str, folders: tuple[str, ...], pattern: str | None, description: 
 
     Its name, detectors, filters and header keywords are guessed and written to `REPO/instruments/NAME.yaml`. Edit it
     where it is wrong, and give it to `butler register-instrument REPO FILE --update`. REPO is made if it is not there.
+    A camera that it describes already keeps its description; detectors and filters that are new are added.
     """
     from armillary.butler import Butler
     from armillary.instrument import DescribedInstrument, guess_descriptions
@@ -84,11 +86,15 @@ def init(repo: str, folders: tuple[str, ...], pattern: str | None, description: 
         Butler.makeRepo(repo)
         click.echo(f"made the repository `{repo}`")
     with Butler(repo, writeable=True) as butler:
-        for made in found:
+        for guess in found:
+            made, place = guess, f"{repo.rstrip('/')}/instruments/{guess.name}.yaml"
+            with contextlib.suppress(LookupError):
+                made = DescribedInstrument.of_repository(guess.name, butler.registry).description.extended(guess)
+                click.echo(f"`{made.name}` is described already by {place}, which is kept", err=True)
             DescribedInstrument(made).register(butler.registry)
             filters = ", ".join(made.filters)
             click.echo(f"registered `{made.name}`: {len(made.detectors)} detectors, filters {filters}")
-            click.echo(f"its description is {repo.rstrip('/')}/instruments/{made.name}.yaml")
+            click.echo(f"its description is {place}")
             if description is not None:
                 with open(description, "x", encoding="utf-8") as stream:
                     stream.write(made.to_yaml())
