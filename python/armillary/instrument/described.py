@@ -148,7 +148,7 @@ class InstrumentDescription:
         New filters come last, so that `filter_index` of the others stays what it is.
 
         >>> old = InstrumentDescription("Cam", "astro_metadata_translator", filters={"V": "V"})
-        >>> old.extended(InstrumentDescription("Cam", "astro_metadata_translator", filters={"B": "B", "V": None})).filters
+        >>> old.extended(replace(old, filters={"B": "B", "V": None})).filters
         {'V': 'V', 'B': 'B'}
         """
         detectors = {**other.detectors, **self.detectors}

@@ -47,8 +47,8 @@ def ingest_raws(
     The cameras that are registered decide what a header means. A file that cannot be used is reported with its reason
     and the others go in; with `fail_fast` it raises `RuntimeError` instead, before anything is ingested. Frames that
     are there already are skipped, or refused without `skip_existing`. `run` is the camera's `<name>/raw/all` unless
-    given. A record that differs from the one there fails its exposure, unless `update_records`; so does a frame with the
-    number of one that is there which began at another time. Headers in sidecar files (`x.json` beside `x.fits`) are
+    given. A record that differs from the one there fails its exposure, unless `update_records`; so does a frame with
+    the number of one that is there which began at another time. Headers in sidecar files (`x.json` beside `x.fits`) are
     taken instead of the files' own, and with `search_indexes` those in `_index.json` of each folder. `track` goes
     through items and shows how far it has come.
     """
@@ -278,9 +278,9 @@ def _difference(info: ObservationInfo, begin: Any) -> str | None:
     if begin is None or abs((begin - info.datetime_begin).sec) < SAME_BEGIN:
         return None
     return (
-        f"exposure {info.exposure_id}, detector {info.detector_num} is there already, but began at {begin.utc.isot} UTC "
-        f"and this frame at {info.datetime_begin.utc.isot}: another frame with the same number, or a header that is "
-        "understood otherwise now (`butler update-exposures-from-raws` changes the records)"
+        f"exposure {info.exposure_id}, detector {info.detector_num} is there already, but began at {begin.utc.isot} "
+        f"(UTC) and this frame at {info.datetime_begin.utc.isot}: another frame with the same number, or a header "
+        "that is understood otherwise now (`butler update-exposures-from-raws` changes the records)"
     )
 
 
@@ -307,7 +307,7 @@ def _unknown_part(exposure: Sequence[RawFile], known: dict[str, set[Any]]) -> st
                 listed = ", ".join(f"`{name}`" for name in sorted(known[element])[:10]) or "none"
                 return (
                     f"the camera `{info.instrument}` is registered without {element} `{value}` (known: {listed}); "
-                    "`butler register-instrument REPO CAMERA --update` adds what its class or its edited description has"
+                    "`butler register-instrument REPO CAMERA --update` adds what its class or edited description has"
                 )
     return None
 
