@@ -1,6 +1,8 @@
 """Dataset types: names, components, storage classes, JSON."""
 
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -184,3 +186,13 @@ def test_copies_are_equal():
 def test_a_resolver_can_be_called():
     with pytest.raises(TypeError, match="`3`"):
         _core.set_storage_class_resolver(3)
+
+
+def test_storage_classes_are_known_as_soon_as_there_is_a_dataset_type():
+    program = (
+        "from armillary.butler import DatasetType, DimensionUniverse\n"
+        "made = DatasetType('picture', ('detector',), 'FitsImage', universe=DimensionUniverse())\n"
+        "print(made.storageClass.name, made.makeComponentDatasetType('wcs').storageClass_name)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "FitsImage FitsWcs\n"), ended.stderr

@@ -91,6 +91,7 @@ def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    importlib.import_module("armillary.storage")  # by which dataset types find their storage class
     value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value
