@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from armillary.butler import Butler, CollectionType, DatasetType
 from armillary.butler.collection_journal import JOURNAL_NAME
 from armillary.cli.butler import main
+from armillary.storage import MaskedImage
 from armillary.testing import small_repository
 
 POINT = ("instrument=Cam", "visit=10", "detector=1")
@@ -68,6 +71,58 @@ def test_show_prints_what_a_dataset_holds(repo, capfd):
     assert told(capfd, "show", repo, str(ref.id)) == "a: 2\n"
 
 
+def test_show_tells_of_an_image_what_is_not_flagged(own_repo, capfd):
+    point = ("instrument=Cam", "visit=10", "--collections", "u/me")
+    with Butler(own_repo, run="u/me") as butler:
+        butler.registry.registerDatasetType(
+            DatasetType("image", ["visit"], "FitsMaskedImage", universe=butler.dimensions)
+        )
+        image = MaskedImage(np.arange(6.0, dtype=np.float32).reshape(2, 3), mask_planes={"BAD": 0, "EDGE": 1})
+        image.mask[1, 2] = 3
+        image.header["FWHM"] = 4.5
+        butler.put(image, "image", instrument="Cam", visit=10)
+    assert told(capfd, "show", own_repo, "image", *point).splitlines() == [
+        "MaskedImage of 2 x 3 float32",
+        "least 0, median 2, greatest 4, mean 2",
+        "1 pixels are flagged and left out: BAD 1, EDGE 1",
+    ]
+    # A component is read before anything else has asked for a storage class: its own process.
+    ended = butler_process("show", own_repo, "image", *point, "--component", "header")
+    assert (ended.returncode, ended.stdout.split()) == (0, ["FWHM", "=", "4.5"]), ended.stderr
+
+
+def butler_process(*arguments):
+    program = "import sys; from armillary.cli.butler import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+
+
+def test_a_limit_is_on_all_dataset_types_together(repo, capfd):
+    asked = ("query-datasets", repo, "--collections", "u/me", "--format", "json")
+    everything = json.loads(told(capfd, *asked))
+    assert [row["type"] for row in everything] == ["catalogue", "flat", "metrics", "metrics", "picture"]
+    assert json.loads(told(capfd, *asked, "--limit", "3")) == everything[:3]
+    assert main([*asked, "--limit", "-4"]) == 0
+    captured = capfd.readouterr()
+    assert json.loads(captured.out) == everything[:4]
+    assert captured.err == "there are more than 4 datasets; `--limit 0` shows all\n"
+    assert main([*asked, "--limit", "-5"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_nothing_found_is_told(repo, capfd):
+    def reasons(*arguments):
+        assert main([*arguments]) == 0
+        return capfd.readouterr().err
+
+    assert reasons("query-collections", repo, "chin*") == "no collection matches `chin*`; did you mean `chain`?\n"
+    kind = ("--collection-type", "tagged")
+    assert reasons("query-collections", repo, "ch*", *kind) == "no TAGGED collection matches `ch*`\n"
+    assert reasons("du", repo, "nothing*") == "no run matches `nothing*`\n"
+    assert "did you mean `metrics`?" in reasons("ls", repo, "instrument=Cam", "--type", "metrix*")
+    found = reasons("ls", repo, "instrument=Cam", "visit=5")
+    assert found.startswith("nothing has these values\nno rows satisfy `visit = 5`; the nearest value of")
+
+
 def test_what_is_not_there_is_told(repo, capfd):
     error = told(
         capfd, "show", repo, "metrics", "instrument=Cam", "visit=11", "detector=1", "--collections=u/me", code=1
@@ -100,6 +155,8 @@ def test_a_dataset_type_is_described_with_where_it_is(repo, capfd):
     assert text.splitlines()[-1].split() == ["u/me", "2"]
     (row,) = json.loads(told(capfd, "describe", repo, "catalogue", "--format", "json"))
     assert (row["run"], row["datasets"], row["python_type"]) == ("u/me", 1, "pyarrow.lib.Table")
+    assert (row["dimensions"], row["calibration"]) == (["instrument", "visit"], False)
+    assert "calibration:        no\n" in text
     assert "did you mean `metrics`?" in told(capfd, "describe", repo, "metric", code=1)
 
 

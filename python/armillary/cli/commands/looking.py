@@ -11,7 +11,12 @@ from typing import Any
 import click
 
 from armillary.cli.command import command
-from armillary.cli.commands.queries import dataset_table
+from armillary.cli.commands.queries import (
+    dataset_table,
+    datasets_by_type,
+    say_that_no_collection_matches,
+    say_that_none_matches,
+)
 from armillary.cli.completion import dataset_types as complete_dataset_types
 from armillary.cli.options import collections_option, globs, limit_option, repo_argument, split_commas, where_option
 from armillary.cli.output import Table, format_option, write_tables
@@ -96,6 +101,9 @@ def show(
 
 
 def _print_object(held: Any, rows: int) -> None:
+    if hasattr(held, "cards"):  # a FITS header, whose text has no line breaks
+        click.echo(repr(held))
+        return
     if isinstance(held, dict | list):
         from armillary import _yaml
 
@@ -113,16 +121,29 @@ def _print_object(held: Any, rows: int) -> None:
         if len(kept) < number:
             click.echo(f"{number - len(kept)} more rows; `--rows 0` shows all", err=True)
         return
-    array = getattr(held, "array", held)
+    array = getattr(held, "array", getattr(held, "image", held))
     if hasattr(array, "dtype") and hasattr(array, "shape") and array.dtype.names is None and array.size:
-        import numpy as np
-
-        click.echo(f"{type(held).__name__} of {' x '.join(map(str, array.shape))} {array.dtype}")
-        if np.issubdtype(array.dtype, np.number):
-            low, middle, high = (function(array) for function in (np.nanmin, np.nanmedian, np.nanmax))
-            click.echo(f"least {low:g}, median {middle:g}, greatest {high:g}, mean {np.nanmean(array):g}")
+        _print_pixels(held, array)
         return
     click.echo(str(held))
+
+
+def _print_pixels(held: Any, array: Any) -> None:
+    """Print the size and the statistics of an array; of an image with a mask, those of what is not flagged."""
+    import numpy as np
+
+    click.echo(f"{type(held).__name__} of {' x '.join(map(str, array.shape))} {array.dtype}")
+    mask = getattr(held, "mask", None)
+    flagged = isinstance(mask, np.ndarray) and mask.shape == array.shape and mask.dtype.kind in "iu"
+    values = array[mask == 0] if flagged else array
+    if np.issubdtype(array.dtype, np.number) and values.size and not np.isnan(values).all():
+        low, middle, high = (function(values) for function in (np.nanmin, np.nanmedian, np.nanmax))
+        click.echo(f"least {low:g}, median {middle:g}, greatest {high:g}, mean {np.nanmean(values):g}")
+    if flagged:
+        planes = getattr(held, "mask_planes", {})
+        told = [f"{name} {int(np.count_nonzero(mask & (1 << bit)))}" for name, bit in planes.items()]
+        number = array.size - values.size
+        click.echo(f"{number} pixels are flagged{' and left out' if number else ''}: {', '.join(told) or 'no planes'}")
 
 
 def _columns(held: Any) -> dict[str, list[Any]] | None:
@@ -202,13 +223,13 @@ def describe(repo: str, name: str, form: str) -> None:
         storage_class = find_storage_class(str(found.storageClass_name))
         facts = {
             "dataset type": found.name,
-            "dimensions": ", ".join(found.dimensions.required.names) or "none",
-            "implied dimensions": ", ".join(found.dimensions.implied.names) or "none",
-            "calibration": "yes" if found.isCalibration() else "no",
+            "dimensions": list(found.dimensions.required.names),
+            "implied dimensions": list(found.dimensions.implied.names),
+            "calibration": found.isCalibration(),
             "storage class": storage_class.name,
             "Python type": storage_class.pytype_name,
-            "components": ", ".join(sorted(storage_class.allComponents())) or "none",
-            "parameters": ", ".join(sorted(storage_class.knownParameters())) or "none",
+            "components": sorted(storage_class.allComponents()),
+            "parameters": sorted(storage_class.knownParameters()),
         }
         counts = []
         for run in butler.collections.query("*", CollectionType.RUN):
@@ -217,6 +238,10 @@ def describe(repo: str, name: str, form: str) -> None:
                 counts.append([run, number])
     if form == "table":
         for key, value in facts.items():
+            if isinstance(value, list):
+                value = ", ".join(value) or "none"
+            elif isinstance(value, bool):
+                value = "yes" if value else "no"
             click.echo(f"{key + ':':<20}{value}")
         if counts:
             click.echo()
@@ -258,22 +283,25 @@ def ls(
         path = split_commas(collections) or "*"
         for key in values:
             butler.dimensions[key]  # says at once if it is unknown
-        tables = []
-        left = abs(limit)
-        for found in _types_held(butler, path, split_commas(types)):
-            if not set(values) <= set(found.dimensions.names) or (limit and left <= 0):
-                continue
-            options = {"data_id": values, "where": where, "find_first": False, "explain": False}
-            refs = butler.query_datasets(found.name, path, limit=-left if limit else None, **options)
-            left -= len(refs)
-            if refs:
-                tables.append(dataset_table(butler, refs, show_uri=show_uri))
-    if tables or form != "table":
-        write_tables(tables, form)
-    if not tables:
-        click.echo("nothing has these values", err=True)
-    elif limit and left <= 0:
-        click.echo(f"not more than {abs(limit)} are shown; `--limit 0` shows all", err=True)
+        held = _types_held(butler, path, split_commas(types))
+        names = (found.name for found in held if set(values) <= set(found.dimensions.names))
+        found = datasets_by_type(butler, names, path, limit, data_id=values, where=where, find_first=False)
+        tables = [dataset_table(butler, refs, show_uri=show_uri) for refs in found]
+        if tables or form != "table":
+            write_tables(tables, form)
+        if not tables:
+            _say_why_nothing(butler, types, values)
+
+
+def _say_why_nothing(butler: Any, types: tuple[str, ...], values: dict[str, Any]) -> None:
+    """Say on standard error why `ls` found no dataset."""
+    if types and not list(butler.registry.queryDatasetTypes(split_commas(types))):
+        say_that_none_matches(butler, types)
+        return
+    click.echo("nothing has these values", err=True)
+    results = butler.registry.queryDataIds(list(values), dataId=values)
+    for reason in results.explain_no_results() if values and not results.any() else ():
+        click.echo(reason, err=True)
 
 
 def _types_held(butler: Any, collections: Any, types: list[str]) -> Iterator[Any]:
@@ -309,6 +337,8 @@ def du(repo: str, patterns: tuple[str, ...], by: str, form: str) -> None:
             for name in butler.collections.query(split_commas(patterns) or "*", flatten_chains=True)
             if butler.collections.get_info(name).type.name == "RUN"
         ]
+        if not runs:
+            say_that_no_collection_matches(butler, patterns, "run")
         for run in track(runs, "adding up"):
             refs = {ref.id: ref for ref in butler.query_all_datasets([run], find_first=False, limit=None)}
             for record in butler._datastore.records(butler._core_registry, list(refs)):
@@ -320,7 +350,8 @@ def du(repo: str, patterns: tuple[str, ...], by: str, form: str) -> None:
                     seen.add(file)
                     total[0] += 1
                     total[1] += max(record.file_size, 0)
-    _write_sums(sums, by, form)
+    if sums or form != "table":
+        _write_sums(sums, by, form)
 
 
 def _write_sums(sums: dict[tuple[str, str], list[int]], by: str, form: str) -> None:

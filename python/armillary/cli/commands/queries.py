@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,6 +77,17 @@ def query_collections(
         listing = _CollectionListing(butler, chains, show_dataset_types, split_commas(exclude_dataset_types))
         if names or form != "table":
             write_tables([listing.table(names)], form)
+        if not names:
+            kind = " or ".join(found.name for found in sorted(kinds)) + " collection" if types else "collection"
+            say_that_no_collection_matches(butler, patterns, kind)
+
+
+def say_that_no_collection_matches(butler: Butler, patterns: tuple[str, ...], kind: str) -> None:
+    """Say on standard error that nothing of a kind has such a name, and which name is the nearest."""
+    known = set(butler.collections.query("*"))
+    for pattern in split_commas(patterns) or ["*"]:
+        ending = "" if fnmatch.filter(known, pattern) else did_you_mean(pattern, known)
+        click.echo(f"no {kind} matches `{pattern}`{ending}", err=True)
 
 
 class _CollectionListing:
@@ -180,11 +191,6 @@ def terms(order_by: tuple[str, ...]) -> list[str] | None:
     return split_commas(order_by) or None
 
 
-def most(limit: int) -> int | None:
-    """Give the limit as queries take it: 0 on the command line means all."""
-    return None if limit == 0 else limit
-
-
 @command(
     "butler query-datasets REPO raw --collections LSSTCam/raw/all --where \"instrument='LSSTCam' AND exposure > 100\"\n"
     "butler query-datasets REPO 'calexp*' --collections u/me/run --find-first --show-uri\n"
@@ -227,23 +233,40 @@ def query_datasets(
                     form,
                 )
             return
-        tables = []
-        for dataset_type in sorted(types, key=lambda found: found.name):
-            refs = butler.query_datasets(
-                dataset_type.name,
-                path,
-                where=where,
-                order_by=terms(order_by),
-                limit=most(limit),
-                find_first=find_first,
-                explain=False,
-            )
-            if refs:
-                tables.append(dataset_table(butler, refs, show_uri=show_uri))
+        names = sorted(found.name for found in types)
+        found = datasets_by_type(
+            butler, names, path, limit, where=where, order_by=terms(order_by), find_first=find_first
+        )
+        tables = [dataset_table(butler, refs, show_uri=show_uri) for refs in found]
         if tables or form != "table":
             write_tables(tables, form)
         if not tables:
             explain_nothing(butler, [found.name for found in types], patterns, path, where)
+
+
+def datasets_by_type(
+    butler: Butler, types: Iterable[str], collections: Any, limit: int, **options: Any
+) -> Iterator[Sequence[Any]]:
+    """Give the datasets of one type after the other, none that are empty, up to a limit on all of them together.
+
+    A negative limit says on standard error when there are more; 0 is none.
+    """
+    options["explain"] = False
+    left = abs(limit)
+    for name in types:
+        if limit == 0:
+            refs = butler.query_datasets(name, collections, limit=None, **options)
+        else:
+            refs = butler.query_datasets(name, collections, limit=left + 1, **options)
+            if more := len(refs) > left:
+                refs = butler.query_datasets(name, collections, limit=left, **options)
+            left -= len(refs)
+        if refs:
+            yield refs
+        if limit and more:
+            if limit < 0:
+                click.echo(f"there are more than {-limit} datasets; `--limit 0` shows all", err=True)
+            return
 
 
 def dataset_table(butler: Butler, refs: list[Any], *, show_uri: bool = False) -> Table:
