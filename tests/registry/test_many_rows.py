@@ -201,6 +201,26 @@ def test_regions_get_their_overlap_rows_in_an_empty_table_and_in_a_full_one(visi
     check_that_keys_are_checked(visits)
 
 
+def test_of_many_regions_those_that_are_there_stay_as_they_are(visits, seed):
+    before = definitions(visits) if seed is None else None
+    first, moved = regions(range(100)), regions(range(300), shift=40.0)
+    visits.insert_records("visit_detector_region", first)
+    # Of the last visits each region comes twice, and the first counts.
+    visits.insert_records("visit_detector_region", [*moved, *regions(range(250, 300))], skip_existing=True)
+    expected = expected_overlaps(first + [row for row in moved if row["visit"] >= 100])
+    counts = visits.row_counts()
+    assert counts["visit_detector_region"] == 1200
+    assert counts["visit_detector_region_skypix_overlap"] == len(expected)
+    visits.insert_records("visit_detector_region", moved, skip_existing=True)
+    assert visits.row_counts() == counts
+    with pytest.raises(MissingRecordError, match="names `visit` 990, which has no record"):
+        visits.insert_records("visit_detector_region", [*moved, moved[0] | {"visit": 990}], skip_existing=True)
+    if seed is None:
+        assert overlaps(visits) == expected
+        assert definitions(visits) == before
+    check_that_keys_are_checked(visits)
+
+
 def test_of_many_regions_one_that_cannot_be_is_named_and_none_is_kept(visits, seed):
     before = definitions(visits) if seed is None else None
     rows = regions(range(300))

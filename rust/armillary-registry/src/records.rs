@@ -5,13 +5,13 @@ use crate::{
     decode::{bind_field, row_value},
     error::RegistryError,
     overlaps::{OverlapWriter, Pixels, common_skypix, pixels_of_rows},
-    parents::{Parents, exists_sql, unchecked},
+    parents::{Parents, are_many, exists_sql, unchecked},
     registry::Registry,
     schema::{governors_first, key_column, spatial_elements},
     store::{Connection, DatabaseError, DatabaseResult, ErrorKind, Kept, Statement},
 };
 use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, FieldType, Key, Value};
-use std::{cmp::Ordering, fmt::Write as _};
+use std::{cmp::Ordering, collections::HashSet, fmt::Write as _};
 
 /// What happens to records that exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +52,13 @@ impl Registry {
         let pixels = self.pixels(element, rows)?;
         self.store().write("inserting records", |connection| {
             let mut writer = RecordWriter::new(self, connection, element, mode)?;
+            let none = Pixels::new();
+            let of_row = |position| pixels.get(position).unwrap_or(&none);
+            let records = rows.iter().enumerate().map(|(position, row)| (row.as_ref(), of_row(position))).collect();
             if mode == InsertMode::SkipExisting {
-                for (position, row) in rows.iter().enumerate() {
-                    writer.write(row.as_ref(), pixels.get(position))?;
-                }
+                writer.write_new(records)?;
             } else {
-                writer.write_all(rows, &pixels)?;
+                writer.write_all(records)?;
             }
             writer.finish();
             Ok(())
@@ -167,13 +168,28 @@ impl<'a> RecordWriter<'a> {
         Ok(written)
     }
 
+    /// Writes the records that are not there yet; of those with one key, the first.
+    fn write_new(&mut self, mut records: Vec<(&[Value], &Pixels)>) -> Result<(), RegistryError> {
+        // On a server another writer may add one after we looked.
+        if !are_many(records.len()) || !matches!(self.connection, Connection::Sqlite(_)) {
+            return records.iter().try_for_each(|(row, pixels)| self.write(row, Some(pixels)).map(|_| ()));
+        }
+        let places = key_places(self.element, self.element);
+        let mut there = Parents::records(self.connection, self.registry.universe(), self.element)?;
+        let mut taken = Vec::with_capacity(records.len());
+        let mut met = HashSet::with_capacity(records.len());
+        for (row, _) in &records {
+            let key: Vec<Key> = places.iter().filter_map(|place| row[*place].to_key()).collect();
+            taken.push(there.has(key.iter())? || !met.insert(key));
+        }
+        let mut taken = taken.into_iter();
+        records.retain(|_| taken.next() == Some(false));
+        self.write_all(records)
+    }
+
     /// Writes all records, none of which is passed over.
-    fn write_all<R: AsRef<[Value]>>(&mut self, rows: &[R], pixels: &[Pixels]) -> Result<(), RegistryError> {
-        let none = Pixels::new();
-        let of_row = |position| pixels.get(position).unwrap_or(&none);
-        let mut records: Vec<(&[Value], &Pixels)> =
-            rows.iter().enumerate().map(|(position, row)| (row.as_ref(), of_row(position))).collect();
-        let checks_off = unchecked(self.connection, rows.len(), || self.all_there(&records))?;
+    fn write_all(&mut self, mut records: Vec<(&[Value], &Pixels)>) -> Result<(), RegistryError> {
+        let checks_off = unchecked(self.connection, records.len(), || self.all_there(&records))?;
         if checks_off.is_some() {
             let keys = self.element.required.len();
             records.sort_by(|(one, _), (next, _)| by_keys(&one[..keys], &next[..keys]));
@@ -187,7 +203,7 @@ impl<'a> RecordWriter<'a> {
             overlaps.write_all(&records, self.mode == InsertMode::Replace)?;
         }
         if self.element.kind == ElementKind::Governor {
-            rows.iter().try_for_each(|row| self.write_summaries(&row.as_ref()[0]))?;
+            records.iter().try_for_each(|(row, _)| self.write_summaries(&row[0]))?;
         }
         Ok(())
     }
