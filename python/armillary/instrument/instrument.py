@@ -111,15 +111,21 @@ class Instrument(metaclass=ABCMeta):
     @staticmethod
     def importAll(registry: Any) -> dict[str, type[Instrument]]:
         """Import the classes of all registered cameras; those that cannot be imported are left out."""
-        found = {}
+        return Instrument._import_registered(registry)[0]
+
+    @staticmethod
+    def _import_registered(registry: Any) -> tuple[dict[str, type[Instrument]], dict[str, str]]:
+        """The classes of registered cameras, and why those that are left out cannot be imported."""
+        found: dict[str, type[Instrument]] = {}
+        reasons: dict[str, str] = {}
         for record in registry.queryDimensionRecords("instrument"):
             if record.class_name is None:
                 continue
             try:
                 found[record.name] = _import_class(record.class_name)
-            except (ImportError, TypeError):
-                continue
-        return found
+            except (ImportError, TypeError) as error:
+                reasons[record.name] = str(error)
+        return found, reasons
 
     @classmethod
     def _make(cls, class_name: str | None, collection_prefix: str | None) -> Self:
@@ -238,15 +244,29 @@ def _is_registered(name: str, registry: Any) -> bool:
 def _import_class(name: str) -> type[Any]:
     """The `Instrument` class of a dotted name; `ImportError` if there is none, `TypeError` if it is another class."""
     module_name, _, class_name = name.rpartition(".")
-    if not module_name:
+    if not all(part.isidentifier() for part in name.split(".")) or not module_name:
         raise ImportError(f"`{name}` is no dotted name of a class")
-    module = importlib.import_module(module_name)
-    found = getattr(module, class_name, None)
+    found = getattr(_import_module(module_name, name), class_name, None)
     if found is None:
         raise ImportError(f"the module `{module_name}` has no `{class_name}`")
     if not (isinstance(found, type) and issubclass(found, Instrument)):
         raise TypeError(f"`{name}` is no instrument class")
     return found
+
+
+def _import_module(module_name: str, wanted: str) -> Any:
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
+            raise ModuleNotFoundError(
+                f"no module is called `{missing}` (for the instrument class `{wanted}`); "
+                "install its package, or put its folder on PYTHONPATH",
+                name=missing,
+            ) from error
+        # The module is there, but something it imports is not.
+        raise ImportError(f"`{module_name}` cannot be imported for the instrument class `{wanted}`: {error}") from error
 
 
 def _parse_timestamp(text: str) -> datetime.datetime:

@@ -52,9 +52,13 @@ def ingest_raws(
     taken instead of the files' own, and with `search_indexes` those in `_index.json` of each folder. `track` goes
     through items and shows how far it has come.
     """
-    instruments = {name: Instrument.fromName(name, butler.registry) for name in Instrument.importAll(butler.registry)}
-    if not instruments:
+    classes, reasons = Instrument._import_registered(butler.registry)
+    if not classes and reasons:
+        told = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
+        raise LookupError(f"no registered instrument has a class that can be imported:{told}")
+    if not classes:
         raise LookupError("no instrument with a class is registered; `butler register-instrument` adds one")
+    instruments = {name: Instrument.fromName(name, butler.registry) for name in classes}
     readers = [instrument.translator for instrument in instruments.values() if _has_translator(instrument)]
     frames, failed = read_frames(
         find_files(locations, pattern), readers, jobs=jobs, search_indexes=search_indexes, track=track
