@@ -907,6 +907,15 @@ def write_yaml(value: Any) -> str | None:
     True
     """
 
+def copy_files(pairs: Sequence[tuple[str, str]], /, *, durable: bool) -> tuple[list[int], BaseException | None]:
+    """Copy files, given with their new names, of which none gets its name before it is whole; missing folders are made.
+
+    Returns the sizes of the copies that got their names, which are the first ones, and what stopped the next one: an
+    `OSError` that names the source or the copy (`FileExistsError` if the name is taken) or what Ctrl-C raises. None
+    with fewer sizes than names says that the others cannot be copied so, for instance because their file system makes
+    no files without a name. If `durable`, the named ones stay.
+    """
+
 def distinct_records(data_ids: Sequence[DataCoordinate], /) -> list[DimensionRecord]:
     """The records of expanded data IDs, each once. Raises `AssertionError` for a data ID without its records."""
 

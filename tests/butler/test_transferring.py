@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from armillary._core import distinct_records
+from armillary._core import copy_files, distinct_records
 from armillary.butler import Butler, DataCoordinate, DatasetRef, DatasetType, FileDataset
 from armillary.errors import ConflictingDefinitionError, ValidationError
 from armillary.storage import MaskedImage
@@ -161,6 +161,40 @@ def test_one_failure_among_many_copies_leaves_nothing(make_butler):
         transferred(source, target, refs)
     left = [path for path in Path(target._root).rglob("*") if path.is_file() and "part" in str(path)]
     assert left == [] and not any(Path(target._root).rglob(".armillary-*-*"))
+    assert target.query_datasets("part", "*", find_first=False, explain=False) == []
+
+
+def test_copies_cannot_go_into_what_is_no_folder(make_butler):
+    source, target = make_butler("source"), make_butler("target")
+    refs = many(source, 3)
+    Path(target._root, "run").write_text("a file")
+    with pytest.raises(NotADirectoryError, match="use another run name"):
+        transferred(source, target, refs)
+    assert Path(target._root, "run").read_text() == "a file"
+    assert target.query_datasets("part", "*", find_first=False, explain=False) == []
+
+
+def test_copies_go_where_files_cannot_be_made_without_a_name(make_butler, monkeypatch):
+    source, target = make_butler("source"), make_butler("target")
+    refs = many(source, 3)
+    monkeypatch.setattr("armillary.storage.file_ingest.copy_files", lambda pairs, *, durable: ([], None))
+    assert transferred(source, target, refs) == refs
+    assert [target.get(ref) for ref in refs] == [{"n": ref.dataId["detector"]} for ref in refs]
+    assert not any(Path(target._root).rglob(".armillary-*-*"))
+
+
+def test_ctrl_c_among_copies_leaves_nothing(make_butler, monkeypatch):
+    source, target = make_butler("source"), make_butler("target")
+    refs = many(source, 3)
+
+    def copy_one(pairs, *, durable):
+        sizes, _ = copy_files(pairs[:1], durable=durable)
+        return sizes, KeyboardInterrupt()
+
+    monkeypatch.setattr("armillary.storage.file_ingest.copy_files", copy_one)
+    with pytest.raises(KeyboardInterrupt):
+        transferred(source, target, refs)
+    assert list(Path(target._root).rglob("part_*")) == []
     assert target.query_datasets("part", "*", find_first=False, explain=False) == []
 
 

@@ -24,7 +24,8 @@ CHANGING = (
 )
 """A kill before one of these is a kill after the one before: calls between that change nothing need no try."""
 FAILING = (
-    "write,pwrite64,fsync,fdatasync,link,linkat,rename,mkdir,unlink,ftruncate,openat,copy_file_range,sendfile,fsetxattr"
+    "write,pwrite64,fsync,fdatasync,sync_file_range,link,linkat,rename,mkdir,unlink,ftruncate,openat,copy_file_range,"
+    "sendfile,fsetxattr"
 )
 SENDING = f"{CHANGING},sendto,sendmsg"
 """What changes something on this machine or asks another one to change it."""

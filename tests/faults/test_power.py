@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from armillary.butler import Butler
+from armillary.butler import Butler, DatasetRef, FileDataset
 from faults.judge import left_over, look
 from faults.operations import DETECTORS, make_repository
 
@@ -50,12 +51,32 @@ def put_and_remove(root, run, durability, say):
                 say(i + DETECTORS)
 
 
+def ingest_copies(root, run, durability, say):
+    """Says the numbers of files when they are in, a batch at a time."""
+    incoming = Path(root).parents[1] / "incoming"
+    incoming.mkdir(exist_ok=True)
+    for i in range(DETECTORS):
+        (incoming / f"{i}.yaml").write_text(f"{{number: {i}, padding: {'x' * 3000}}}")
+    with Butler(root, run=run, durability=durability) as butler:
+        piece = butler.get_dataset_type("piece")
+        ids = [butler.registry.expandDataId(instrument="Cam", detector=i) for i in range(DETECTORS)]
+        refs = [DatasetRef(piece, data_id, run=run) for data_id in ids]
+        files = [FileDataset(str(incoming / f"{i}.yaml"), [ref]) for i, ref in enumerate(refs)]
+        say(0)
+        for start in range(0, DETECTORS, BATCH):
+            butler.ingest(*files[start : start + BATCH], transfer="copy")
+            for i in range(start, start + BATCH):
+                say(i)
+
+
 WRITERS = [
     (put_one_by_one, "full"),
     (put_in_batches, "full"),
     (put_and_remove, "full"),
     (put_one_by_one, "batch"),
     (put_in_batches, "batch"),
+    (ingest_copies, "full"),
+    (ingest_copies, "batch"),
 ]
 
 

@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ from armillary.storage.file_reading import FileReading
 from armillary.storage.file_record import DEFAULT_RECORDS_TABLE, ZIP_MARK, FileRecord
 from armillary.storage.file_template import FileTemplates, safe_relative_path
 from armillary.storage.location import FileDescriptor, Location, directory_path, resource_path
+from armillary.storage.prepared_write import Part, PreparedWrite, not_serialised
 from armillary.storage.remote import is_remote
 from armillary.storage.storage_class import StorageClass, find_storage_class
 
@@ -52,33 +52,6 @@ if TYPE_CHECKING:
     from armillary.storage.zip_files import ZipIndex
 
 __all__ = ["FileDatastore", "PreparedWrite"]
-
-
-@dataclass(slots=True)
-class _Part:
-    """One file to be written."""
-
-    value: Any
-    component: str | None
-    storage_class: str
-    formatter: FormatterV2
-    formatter_name: str
-    path: str
-
-
-@dataclass(slots=True)
-class PreparedWrite:
-    """A dataset whose files have their names but are not written yet."""
-
-    ref: Any
-    parts: list[_Part]
-    overwrite: bool = False
-    written: list[str] = field(default_factory=list)
-
-    @property
-    def paths(self) -> list[str]:
-        """The paths of its files, below the root."""
-        return [part.path for part in self.parts]
 
 
 class FileDatastore(FileReading):
@@ -300,7 +273,7 @@ class FileDatastore(FileReading):
         component: str | None,
         provenance: Any,
         overwrite: bool,
-    ) -> _Part:
+    ) -> Part:
         entry = self.formatterFactory.find(ref, component, storage_class.name)
         descriptor = FileDescriptor(Location(self.root, ""), storage_class, component=component)
         formatter = make_formatter(
@@ -316,7 +289,7 @@ class FileDatastore(FileReading):
             path = f"{stem}_{ref.id}{extension}"
         descriptor.location = Location(self.root, path)
         value = formatter.add_provenance(obj, provenance=provenance)
-        return _Part(value, component, storage_class.name, formatter, entry.name, path)
+        return Part(value, component, storage_class.name, formatter, entry.name, path)
 
     def is_taken(self, path: str) -> bool:
         """Tell whether there is something under a stored path."""
@@ -372,7 +345,7 @@ class FileDatastore(FileReading):
             )
         ]
 
-    def _content(self, part: _Part, prepared: PreparedWrite) -> bytes | None:
+    def _content(self, part: Part, prepared: PreparedWrite) -> bytes | None:
         """What is to be in a file; None if its formatter writes the file itself."""
         if not part.formatter._is_made_in_memory(part.value):
             return None
@@ -384,7 +357,7 @@ class FileDatastore(FileReading):
         except (OSError, MemoryError):
             raise
         except Exception as error:
-            raise _not_serialised(part, prepared, error) from error
+            raise not_serialised(part, prepared, error) from error
 
     def write_many(self, batch: Sequence[PreparedWrite | PreparedFile]) -> list[FileRecord]:
         """Write the files of several datasets; folders are made to stay once for all of them."""
@@ -406,12 +379,13 @@ class FileDatastore(FileReading):
                     records.extend(written)
                 return records
             copies = [one for one in batch if not isinstance(one, PreparedWrite) and one.mode == "copy"]
-            if len(copies) > 1:
+            if copies:
                 copy_together(self, copies)
             for prepared in batch:
                 records.extend(write_one(prepared))
             if self.durable:
-                for folder in {path.rpartition("/")[0]: None for prepared in batch for path in prepared.paths}:
+                left = [one for one in batch if isinstance(one, PreparedWrite) or not one.stays]
+                for folder in {path.rpartition("/")[0]: None for prepared in left for path in prepared.paths}:
                     sync_directory(os.path.join(self.root, folder))
         except BaseException:
             for prepared in batch:
@@ -420,7 +394,7 @@ class FileDatastore(FileReading):
             raise
         return records
 
-    def _write_part(self, part: _Part, prepared: PreparedWrite) -> FileRecord:
+    def _write_part(self, part: Part, prepared: PreparedWrite) -> FileRecord:
         if self.is_remote:
             with self._serialising(part, prepared):
                 return self.remote_root.write_part(part, prepared)
@@ -445,16 +419,16 @@ class FileDatastore(FileReading):
         )
 
     @contextmanager
-    def _serialising(self, part: _Part, prepared: PreparedWrite) -> Iterator[None]:
+    def _serialising(self, part: Part, prepared: PreparedWrite) -> Iterator[None]:
         """Say in errors that are the formatter's which dataset and formatter they are about."""
         try:
             yield
         except (OSError, MemoryError):
             raise
         except Exception as error:
-            raise _not_serialised(part, prepared, error) from error
+            raise not_serialised(part, prepared, error) from error
 
-    def _write_temporary(self, part: _Part, temporary: str) -> int:
+    def _write_temporary(self, part: Part, temporary: str) -> int:
         formatter = part.formatter
         if formatter._is_made_in_memory(part.value):
             try:
@@ -592,11 +566,3 @@ class FileDatastore(FileReading):
     def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
         """Transfer prepared files and return their records; on failure, what was made is removed."""
         return self.write_many(prepared)
-
-
-def _not_serialised(part: _Part, prepared: PreparedWrite, error: Exception) -> RuntimeError:
-    """Say of a formatter's failure which dataset and formatter it is about."""
-    return RuntimeError(
-        f"Failed to serialize dataset {prepared.ref} of type `{type(part.value).__name__}` using formatter "
-        f"`{part.formatter_name}`: {error}"
-    )

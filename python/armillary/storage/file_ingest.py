@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from armillary._core import copy_files
 from armillary._files import (
     OPEN_AT_ONCE,
     NewFiles,
@@ -60,7 +61,7 @@ class PreparedFile:
 
     `source` is a local path or a URI, `stored` what records will say, `mode` how it gets there (None: it stays).
     `known_records` are the records of a file that holds several datasets and says so itself, `size` is that of a file
-    which stays where it is.
+    which stays where it is or was copied. `stays` tells that the file that was made, and its name, need no more syncs.
     """
 
     source: str
@@ -72,6 +73,7 @@ class PreparedFile:
     known_records: list[FileRecord] | None = None
     size: int | None = None
     made: list[str] = field(default_factory=list)
+    stays: bool = False
 
     @property
     def paths(self) -> list[str]:
@@ -357,11 +359,25 @@ def write_file(datastore: FileDatastore, item: PreparedFile) -> list[FileRecord]
 
 
 def copy_together(datastore: FileDatastore, items: Sequence[PreparedFile]) -> None:
-    """Copy files, of which none gets its name before it is durable.
+    """Copy files, of which none gets its name before it is whole.
 
     They are synced together: then one commit of the file system's journal does for most.
     """
     root = os.path.join(datastore.root, "")
+    local = [item for item in items if "://" not in item.source]
+    pairs = [(item.source, root + item.stored) for item in local]
+    sizes, failure = copy_files(pairs, durable=datastore.durable)
+    for item, (_, target), size in zip(local, pairs, sizes, strict=False):  # the first ones
+        item.made.append(target)
+        item.size = size
+        item.stays = True
+    if failure is not None:
+        raise failure
+    _copy_by_names(datastore, root, [item for item in items if not item.stays])
+
+
+def _copy_by_names(datastore: FileDatastore, root: str, items: Sequence[PreparedFile]) -> None:
+    """Copy files, of which none gets its name before it is durable, by way of temporary names."""
     for first in range(0, len(items), OPEN_AT_ONCE):
         with NewFiles(durable=datastore.durable) as files:
             copies: list[tuple[str, str, PreparedFile]] = []

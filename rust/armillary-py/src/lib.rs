@@ -8,6 +8,7 @@
 mod call;
 mod collections;
 mod column_buffers;
+mod copies;
 mod data_coordinate;
 mod dataset_ref;
 mod dataset_rows;
@@ -66,6 +67,7 @@ fn add_parts(module: &Bound<'_, PyModule>) -> PyResult<()> {
     group::register(module)?;
     names::register(module)?;
     element::register(module)?;
+    copies::register(module)?;
     distinct_records::register(module)?;
     schema::register(module)?;
     timespan::register(module)?;

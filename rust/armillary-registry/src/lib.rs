@@ -4,6 +4,7 @@ mod attributes;
 mod calibrations;
 mod catalog;
 mod collections;
+mod copies;
 mod dataset_id;
 mod dataset_types;
 mod datasets;
@@ -29,6 +30,7 @@ mod summaries;
 
 pub use catalog::{Catalog, CollectionKind, CollectionRecord, DatasetTypeRecord};
 pub use collections::{ChainEdit, CollectionFilter};
+pub use copies::{Copied, Copy, CopyError, copy_files};
 pub use dataset_id::{IdMode, dataset_id};
 pub use datasets::Dataset;
 pub use datastore::{FILE_RECORDS, FileRecord, Trashed};

@@ -1,9 +1,9 @@
 //! New files that have no name until they are whole.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// A file that is being written and has no name; one that never gets any is gone when it is closed.
@@ -75,33 +75,93 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a folder and those above it; gives the folders which have new names in them then.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|one| !one.is_dir()).collect();
+    let mut parents = Vec::with_capacity(missing.len());
+    for one in missing.into_iter().rev() {
+        match fs::create_dir(one) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !one.is_dir() => return Err(error),
+            _ => parents.extend(one.parent().map(Path::to_path_buf)), // or another writer was faster
+        }
+    }
+    Ok(parents)
+}
+
 #[cfg(target_os = "linux")]
-mod system {
+pub(crate) mod system {
     use super::Ordered;
     use rustix::{
-        fs::{AtFlags, CWD, FsWord, Mode, OFlags, fstatfs, linkat, open},
+        fs::{Advice, AtFlags, CWD, FsWord, Mode, OFlags, fadvise, fstatfs, linkat, openat},
         io::Errno,
     };
     use std::{
+        ffi::OsStr,
         fs::File,
         io,
-        os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+        os::{
+            fd::{AsFd, AsRawFd as _},
+            unix::fs::MetadataExt as _,
+        },
         path::Path,
     };
 
     const EXT4: FsWord = 0xEF53;
     const XFS: FsWord = 0x5846_5342;
 
-    pub(super) fn nameless(folder: &Path) -> io::Result<Option<File>> {
+    pub(crate) fn nameless(folder: &Path) -> io::Result<Option<File>> {
+        nameless_at(CWD, folder)
+    }
+
+    /// A file without a name in an open folder; none where there are no such files.
+    pub(crate) fn nameless_in(folder: &File) -> io::Result<Option<File>> {
+        nameless_at(folder, Path::new("."))
+    }
+
+    fn nameless_at(folder: impl AsFd, path: &Path) -> io::Result<Option<File>> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        match open(folder, flags, Mode::from_raw_mode(0o666)) {
+        match openat(folder, path, flags, Mode::from_raw_mode(0o666)) {
             Ok(descriptor) => Ok(Some(descriptor.into())),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    pub(super) fn ordered(file: &File) -> io::Result<Option<Ordered>> {
+    /// Begins to write what is in a file to disk, and not what is known of it. False where that cannot be done.
+    pub(crate) fn begin_writing(file: &File) -> io::Result<bool> {
+        match sync_range(file, libc::SYNC_FILE_RANGE_WRITE) {
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::SPIPE) => Ok(false),
+            done => Ok(done.map(|()| true)?),
+        }
+    }
+
+    /// Waits until what is in a file is on disk. What is known of it, such as its size, may need a sync still.
+    pub(crate) fn wait_written(file: &File) -> io::Result<()> {
+        let all = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        Ok(sync_range(file, all)?)
+    }
+
+    #[expect(unsafe_code, reason = "no crate has a safe form of this call")]
+    fn sync_range(file: &File, flags: libc::c_uint) -> Result<(), Errno> {
+        loop {
+            // SAFETY: the call takes an open file and numbers, no memory.
+            if unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) } == 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            match Errno::from_io_error(&error).unwrap_or(Errno::IO) {
+                Errno::INTR => {}
+                errno => return Err(errno),
+            }
+        }
+    }
+
+    /// Lets the system write a file soon, which it does for those that it need not keep in memory.
+    pub(crate) fn drop_written(file: &File) {
+        fadvise(file, 0, None, Advice::DontNeed).ok(); // it is advice
+    }
+
+    pub(crate) fn ordered(file: &File) -> io::Result<Option<Ordered>> {
         if !matches!(fstatfs(file)?.f_type, EXT4 | XFS) {
             return Ok(None);
         }
@@ -109,9 +169,18 @@ mod system {
     }
 
     /// False if there is no way to name it; that the folder is gone is found out again by who then writes otherwise.
-    pub(super) fn name(file: &File, target: &Path) -> io::Result<bool> {
+    pub(crate) fn name(file: &File, target: &Path) -> io::Result<bool> {
+        name_at(file, CWD, target)
+    }
+
+    /// The same with a name in an open folder.
+    pub(crate) fn name_in(file: &File, folder: &File, name: &OsStr) -> io::Result<bool> {
+        name_at(file, folder, Path::new(name))
+    }
+
+    fn name_at(file: &File, folder: impl AsFd, target: &Path) -> io::Result<bool> {
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-        match linkat(CWD, own, CWD, target, AtFlags::SYMLINK_FOLLOW) {
+        match linkat(CWD, own, folder, target, AtFlags::SYMLINK_FOLLOW) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT | Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV | Errno::NOSYS) => Ok(false),
             Err(error) => Err(error.into()),
@@ -120,19 +189,37 @@ mod system {
 }
 
 #[cfg(not(target_os = "linux"))]
-mod system {
+pub(crate) mod system {
     use super::Ordered;
-    use std::{fs::File, io, path::Path};
+    use std::{ffi::OsStr, fs::File, io, path::Path};
 
-    pub(super) fn nameless(_folder: &Path) -> io::Result<Option<File>> {
+    pub(crate) fn nameless(_folder: &Path) -> io::Result<Option<File>> {
         Ok(None)
     }
 
-    pub(super) fn ordered(_file: &File) -> io::Result<Option<Ordered>> {
+    pub(crate) fn nameless_in(_folder: &File) -> io::Result<Option<File>> {
         Ok(None)
     }
 
-    pub(super) fn name(_file: &File, _target: &Path) -> io::Result<bool> {
+    pub(crate) fn ordered(_file: &File) -> io::Result<Option<Ordered>> {
+        Ok(None)
+    }
+
+    pub(crate) fn begin_writing(_file: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    pub(crate) fn wait_written(file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    pub(crate) fn drop_written(_file: &File) {}
+
+    pub(crate) fn name(_file: &File, _target: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    pub(crate) fn name_in(_file: &File, _folder: &File, _name: &OsStr) -> io::Result<bool> {
         Ok(false)
     }
 }
