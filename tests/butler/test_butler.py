@@ -9,6 +9,7 @@ import pytest
 from armillary.butler import Butler, CollectionType, DatasetExistence, DatasetType
 from armillary.errors import (
     ConflictingDefinitionError,
+    DataIdValueError,
     DatasetNotFoundError,
     DimensionNameError,
     DimensionValueError,
@@ -19,6 +20,16 @@ from armillary.errors import (
 )
 
 # -- put, get, find
+
+
+def test_a_default_value_without_a_record_is_refused(butler):
+    root = str(butler._root)
+    with Butler(root, instrument="Cam") as opened:
+        assert opened.registry.defaults.dataId["instrument"] == "Cam"
+        with pytest.raises(DataIdValueError, match="records exist for 'Cam'"):
+            opened.clone(dataId={"instrument": "Can"})
+    with pytest.raises(DataIdValueError, match="has no `instrument` record; records exist for 'Cam'"):
+        Butler(root, instrument="Can")
 
 
 def test_what_is_put_is_got_by_reference_and_by_data_id(butler):

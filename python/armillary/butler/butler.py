@@ -258,6 +258,8 @@ class Butler(MovingMixin, SearchingMixin):
             raise DimensionNameError(
                 f"`{unknown[0]}` cannot have a default value; only {', '.join(sorted(governors))} can"
             )
+        if given:  # a mistyped name would leave every query empty
+            self._core_registry.expand_data_id(_core.DataCoordinate.standardize(given, universe=self.dimensions))
         data_id = dict(given)
         if infer and names:
             data_id = {**self._infer_governors(names, governors - set(given)), **data_id}
