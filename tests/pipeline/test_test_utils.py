@@ -31,6 +31,21 @@ def test_quantum_is_run_and_written(butler):
     assert butler.get("measured", where, collections="u/test") == {"sum": 3}
 
 
+def test_an_output_that_run_misspells_is_warned_of(butler, monkeypatch, caplog):
+    where = {"instrument": "Cam", "detector": 2}
+    task = MeasureTask()
+    quantum = makeQuantum(task, butler, where, {"raw": where})
+    monkeypatch.setattr(task, "run", lambda raw: Struct(mesured={"sum": 1}, unrelated=3))
+    runTestQuantum(task, butler, quantum, mockRun=False)
+    (record,) = [record for record in caplog.records if record.name == "armillary.pipeline.quantum_context"]
+    assert record.levelname == "WARNING"
+    assert "gave nothing for its output `measured`, and `mesured`, which is no output" in record.getMessage()
+    caplog.clear()
+    monkeypatch.setattr(task, "run", lambda raw: Struct(measured={"sum": 1}, unrelated=3))  # `extra` may be left out
+    runTestQuantum(task, butler, makeQuantum(task, butler, {**where, "detector": 1}, {"raw": where}), mockRun=False)
+    assert caplog.records == []
+
+
 def test_run_can_be_mocked(butler):
     where = {"instrument": "Cam", "detector": 2}
     run = runTestQuantum(MeasureTask(), butler, makeQuantum(MeasureTask(), butler, where, {}))

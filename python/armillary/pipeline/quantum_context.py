@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import numbers
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from armillary._words import nearest
 from armillary.pipeline.connections import DeferredDatasetRef, InputQuantizedConnection, OutputQuantizedConnection
 from armillary.pipeline.struct import Struct
 
 __all__ = ["ExecutionResources", "QuantumContext"]
+
+_LOG = logging.getLogger(__name__)
 
 DatasetRef: TypeAlias = Any
 LimitedButler: TypeAlias = Any
@@ -210,6 +214,7 @@ class QuantumContext:
                 )
             for name, refs in dataset:
                 self._put_connection(name, getattr(values, name, None), refs)
+            self._warn_of_misspelt({name for name, _ in dataset}, set(values.getDict()))
         elif isinstance(dataset, list | tuple):
             if isinstance(values, str | bytes) or not isinstance(values, Sequence):
                 raise ValueError(f"several datasets need a list of values, not `{type(values).__name__}`")
@@ -219,6 +224,17 @@ class QuantumContext:
                 self._put(value, ref)
         else:
             self._put(values, dataset)
+
+    def _warn_of_misspelt(self, connections: set[str], given: set[str]) -> None:
+        """What `run` leaves out is not written, so that a misspelt name would be an output that is quietly missing."""
+        for name in sorted(connections - given):
+            if (near := nearest(name, given - connections)) is not None:
+                _LOG.warning(
+                    "task `%s` gave nothing for its output `%s`, and `%s`, which is no output: is that it?",
+                    self.quantum.taskName,
+                    name,
+                    near,
+                )
 
     def _put_connection(self, name: str, value: Any, refs: Any) -> None:
         if value is None:
