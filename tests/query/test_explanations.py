@@ -119,3 +119,12 @@ def test_datasets_of_pixels_that_no_condition_meets_are_explained(butler):
     """Nothing but the datasets says which pixels there are."""
     with pytest.raises(EmptyQueryResultError, match=r"conditions on htm7 are given, but none has `ref_cat` in"):
         butler.query_datasets("ref_cat", "refs", where="htm7 IN (77, 77..103)")
+    with pytest.raises(EmptyQueryResultError, match="`htm7 = 77`; pixels of `htm7` have the numbers 131072 to 262143"):
+        butler.query_datasets("ref_cat", "refs", data_id={"htm7": 77})
+
+
+def test_a_funnel_begins_where_something_says_which_pixels_there_are(butler):
+    results = butler.registry.queryDatasets("ref_cat", collections="refs")
+    number = results.count()
+    assert results.explain() == [("a `ref_cat` in `refs`", number), ("datasets", number)]
+    assert number > 0

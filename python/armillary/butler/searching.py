@@ -189,6 +189,7 @@ class SearchingMixin(ReadingMixin):
         held = set(self._core_registry.collection_summary(*path)[0])
         spec = QuerySpec().filtered([where, data_id], bind, kwargs)
         most = None if limit is None else abs(limit)
+        enough = limit if limit is None or limit >= 0 else abs(limit) + 1  # one more tells that there are more
         found: list[DatasetRef] = []
         tables: list[Any] = []
         patterns = dataset_type_patterns(name)
@@ -204,11 +205,11 @@ class SearchingMixin(ReadingMixin):
             if dataset_type.name not in held:
                 continue
             results = DatasetRefQueryResults(context, spec, dataset_type.name, path, find_first)
-            answer = (results if most is None else results.limit(most + 1 - len(found)))._fetch()
+            answer = (results if enough is None else results.limit(enough - len(found)))._fetch()
             found.extend(answer)
             tables.extend(results._tables(answer))
-            if most is not None and len(found) > most:
-                if limit is not None and limit < 0:
+            if most is not None and enough is not None and len(found) >= enough:
+                if enough > most:
                     tell_cut(most)
                 del found[most:]
                 break

@@ -47,13 +47,14 @@ MEANT: list[tuple[str, str, Any]] = [
                 "AssertionError",
                 "OverflowError",
             )
+            or "incompatible function arguments" in theirs.get("message", "")
         ),
     ),
     (
         "integers and floats together",
         "arithmetic and comparisons may mix them",
         lambda query, ours, theirs: (
-            "items" in ours
+            ("items" in ours or ours["error"] == "EmptyQueryResultError")
             and "do not agree" in theirs.get("message", "")
             and "float" in theirs["message"] + texts(query)
         ),
@@ -90,7 +91,7 @@ MEANT: list[tuple[str, str, Any]] = [
     ),
     (
         "names of a query built in steps",
-        "a name is looked up when the whole query is known, not at the step that uses it",
+        "a name is looked up in the whole query, too, where the step that uses it does not tell what it is",
         lambda query, ours, theirs: (
             query["on"] == "query"
             and "items" in ours
@@ -251,7 +252,7 @@ MEANT: list[tuple[str, str, Any]] = [
         "data IDs without a record",
         "asking for records changes no result; the peer drops data IDs that have no region of visit and detector",
         lambda query, ours, theirs: (
-            '"with_dimension_records": true' in texts(query)
+            ('"with_dimension_records": true' in texts(query) or '["expanded", ' in texts(query))
             and '"detector"' in texts(query)
             and "items" in ours
             and "items" in theirs

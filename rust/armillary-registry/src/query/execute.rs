@@ -256,7 +256,8 @@ impl<'a> Query<'a> {
     pub(crate) fn answer(&self, request: &QueryRequest) -> Result<QueryResult, RegistryError> {
         let store = self.registry.store();
         let limited = request.limit.is_some() || request.offset > 0;
-        let in_sql = !self.needs_rust() && (self.is_unique() || limited);
+        let nothing = request.limit == Some(0); // so no rows can be ambiguous
+        let in_sql = nothing || (!self.needs_rust() && (self.is_unique() || limited));
         let columns = if in_sql {
             let limit = limited.then(|| (request.limit.unwrap_or(usize::MAX), request.offset));
             self.statement.fetch(store, !self.is_unique(), limit)?

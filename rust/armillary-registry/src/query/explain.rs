@@ -5,6 +5,7 @@ use super::{
     plan::Plan,
     request::{Clause, DatasetSearch, QueryRequest, ResultKind},
     resolve::outermost_terms,
+    skypix::Pixelization,
 };
 use crate::{Catalog, Registry, RegistryError};
 use armillary_dimensions::{Column, ElementKind, Key, Value, nearest};
@@ -61,18 +62,23 @@ impl Registry {
         let dimensions = required(&plan);
         let what = if dimensions.is_empty() { "data IDs without dimensions".into() } else { dimensions.join(", ") };
         let mut step = parts.bare.clone();
-        let mut steps = vec![(format!("all data IDs of {what}"), self.query_count(&step)?)];
+        let mut steps = Vec::new();
+        let mut note = |text: String, step: &QueryRequest| -> Result<(), RegistryError> {
+            steps.extend(self.countable(step)?.map(|count| (text, count)));
+            Ok(())
+        };
+        note(format!("all data IDs of {what}"), &step)?;
         for term in parts.of_data_ids() {
             term.add_to(&mut step, request);
-            steps.push((format!("`{}`", term.shown()), self.query_count(&step)?));
+            note(format!("`{}`", term.shown()), &step)?;
         }
         for search in &parts.searches {
             step.joins.push(search.clone());
-            steps.push((format!("a `{}` in {}", search.dataset_type, places(search)), self.query_count(&step)?));
+            note(format!("a `{}` in {}", search.dataset_type, places(search)), &step)?;
         }
         for term in &parts.of_datasets {
             term.add_to(&mut step, request);
-            steps.push((format!("`{}`", term.shown()), self.query_count(&step)?));
+            note(format!("`{}`", term.shown()), &step)?;
         }
         let results = match &request.result {
             ResultKind::DataIds(_) => return Ok(steps),
@@ -85,6 +91,15 @@ impl Registry {
         (whole.limit, whole.offset) = (None, 0);
         steps.push((results.to_owned(), self.query_count(&whole)?));
         Ok(steps)
+    }
+
+    /// The number of results; none where pixels are known from datasets only, and these are not searched yet.
+    fn countable(&self, request: &QueryRequest) -> Result<Option<usize>, RegistryError> {
+        match self.query_count(request) {
+            Ok(count) => Ok(Some(count)),
+            Err(RegistryError::Query(error)) if matches!(*error.problem, QueryProblem::Unsupported { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The conditions that nothing satisfies, whatever the others say; those on governors first.
@@ -137,12 +152,7 @@ impl Registry {
     /// The first search that finds nothing for the data IDs that meet the conditions, and where it would find something.
     fn first_missing(&self, plan: &Plan, parts: &Parts<'_>) -> Result<Option<String>, RegistryError> {
         let mut step = parts.conditioned();
-        // Pixels may be known from nothing but the datasets; then there is nothing to count before them.
-        let mut count = match self.query_count(&step) {
-            Ok(count) => Some(count),
-            Err(RegistryError::Query(error)) if matches!(*error.problem, QueryProblem::Unsupported { .. }) => None,
-            Err(error) => return Err(error),
-        };
+        let mut count = self.countable(&step)?;
         for search in &parts.searches {
             step.joins.push(search.clone());
             let left = self.query_count(&step)?;
@@ -227,6 +237,12 @@ impl Registry {
         let Some(element) = self.universe().find(&dimension).filter(|element| element.is_dimension()) else {
             return Ok(String::new());
         };
+        if let Some(pixelization) = Pixelization::of(element) {
+            return Ok(pixelization.numbers().map_or_else(
+                |_| String::new(),
+                |all| format!("; pixels of `{dimension}` have the numbers {} to {}", all.start, all.end - 1),
+            ));
+        }
         if element.kind != ElementKind::Governor {
             return match (term.number(), term.word()) {
                 (Some(number), _) => self.nearest_numbers(&dimension, number, governed),
@@ -384,7 +400,7 @@ impl Term {
     fn add_to(&self, target: &mut QueryRequest, request: &QueryRequest) {
         match self {
             Self::Expression { clause, text, .. } => {
-                target.clauses.push(Clause { text: text.clone(), binds: request.clauses[*clause].binds.clone() });
+                target.clauses.push(Clause { text: text.clone(), ..request.clauses[*clause].clone() });
             }
             Self::Value { position, .. } => target.data_id.push(request.data_id[*position].clone()),
         }

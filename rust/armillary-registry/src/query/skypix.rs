@@ -34,6 +34,14 @@ impl Pixelization {
         }
     }
 
+    /// The numbers of all pixels.
+    pub(crate) fn numbers(self) -> Result<Range<u64>, SphereError> {
+        match self {
+            Self::Htm(level) => htm::universe(level),
+            Self::Healpix(level) => healpix::universe(level),
+        }
+    }
+
     /// The pixels that a shape touches, and possibly some beside them.
     pub(crate) fn envelope(self, shape: &Shape) -> Result<Vec<Range<u64>>, SphereError> {
         let one = |index: u64| std::iter::once(index..index + 1).collect();
