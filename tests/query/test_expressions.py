@@ -209,6 +209,41 @@ def test_an_ambiguous_calibration_is_named(engine):
         CalibrationLookupError, match=r"several `bias` datasets for \{instrument: 'CamA', detector: 1\}"
     ):
         engine.datasets("bias", ["calib"], where="detector = 1", data_id=A)
+    assert len(engine.datasets("bias", ["calib"], where="detector = 1", data_id=A, limit=0)) == 0  # none are told apart
     for exposure, run in ((101, "calib/run"), (105, "calib/run2")):
         found = engine.datasets("bias", ["calib"], where=f"detector = 1 AND exposure = {exposure}", data_id=A)
         assert [ref.run for ref in found] == [run]
+
+
+def test_a_name_that_could_be_several_is_what_it_could_be_at_its_step(butler):
+    with butler.query() as query:
+        detectors = query.join_dimensions("detector").where("id = 1 AND full_name > ''", instrument="CamA")
+        found = detectors.data_ids(["visit", "detector"])
+        assert {data_id["detector"] for data_id in found} == {1}
+        assert found.count() == query.where("detector = 1", instrument="CamA").data_ids(["visit", "detector"]).count()
+        several = query.join_dimensions(["detector", "visit"]).where("id >= 0", instrument="CamA")
+        with pytest.raises(InvalidQueryError, match=r"`id` could be any of .*`detector\.id`, .*`visit\.id`"):
+            list(several.data_ids(["visit", "detector"]))
+
+
+def test_related_datasets_do_not_change_what_a_condition_says(butler):
+    registry = butler.registry
+    (ref, *_) = registry.queryDatasets("calexp", collections="run1")
+    found = registry.queryDataIds(
+        ["visit", "detector"],
+        datasets="calexp",
+        collections="run1",
+        where=f"dataset_id = UUID('{ref.id}')",
+        instrument="CamA",
+    )
+    pairs = found.findRelatedDatasets("visit_summary", "run3")
+    assert [(data_id, other.run) for data_id, other in pairs] == [(ref.dataId, "run3")]
+
+
+def test_overlaps_of_nothing_need_not_be_said(butler):
+    """Three sets of regions, of which it is not clear which overlap; but there are no such datasets."""
+    dimensions, skymap = ["visit", "tract"], {"instrument": "CamA", "skymap": "skyA"}
+    found = butler.registry.queryDataIds(dimensions, dataId=skymap, datasets="ref_cat", collections=["run1"])
+    assert not found.any()
+    with pytest.raises(InvalidQueryError, match="3 unrelated sets of regions"):
+        butler.registry.queryDataIds(dimensions, dataId=skymap, datasets="ref_cat", collections=["refs"]).any()

@@ -51,12 +51,18 @@ class Query:
         self._spec = spec or QuerySpec()
 
     def __repr__(self) -> str:
-        where = " AND ".join(text for text, _ in self._spec.where)
+        where = " AND ".join(text for text, *_ in self._spec.where)
         return f"<Query: where {where or 'anything'}, data IDs {list(self._spec.data_ids)}>"
 
     def where(self, *args: Any, bind: Mapping[str, Any] | None = None, **kwargs: Any) -> Query:
-        """Keep only what meets expressions, data IDs, or keyword values."""
-        return Query(self._context, self._spec.filtered(args, bind, kwargs))
+        """Keep only what meets expressions, data IDs, or keyword values.
+
+        A field of a record needs no dimension before it where only one of the query has it, or one of those joined so far.
+        """
+        types = [self._context.registry.dataset_type(name) for name, _ in self._spec.joins]
+        joined = [name for dataset_type in types for name in dataset_type.dimensions.names]
+        then = (*self._spec.dimensions, *joined), tuple(dataset_type.name for dataset_type in types)
+        return Query(self._context, self._spec.filtered(args, bind, kwargs, then))
 
     def join_dimensions(self, dimensions: DimensionGroup | Iterable[str] | str) -> Query:
         """Relate the results to more dimensions."""

@@ -213,12 +213,19 @@ class DataCoordinateQueryResults(QueryResults["DataCoordinate"]):
         spec = dataclasses.replace(self._spec, dimensions=(*self._spec.dimensions, *self._dimensions))
         return DataCoordinateQueryResults(self._context, spec, dimension_names(dimensions))
 
+    def _settled_spec(self) -> QuerySpec:
+        """Give the query with conditions that mean the same whatever is joined after them."""
+        then = (*self._spec.dimensions, *self._dimensions), tuple(name for name, _ in self._spec.joins)
+        where = tuple((text, bind, known or then) for text, bind, known in self._spec.where)
+        return dataclasses.replace(self._spec, where=where)
+
     def findDatasets(
         self, datasetType: DatasetType | str, collections: Any, *, findFirst: bool = True
     ) -> DatasetRefQueryResults:
         """Find the datasets of a type with these data IDs."""
+        spec = self._settled_spec()
         spec = dataclasses.replace(
-            self._spec, dimensions=(*self._spec.dimensions, *self._dimensions), order_by=(), limit=None, offset=0
+            spec, dimensions=(*spec.dimensions, *self._dimensions), order_by=(), limit=None, offset=0
         )
         path = self._context.search_path(collections, globs_allowed=not findFirst)
         return DatasetRefQueryResults(self._context, spec, type_name(datasetType), path, findFirst)
@@ -231,7 +238,8 @@ class DataCoordinateQueryResults(QueryResults["DataCoordinate"]):
         path = self._context.search_path(collections, globs_allowed=not findFirst)
         found = self._context.registry.dataset_type(type_name(datasetType))
         group = self._context.universe.conform(names)
-        joined = dataclasses.replace(self._spec, joins=(*self._spec.joins, (found.name, tuple(path))))
+        spec = self._settled_spec()
+        joined = dataclasses.replace(spec, joins=(*spec.joins, (found.name, tuple(path))))
         whole = DataCoordinateQueryResults(self._context, joined, self._dimensions).subset(
             group.union(found.dimensions)
         )

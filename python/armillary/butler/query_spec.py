@@ -46,11 +46,18 @@ class QueryContext:
         return self.registry.query_collections(patterns)
 
 
+Then = tuple[tuple[str, ...], tuple[str, ...]]
+"""The dimensions that a query had when a condition was added, and the dataset types that were joined."""
+
+Condition = tuple[str, Mapping[str, Any], Then | None]
+"""A text, the values of the names in it, and where a name is looked up first."""
+
+
 @dataclasses.dataclass(frozen=True)
 class QuerySpec:
     """Everything a query asks, but for the kind of its results."""
 
-    where: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    where: tuple[Condition, ...] = ()
     data_ids: tuple[Mapping[str, Any], ...] = ()
     joins: tuple[tuple[str, tuple[str, ...]], ...] = ()
     uploads: tuple[tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]], ...] = ()
@@ -60,10 +67,17 @@ class QuerySpec:
     offset: int = 0
     with_records: bool = False
 
-    def filtered(self, args: Iterable[Any], bind: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> QuerySpec:
+    def filtered(
+        self,
+        args: Iterable[Any],
+        bind: Mapping[str, Any] | None,
+        kwargs: Mapping[str, Any],
+        then: Then | None = None,
+    ) -> QuerySpec:
         """Give the same query with more conditions, all of which must hold.
 
-        Within one call a keyword replaces the value of the same dimension in a data ID.
+        Within one call a keyword replaces the value of the same dimension in a data ID. Names are looked up
+        in what there was `then`, and in the whole query if that does not tell what they are.
         """
         where = list(self.where)
         data_id: dict[str, Any] = {}
@@ -72,9 +86,9 @@ class QuerySpec:
                 continue
             if isinstance(arg, str):
                 if arg.strip():
-                    where.append((arg, dict(bind or {})))
+                    where.append((arg, dict(bind or {}), then))
             elif isinstance(arg, Predicate):
-                where.append(arg.compiled())
+                where.append((*arg.compiled(), None))
             elif isinstance(arg, Mapping):
                 data_id.update(arg)
             elif hasattr(arg, "mapping"):

@@ -12,10 +12,10 @@ use crate::{
     timespan::{PyTimespan, time_to_nanoseconds},
     values::{key_from_python, region_from_python, shown, uuid_from_python},
 };
-use armillary_dimensions::{DimensionGroup, ElementIndex, Value};
+use armillary_dimensions::{DimensionGroup, ElementIndex, Universe, Value};
 use armillary_registry::{
     Registry,
-    query::{Bind, Clause, DatasetSearch, QueryRequest, QueryResult, ResultKind, Upload},
+    query::{Bind, Clause, DatasetSearch, QueryRequest, QueryResult, ResultKind, Then, Upload},
 };
 use indexmap::IndexMap;
 use pyo3::{
@@ -53,7 +53,7 @@ impl PyQueryEngine {
                 "defaults" => request.defaults = data_id(&value)?,
                 "where" => {
                     let known = common.get_item("bind")?.filter(|bind| !bind.is_none());
-                    request.clauses = clauses(&value, known.as_ref())?;
+                    request.clauses = clauses(&value, known.as_ref(), registry.universe())?;
                 }
                 "bind" => {}
                 "joins" => {
@@ -180,17 +180,27 @@ impl PyQueryEngine {
     }
 }
 
-/// Conditions: one text or a list of texts that share the binds, or a list of texts with binds of their own.
-fn clauses(object: &Bound<'_, PyAny>, shared: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Clause>> {
+/// Conditions: one text or a list of texts that share the binds, or a list of texts with binds of their own and the
+/// dimensions and dataset types that the query had when they were added, if it is built step by step.
+fn clauses(
+    object: &Bound<'_, PyAny>,
+    shared: Option<&Bound<'_, PyAny>>,
+    universe: &Arc<Universe>,
+) -> PyResult<Vec<Clause>> {
     let shared = shared.map(binds).transpose()?.unwrap_or_default();
     let items: Vec<Bound<'_, PyAny>> =
         if object.is_instance_of::<PyString>() { vec![object.clone()] } else { object.extract()? };
     let clause = |item: &Bound<'_, PyAny>| {
         if let Ok(text) = item.extract::<String>() {
-            return Ok(Clause { text, binds: shared.clone() });
+            return Ok(Clause { text, binds: shared.clone(), then: None });
         }
-        let (text, own): (String, Bound<'_, PyAny>) = item.extract()?;
-        Ok(Clause { text, binds: binds(&own)? })
+        type Whole<'py> = (String, Bound<'py, PyAny>, Option<(Bound<'py, PyAny>, Vec<String>)>);
+        let (text, own, then): Whole<'_> = item.extract()?;
+        let then = then.map(|(names, joins)| {
+            let (_, dimensions) = group_from_python(object.py(), Some(universe), &names)?;
+            PyResult::Ok(Then { dimensions, joins })
+        });
+        Ok(Clause { text, binds: binds(&own)?, then: then.transpose()? })
     };
     items.iter().map(clause).collect()
 }

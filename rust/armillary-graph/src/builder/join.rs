@@ -128,7 +128,7 @@ impl Asker<'_> {
         let clauses = if request.where_text.trim().is_empty() {
             Vec::new()
         } else {
-            vec![Clause { text: request.where_text.clone(), binds: request.binds.clone() }]
+            vec![Clause { text: request.where_text.clone(), binds: request.binds.clone(), then: None }]
         };
         let mut query = DataIdQuery {
             group: queried,

@@ -60,6 +60,9 @@ impl Resolver<'_> {
 
     fn unqualified(&self, field: &str, span: Span) -> Result<(Reference, Sort), QueryError> {
         let universe = self.scope.universe;
+        if let Some(found) = self.at_its_step(field) {
+            return Ok(found);
+        }
         if let Some(found) = self.scope.preferred.and_then(|element| own_field(universe.get(element), field)) {
             return Ok(found);
         }
@@ -80,6 +83,18 @@ impl Resolver<'_> {
                 Err(self.error(QueryProblem::AmbiguousName { name: field.to_owned(), matches }, span))
             }
         }
+    }
+
+    /// The one meaning that a field had at the step that added the condition.
+    fn at_its_step(&self, field: &str) -> Option<(Reference, Sort)> {
+        let then = self.then?;
+        let universe = self.scope.universe;
+        let info = universe.info(then.dimensions);
+        let elements = info.elements.iter().filter_map(|index| own_field(universe.get(*index), field));
+        let searches = self.scope.searches.iter().enumerate();
+        let joined = searches.filter(|(_, name)| then.joins.iter().any(|join| join == *name));
+        let mut found = joined.filter_map(|(position, _)| dataset_field(position, field)).chain(elements);
+        found.next().filter(|_| found.next().is_none())
     }
 
     fn unknown_name(&self, name: &str, span: Span) -> QueryError {

@@ -63,7 +63,7 @@ impl QueryRequest {
     /// With another condition that must hold, without binds.
     #[must_use]
     pub fn filtered(mut self, text: &str) -> Self {
-        self.clauses.push(Clause { text: text.to_owned(), binds: IndexMap::new() });
+        self.clauses.push(Clause { text: text.to_owned(), binds: IndexMap::new(), then: None });
         self
     }
 
@@ -147,6 +147,17 @@ pub struct Clause {
     pub text: String,
     /// Values by name.
     pub binds: IndexMap<String, Bind>,
+    /// What the query had when the condition was added, if it is built step by step.
+    pub then: Option<Then>,
+}
+
+/// What a query had at one of the steps that build it: what a name can only mean there is what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Then {
+    /// The dimensions of its results.
+    pub dimensions: DimensionGroup,
+    /// The dataset types that were joined.
+    pub joins: Vec<String>,
 }
 
 /// The value of a `:name`.

@@ -5,7 +5,7 @@ use super::{
     merge::any_of,
     predicate::{Owner, Predicate, Reference, RegionTerm, Scalar, Sort, Test, TimeTerm},
     region::{REGION_FUNCTIONS, Shape},
-    request::{Bind, Clause},
+    request::{Bind, Clause, Then},
 };
 use armillary_dimensions::{Element, ElementIndex, Timespan, Universe, Value, nearest};
 use armillary_expression::{Comparison, ExpressionError, Kind, Node, Sign, Span, parse, shortened, time::parse_time};
@@ -67,7 +67,13 @@ pub(crate) fn resolve_clause(scope: &Scope<'_>, clause: &Clause) -> Result<Vec<P
     let Some(tree) = parse(&clause.text).map_err(|error| QueryError::syntax(error, &clause.text))? else {
         return Ok(Vec::new());
     };
-    let resolver = Resolver { scope, text: &clause.text, binds: &clause.binds, colon_names: colon_names(&tree) };
+    let resolver = Resolver {
+        scope,
+        text: &clause.text,
+        binds: &clause.binds,
+        then: clause.then.as_ref(),
+        colon_names: colon_names(&tree),
+    };
     outermost_terms(&tree).into_iter().map(|term| resolver.predicate(term)).collect()
 }
 
@@ -88,7 +94,7 @@ pub(crate) fn outermost_terms(tree: &Node) -> Vec<&Node> {
 pub(crate) fn resolve_column(scope: &Scope<'_>, name: &str) -> Result<(Reference, Sort), QueryError> {
     let tree = parse(name).map_err(|error| QueryError::syntax(error, name))?;
     let binds = IndexMap::new();
-    let resolver = Resolver { scope, text: name, binds: &binds, colon_names: Vec::new() };
+    let resolver = Resolver { scope, text: name, binds: &binds, then: None, colon_names: Vec::new() };
     match tree.as_ref().map(|tree| &tree.kind) {
         Some(Kind::Name(parts)) => resolver.reference(parts, Span::new(0, name.len())),
         _ => {
@@ -119,7 +125,7 @@ pub(crate) fn resolve_field(scope: &Scope<'_>, name: &str, value: &Value) -> Res
 pub(crate) fn resolve_order(scope: &Scope<'_>, term: &str) -> Result<(Scalar, Sort, bool), QueryError> {
     let tree = parse(term).map_err(|error| QueryError::syntax(error, term))?;
     let binds = IndexMap::new();
-    let resolver = Resolver { scope, text: term, binds: &binds, colon_names: Vec::new() };
+    let resolver = Resolver { scope, text: term, binds: &binds, then: None, colon_names: Vec::new() };
     let column = |parts: &[String], span, descending| {
         resolver.reference(parts, span).map(|(reference, sort)| (Scalar::Column(reference), sort, descending))
     };
@@ -156,6 +162,8 @@ pub(super) struct Resolver<'a> {
     pub(super) scope: &'a Scope<'a>,
     pub(super) text: &'a str,
     binds: &'a IndexMap<String, Bind>,
+    /// Where names are looked up first.
+    pub(super) then: Option<&'a Then>,
     colon_names: Vec<&'a str>,
 }
 
