@@ -57,7 +57,8 @@ class Query:
     def where(self, *args: Any, bind: Mapping[str, Any] | None = None, **kwargs: Any) -> Query:
         """Keep only what meets expressions, data IDs, or keyword values.
 
-        A field of a record needs no dimension before it where only one of the query has it, or one of those joined so far.
+        A field of a record needs no dimension before it where only one of those joined so far, or of the whole query,
+        has it.
         """
         types = [self._context.registry.dataset_type(name) for name, _ in self._spec.joins]
         joined = [name for dataset_type in types for name in dataset_type.dimensions.names]
