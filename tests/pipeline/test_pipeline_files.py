@@ -19,6 +19,19 @@ def read(text):
 
 
 @pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("description: d\ntask:\n  a: x.Y\n", "did you mean `tasks`"),
+        (HEAD + "  a: {clas: x.Y}\n", "did you mean `class`"),
+    ],
+)
+def test_a_needed_key_that_is_misspelt_is_told_with_the_nearest(text, near, caplog):
+    with caplog.at_level(logging.WARNING), pytest.raises((ValueError, KeyError), match=r"class|tasks"):
+        read(text)
+    assert near in caplog.text
+
+
+@pytest.mark.parametrize(
     ("text", "error", "words"),
     [
         ("tasks:\n  a: x.Y\n", ValueError, "needs a `description`"),
@@ -425,6 +438,20 @@ def test_errors_say_which_task(tmp_path):
 
 
 # Contracts and classes
+
+
+@pytest.mark.parametrize(
+    ("contract", "words"),
+    [
+        ("first.k == 1", r"contract `first.k == 1` cannot be evaluated: name 'first' is not defined$"),
+        ("aa.k == 1", "did you mean `a`"),
+        ("a.kk == 1", "no attribute 'kk'"),
+        ("a.k ==", "cannot be evaluated: invalid syntax"),
+    ],
+)
+def test_a_contract_that_cannot_be_evaluated_is_named(contract, words):
+    with pytest.raises(ContractError, match=words):
+        read(f'{TWO}contracts: ["{contract}"]\n').to_graph()
 
 
 @pytest.mark.parametrize("contract", ["a.k == 1", "a.connections.p == 'P'", "len(a.words) == 0", "a.k == b.k"])

@@ -6,6 +6,7 @@ import pytest
 
 from armillary.lsst_alias import MODULES
 from armillary.pipeline import PipelineGraph, TaskMetadata
+from armillary.pipeline.conversions import refusal_of_conversion
 from armillary.pipeline.graph_drawing import pipeline_dot, pipeline_mermaid, pipeline_svg, pipeline_text
 from armillary.pipeline.importing import import_class
 from armillary.pipeline.tests.no_dimensions import NoDimensionsTestConfig, NoDimensionsTestTask
@@ -35,6 +36,24 @@ def test_graphs_name_it_as_the_peer_does(pipeline):
     assert name == "lsst.pipe.base.tests.no_dimensions.NoDimensionsTestTask"
     module, _, own = name.rpartition(".")
     assert import_class(f"{MODULES[module]}.{own}") is NoDimensionsTestTask
+
+
+def test_a_misspelt_module_of_a_package_is_told_with_the_nearest():
+    with pytest.raises(ImportError, match=r"`json` has no `decodr` .* did you mean `decoder`"):
+        import_class("json.decodr.JSONDecoder")
+    with pytest.raises(ImportError, match=r"`armillary.demo` has no `frametasks` .* did you mean `frame_tasks`"):
+        import_class("armillary.demo.frametasks.MeasureSourcesTask")
+
+
+def test_a_storage_class_that_does_not_convert_is_told_of_who_writes_and_who_reads():
+    told = refusal_of_conversion("a", "out", "x", None, "ArrowAstropy", "StructuredDataDict", writes=True)
+    assert told == (
+        "task `a` writes `x` as `ArrowAstropy` by connection `out`, which does not convert to `StructuredDataDict`, "
+        "as it is registered"
+    )
+    told = refusal_of_conversion("a", "image", "x", None, "FitsImage", "StructuredDataDict")
+    assert told is not None
+    assert told.startswith("task `a` reads `x` as `StructuredDataDict` by connection `image`, but it is a `FitsImage`")
 
 
 def test_streams_get_the_drawings(pipeline, capsys):

@@ -8,13 +8,21 @@ __all__ = ["refusal_of_conversion"]
 
 
 def refusal_of_conversion(
-    label: str, connection: str, dataset_type: str, component: str | None, source: str, target: str
+    label: str,
+    connection: str,
+    dataset_type: str,
+    component: str | None,
+    source: str,
+    target: str,
+    *,
+    writes: bool = False,
 ) -> str | None:
-    """Return why a task cannot have a dataset in its storage class, or None when it can."""
+    """Return why a task cannot read, or write, a dataset in its storage class, or None when it can."""
     from armillary.storage import storage_class_factory
 
     factory = storage_class_factory()
-    where = f"task `{label}` reads `{dataset_type}` as `{target}` by connection `{connection}`"
+    verb, own = ("writes", source) if writes else ("reads", target)
+    where = f"task `{label}` {verb} `{dataset_type}` as `{own}` by connection `{connection}`"
     for name in (source, target):
         if name not in factory:
             return f"{where}; the storage class `{name}` is not known{did_you_mean(name, factory.keys())}"
@@ -28,5 +36,7 @@ def refusal_of_conversion(
             )
         given = parts[component]
     if given.name != target and not factory.getStorageClass(target).can_convert(given):
+        if writes:
+            return f"{where}, which does not convert to `{target}`, as it is registered"
         return f"{where}, but it is a `{given.name}`, which does not convert to that"
     return None

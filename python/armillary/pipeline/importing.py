@@ -30,8 +30,11 @@ def import_class(name: str) -> Any:
     found: Any = module
     for part in [*rest, attribute]:
         if not hasattr(found, part):
+            import pkgutil  # needed only when something went wrong
+
             where = getattr(found, "__name__", str(found))
-            raise ImportError(f"`{where}` has no `{part}` (for `{name}`){did_you_mean(part, dir(found))}")
+            known = {*dir(found), *(module.name for module in pkgutil.iter_modules(getattr(found, "__path__", ())))}
+            raise ImportError(f"`{where}` has no `{part}` (for `{name}`){did_you_mean(part, known)}")
         found = getattr(found, part)
     return found
 

@@ -514,8 +514,14 @@ class Pipeline:
     def _check_contracts(self, configs: Mapping[str, Any]) -> None:
         """Evaluate the contracts, in order; they are Python text that the pipeline's author wrote."""
         for item in self._ir.contracts:
-            code = compile(item.contract.strip(), f"<contract `{item.contract}`>", "eval")
-            if not eval(code, {**configs}):
+            try:
+                code = compile(item.contract.strip(), f"<contract `{item.contract}`>", "eval")
+                holds = eval(code, {**configs})
+            except Exception as error:  # whatever that text does
+                name = getattr(error, "name", None) if isinstance(error, NameError) else None
+                near = did_you_mean(name, configs) if name else ""
+                raise ContractError(f"the contract `{item.contract}` cannot be evaluated: {error}{near}") from error
+            if not holds:
                 message = f": {item.msg}" if item.msg else ""
                 raise ContractError(f"Contract(s) '{item.contract}' were not satisfied{message}")
 

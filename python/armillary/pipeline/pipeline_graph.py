@@ -329,7 +329,10 @@ class PipelineGraph(PipelineGraphContents):
             self._core.sort()
             return
         for conversion in conversions:
-            refusal = refusal_of_conversion(*conversion)
+            label, connection, *_ = conversion
+            node = self.tasks[label]
+            writes = connection in node.outputs or connection in node.init.outputs
+            refusal = refusal_of_conversion(*conversion, writes=writes)
             if refusal is not None and not visualization_only:
                 self._core.unresolve()
                 raise IncompatibleDatasetTypeError(refusal)

@@ -74,6 +74,7 @@ class TaskIR:
             return cls(label, value)
         if not isinstance(value, Mapping):
             raise ValueError(f"task `{label}` is {value!r}; write a class name, or a mapping with `class` and `config`")
+        warn_of_unknown_keys(value, ("class", "config"), f"task `{label}`")
         if "class" not in value:
             raise KeyError(f"task `{label}` has no `class`")
         task = cls(label, str(value["class"]))
@@ -82,7 +83,6 @@ class TaskIR:
             if isinstance(blocks, str):
                 raise ValueError(f"the config of task `{label}` is {blocks!r}, not a mapping or a list of mappings")
             task.add_config(ConfigIR.from_primitives(block, label))
-        warn_of_unknown_keys(value, ("class", "config"), f"task `{label}`")
         return task
 
     def add_config(self, block: ConfigIR) -> None:

@@ -455,11 +455,11 @@ def _checked_document(document: Any) -> dict[str, Any]:
         raise ValueError("the key `inherits` is not supported; use `imports`")
     if "subset" in document:
         raise ValueError("the key `subset` at the top is not supported; use `subsets`")
+    warn_of_unknown_keys(document, TOP_LEVEL_KEYS, "the pipeline")  # one may be what is missing below, misspelt
     if "description" not in document:
         raise ValueError("a pipeline needs a `description`")
     if "tasks" not in document and "imports" not in document:
         raise ValueError("a pipeline needs `tasks`, or `imports` that bring some")
-    warn_of_unknown_keys(document, TOP_LEVEL_KEYS, "the pipeline")
     return dict(document)
 
 
