@@ -33,16 +33,22 @@ def _draw(path: Path, image: Any, scale: Any, title: str, marks: Sequence[Mark])
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
 
     pixels = np.where(np.asarray(image.mask) == 0, np.asarray(image.image), np.nan)
     shades = LinearSegmentedColormap.from_list("shades", ["black", "white"]).with_extremes(bad=MASKED_COLOUR)
-    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure = Figure(figsize=(8, 7), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.imshow(pixels, origin="lower", cmap=shades, norm=scale, interpolation="nearest")
-    for x, y, label in marks:
+    drawn = axes.imshow(pixels, origin="lower", cmap=shades, norm=scale, interpolation="nearest")
+    figure.colorbar(drawn, ax=axes, label="ADU (dark blue: flagged pixels)", extend="both", shrink=0.8)
+    outline = [withStroke(linewidth=2.5, foreground="black")]
+    for number, (x, y, label) in enumerate(marks):
+        above = 12 if number % 2 == 0 else -24  # labels of neighbours lie apart
         axes.plot(x, y, "o", markersize=18, markerfacecolor="none", markeredgecolor=MARK_COLOUR, markeredgewidth=1.5)
-        axes.annotate(label, (x, y), xytext=(12, 12), textcoords="offset points", color=MARK_COLOUR)
+        axes.annotate(
+            label, (x, y), xytext=(12, above), textcoords="offset points", color=MARK_COLOUR, path_effects=outline
+        )
     axes.set(title=title, xlabel="x (pixels; east is left)", ylabel="y (pixels; north is up)")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
