@@ -174,10 +174,21 @@ def _not_found(given: str, config_file: str, label: str | None, index: Mapping[s
     if label is not None:
         return f"there is no repository at `{config_file}`, which the repository index gives for `{label}`"
     place = config_file if os.path.isdir(os.path.dirname(config_file)) else given
-    message = f"there is no repository at `{place}`{did_you_mean(given, index)}"
+    below = _repositories_below(given)
+    near = f"; did you mean `{below[0]}`?" if below else did_you_mean(given, index)
+    message = f"there is no repository at `{place}`{near}"
     if index:
         return f"{message}; known labels are {', '.join(f'`{known}`' for known in sorted(index))}"
     return f"{message}; no labels are known ({reason})"
+
+
+def _repositories_below(directory: str) -> list[str]:
+    """Repositories in folders of a directory that is none, as of the one that a demo wrote to."""
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entry.path for entry in entries if os.path.isfile(os.path.join(entry.path, CONFIG_NAME)))
+    except OSError:
+        return []
 
 
 def repository_root(config: Config, config_file: str | None) -> str | None:

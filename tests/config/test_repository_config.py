@@ -25,6 +25,12 @@ def no_index(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def test_a_folder_that_holds_repositories_names_one(tmp_path):
+    create_repository_config(tmp_path / "demo" / "repo", None)
+    with pytest.raises(RepositoryNotFoundError, match=f"did you mean `{tmp_path}/demo/repo`"):
+        find_repository(tmp_path / "demo")
+
+
 def test_a_new_repository_has_the_file_the_peer_writes(tmp_path, shared_path):
     made = create_repository_config(tmp_path / "repo")
     written = (tmp_path / "repo/butler.yaml").read_bytes()
