@@ -234,8 +234,14 @@ def test_the_last_edit_is_undone(own_repo, capfd, name):
         before = collections(own_repo)
         told(capfd, *[word.replace("REPO", own_repo) for word in edit])
     assert collections(own_repo) != before
-    assert EDITS[name][-1][0] in told(capfd, "undo", own_repo, "--list").splitlines()[2]
-    assert "is as it was before" in told(capfd, "undo", own_repo)
+    listed = told(capfd, "undo", own_repo, "--list").splitlines()[2]
+    assert EDITS[name][-1][0] in listed
+    types = {"flat", "metrics"} & {word for edit in EDITS[name] for word in edit}
+    assert types <= set(listed.split())
+    undone = told(capfd, "undo", own_repo)
+    assert "is as it was before" in undone
+    is_new = next(word for word in ("other", "chain", "tag", "calib") if word in EDITS[name][-1]) not in before
+    assert undone.endswith(": it is gone again\n") == is_new
     assert collections(own_repo) == before
 
 

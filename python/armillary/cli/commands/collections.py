@@ -139,8 +139,13 @@ def undo(repo: str, listing: bool, form: str) -> None:
     with Butler(repo, writeable=not listing) as butler:
         journal = CollectionJournal(butler)
         if listing:
-            rows = [[edit.when, edit.who, edit.what, edit.name] for edit in reversed(journal.edits())]
-            write_tables([Table(["when", "who", "edit", "collection"], rows)], form)
+            edits = list(reversed(journal.edits()))
+            columns = ["when", "who", "edit", "collection", "dataset types"]
+            rows = [[edit.when, edit.who, edit.what, edit.name, edit.dataset_types] for edit in edits]
+            records = [dict(zip([*columns[:-1], "dataset_types"], row, strict=True)) for row in rows]
+            write_tables([Table(columns, [[*row[:-1], ", ".join(row[-1])] for row in rows], records)], form)
             return
         edit = journal.undo()
-    click.echo(f"`{edit.name}` is as it was before `{edit.what}` of {edit.when} by {edit.who}")
+    types = f" ({', '.join(edit.dataset_types)})" if edit.dataset_types else ""
+    gone = ": it is gone again" if edit.before is None else ""
+    click.echo(f"`{edit.name}` is as it was before `{edit.what}`{types} of {edit.when} by {edit.who}{gone}")
