@@ -22,6 +22,9 @@ class ExampleCommand(click.Command):
     def __init__(self, *args: Any, example: str = "", **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.example = example
+        for option in self.params:
+            if isinstance(option, click.Option) and option.secondary_opts and option.show_default is None:
+                option.show_default = True  # which of the two spellings is meant if neither is given
         if not any("--options-file" in parameter.opts for parameter in self.params):
             self.params.append(_options_file())
 

@@ -275,7 +275,7 @@ def retrieve_artifacts_for_quanta(graph: str, repo: str, dest: str, **options: A
 @command("butler lineage REPO calexp instrument=Cam visit=1228 detector=4 --collections u/me/run --up")
 @click.argument("repo", metavar="REPO")
 @click.argument("dataset", metavar="ID | TYPE KEY=VALUE...", nargs=-1, required=True)
-@click.option("--up/--down", default=True, help="What it was made from (default), or what was made from it.")
+@click.option("--up/--down", default=True, help="What it was made from, or what was made from it.")
 @click.option("--collections", multiple=True, metavar="NAMES", help="Where to look for the dataset.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="At most so many steps.")
 @click.option("--graph", "graphs", multiple=True, metavar="FILE", help="A graph file to use, too; may be repeated.")
