@@ -22,6 +22,35 @@ from armillary.errors import (
 # -- put, get, find
 
 
+def test_a_dataset_that_is_nowhere_is_told_with_the_nearest_that_is(butler):
+    butler.put({"a": 1}, "metrics", instrument="Cam", visit=10, detector=1)
+    missing = {"instrument": "Cam", "visit": 10, "detector": 2}
+    with pytest.raises(DatasetNotFoundError, match=r"nor in any other collection; there is one with `detector` `1`$"):
+        butler.get("metrics", missing)
+    with pytest.raises(DatasetNotFoundError, match=r"there is one with `visit` `10`$"):
+        butler.get("metrics", {**missing, "visit": 11, "detector": 1})
+    with pytest.raises(DatasetNotFoundError, match=r"that data ID has no `detector` record; records exist for 1, 2$"):
+        butler.get("metrics", {**missing, "detector": 3})
+    with pytest.raises(DatasetNotFoundError, match="`query_datasets` lists what there is"):
+        butler.get("summary", instrument="Cam")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error", "words"),
+    [
+        (lambda butler: butler.get(3), TypeError, "`3` is neither one dataset type nor the name of one"),
+        (lambda butler: butler.query_datasets(["metrics"]), TypeError, "is neither one dataset type nor"),
+        (lambda butler: butler.get("metrics", "u/me"), TypeError, "`u/me` is no data ID; give a mapping such as"),
+        (lambda butler: butler.get("flat", 3), TypeError, "`3` is no data ID"),
+        (lambda butler: butler.collections.query("*", "RUNS"), KeyError, "no collection type is called `RUNS`; known"),
+    ],
+)
+def test_arguments_of_another_sort_are_named(butler, mistake, error, words):
+    with pytest.raises(error, match=words):
+        mistake(butler)
+    assert butler.collections.query("*", "run") == butler.collections.query("*", CollectionType.RUN)
+
+
 def test_a_default_value_without_a_record_is_refused(butler):
     root = str(butler._root)
     with Butler(root, instrument="Cam") as opened:

@@ -266,4 +266,5 @@ class CollectionChains:
 def _kinds(types: Iterable[CollectionType] | CollectionType | None) -> list[int] | None:
     if types is None:
         return None
-    return [int(types)] if isinstance(types, CollectionType) else sorted(map(int, types))
+    kinds: Iterable[CollectionType | str] = [types] if isinstance(types, CollectionType | str) else types
+    return sorted(int(CollectionType.from_name(kind) if isinstance(kind, str) else kind) for kind in kinds)

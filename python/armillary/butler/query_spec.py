@@ -145,4 +145,7 @@ def searched_type(registry: Registry, dataset_type: DatasetType | str) -> str:
 
 def type_name(dataset_type: DatasetType | str) -> str:
     """Give the name of a dataset type."""
-    return dataset_type if isinstance(dataset_type, str) else dataset_type.name
+    name = dataset_type if isinstance(dataset_type, str) else getattr(dataset_type, "name", None)
+    if not isinstance(name, str):
+        raise TypeError(f"`{dataset_type}` is neither one dataset type nor the name of one")
+    return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import uuid
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,8 @@ from armillary.butler.data_id_rewriting import TEMPORAL, rewrite_data_id
 from armillary.butler.limited import DatasetRefURIs, LimitedButler
 from armillary.butler.query_spec import QueryContext, type_name
 from armillary.errors import (
+    ButlerUserError,
+    DataIdValueError,
     DatasetNotFoundError,
     DimensionNameError,
     DimensionValueError,
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from armillary._core import DataCoordinate, DatasetRef, DatasetType, Timespan
 
 __all__ = ["Defaults", "ReadingMixin"]
+
+SHOWN_VALUES = 5
+"""Values of a dimension that an error names at the most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +44,14 @@ class Defaults:
 
 def _as_uuid(id: Any) -> Any:
     return uuid.UUID(id) if isinstance(id, str) else id
+
+
+def _values(data_id: Any) -> dict[str, Any]:
+    """The values of a data ID in any form."""
+    try:
+        return {**(getattr(data_id, "mapping", data_id) or {})}
+    except TypeError:
+        raise TypeError(f"`{data_id}` is no data ID; give a mapping such as {{'visit': 10}}, or keywords") from None
 
 
 class ReadingMixin(LimitedButler):
@@ -88,7 +102,7 @@ class ReadingMixin(LimitedButler):
 
     def _check_keys(self, dataset_type: DatasetType, data_id: Any, kwargs: Mapping[str, Any]) -> None:
         """Raise `DimensionNameError` for a key that is no dimension, which would be ignored else."""
-        given = kwargs if data_id is None else {**getattr(data_id, "mapping", data_id), **kwargs}
+        given = kwargs if data_id is None else {**_values(data_id), **kwargs}
         dimensions = dataset_type.dimensions
         for key in given:
             if key not in dimensions and key not in self.dimensions.dimensions.names:
@@ -104,7 +118,7 @@ class ReadingMixin(LimitedButler):
         """
         if not dataset_type.isCalibration():
             return self._standardize(dataset_type, data_id, kwargs), timespan
-        given = {**self._defaults.data_id, **(dict(getattr(data_id, "mapping", data_id) or {})), **kwargs}
+        given = {**self._defaults.data_id, **_values(data_id), **kwargs}
         coordinate = None
         try:
             self._check_keys(dataset_type, given, {})
@@ -251,7 +265,25 @@ class ReadingMixin(LimitedButler):
         if elsewhere:
             more = ", ..." if len(elsewhere) > 3 else ""
             return f"{message}; it is in {', '.join(f'`{name}`' for name in elsewhere[:3])}{more}"
-        return f"{message}, nor in any other collection; `query_datasets` lists what there is"
+        return f"{message}, nor in any other collection{self._what_there_is(parent, coordinate, path)}"
+
+    def _what_there_is(self, name: str, coordinate: DataCoordinate, path: list[str]) -> str:
+        """End a message: the value without a record, or what there is with another value of one dimension."""
+        try:
+            self._core_registry.expand_data_id(coordinate)
+        except DataIdValueError as error:
+            return f": that data ID {str(error).removeprefix(f'data ID {coordinate} ')}"
+        given = dict(coordinate.required)
+        for dimension, value in reversed(given.items()):
+            others = {key: other for key, other in given.items() if key != dimension}
+            with contextlib.suppress(ButlerUserError):  # the others may need this one, as visits their instrument
+                ids = self.registry.queryDataIds(  # type: ignore[attr-defined]  # of `Butler`
+                    [dimension], datasets=name, collections=path, dataId=others
+                )
+                near = [item[dimension] for item in _neighbours(ids, dimension, value)]
+                if near:
+                    return f"; there is one with `{dimension}` {' and '.join(f'`{other}`' for other in near)}"
+        return "; `query_datasets` lists what there is"
 
     def _records_of(self, ref: DatasetRef) -> list[_core.FileRecord]:
         """Records of a dataset's files; if the datastore trusts requests, also of files the database does not know."""
@@ -433,3 +465,13 @@ class ReadingMixin(LimitedButler):
         if ref.dataId.hasRecords() or not self._datastore.needs_records(ref.datasetType):
             return ref
         return ref.expanded(self._core_registry.expand_data_id(ref.dataId, to_write=to_write))
+
+
+def _neighbours(ids: Any, dimension: str, value: Any) -> list[Any]:
+    """The data IDs on both sides of an integer, or the first few with text."""
+    if not isinstance(value, int):
+        return list(ids.order_by(dimension).limit(SHOWN_VALUES))
+    sides = (("<", f"-{dimension}"), (">", dimension))
+    bind = {"value_not_found": value}
+    found = (ids.where(f"{dimension} {side} value_not_found", bind=bind).order_by(order) for side, order in sides)
+    return [data_id for one_side in found for data_id in one_side.limit(1)]

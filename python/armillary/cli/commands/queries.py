@@ -269,7 +269,7 @@ def datasets_by_type(
             return
 
 
-def dataset_table(butler: Butler, refs: list[Any], *, show_uri: bool = False) -> Table:
+def dataset_table(butler: Butler, refs: Sequence[Any], *, show_uri: bool = False) -> Table:
     """Give a table of datasets of one type: type, run, id, dimension values and, if asked, where the files are."""
     dimensions = refs[0].datasetType.dimensions
     keys = list(dimensions.required.names)
