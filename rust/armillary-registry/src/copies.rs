@@ -51,20 +51,20 @@ pub enum CopyError {
 /// contents, names and folders stay on return. A file system whose journal keeps everything in its order is synced once
 /// for all. A name that is taken is a failure. `go_on` is asked before each file.
 pub fn copy_files(copies: &[Copy], durable: bool, mut go_on: impl FnMut() -> bool) -> Copied {
-    let mut copied = Copied::default();
+    let mut outcome = Copied::default();
     let mut buffer = vec![0; BY_HAND];
-    while copied.sizes.len() < copies.len() {
+    while outcome.sizes.len() < copies.len() {
         let mut batch = Batch::new(durable);
-        let left = &copies[copied.sizes.len()..];
-        let done = batch.fill(left, &mut buffer, &mut go_on).and_then(|()| batch.publish(&mut copied.sizes));
+        let left = &copies[outcome.sizes.len()..];
+        let done = batch.fill(left, &mut buffer, &mut go_on).and_then(|()| batch.publish(&mut outcome.sizes));
         if let Err(halt) = done {
             if let Halt::Failed(error) = halt {
-                copied.failure = Some(error);
+                outcome.failure = Some(error);
             }
             break;
         }
     }
-    copied
+    outcome
 }
 
 /// Why no more is done.
