@@ -4,8 +4,16 @@ import io
 
 import pytest
 
+from armillary.errors import DimensionNameError
 from armillary.lsst_alias import MODULES
-from armillary.pipeline import PipelineGraph, TaskMetadata
+from armillary.pipeline import (
+    PipelineGraph,
+    PipelineTask,
+    PipelineTaskConfig,
+    PipelineTaskConnections,
+    TaskMetadata,
+    connectionTypes,
+)
 from armillary.pipeline.conversions import refusal_of_conversion
 from armillary.pipeline.graph_drawing import pipeline_dot, pipeline_mermaid, pipeline_svg, pipeline_text
 from armillary.pipeline.importing import import_class
@@ -54,6 +62,26 @@ def test_a_storage_class_that_does_not_convert_is_told_of_who_writes_and_who_rea
     told = refusal_of_conversion("a", "image", "x", None, "FitsImage", "StructuredDataDict")
     assert told is not None
     assert told.startswith("task `a` reads `x` as `StructuredDataDict` by connection `image`, but it is a `FitsImage`")
+
+
+def test_a_misspelt_dimension_is_told_with_its_connection():
+    class Connections(PipelineTaskConnections, dimensions=("instrument", "visit")):
+        image = connectionTypes.Input(
+            doc="d", name="image", storageClass="FitsImage", dimensions=("instrument", "vist")
+        )
+
+    class Config(PipelineTaskConfig, pipelineConnections=Connections):
+        pass
+
+    class Task(PipelineTask):
+        ConfigClass = Config
+        _DefaultName = "misspelt"
+
+    made = PipelineGraph()
+    made.add_task("first", Task)
+    with pytest.raises(DimensionNameError, match="did you mean `visit`") as told:
+        made.resolve()
+    assert told.value.__notes__ == ["in the dimensions of connection `image` of task `first`"]
 
 
 def test_streams_get_the_drawings(pipeline, capsys):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from armillary import _core
 from armillary.errors import (
     ConnectionTypeConsistencyError,
+    DimensionNameError,
     DuplicateOutputError,
     EdgesChangedError,
     IncompatibleDatasetTypeError,
@@ -328,6 +329,10 @@ class PipelineGraph(PipelineGraphContents):
                 raise
             self._core.sort()
             return
+        except DimensionNameError as error:
+            if (place := self._place_of_unknown_dimension(universe)) is not None:
+                error.add_note(f"in {place}")
+            raise
         for conversion in conversions:
             label, connection, *_ = conversion
             node = self.tasks[label]
@@ -338,6 +343,16 @@ class PipelineGraph(PipelineGraphContents):
                 raise IncompatibleDatasetTypeError(refusal)
         self._universe = universe
         self._changed()
+
+    def _place_of_unknown_dimension(self, universe: Any) -> str | None:
+        known = {*universe.dimensions.names, "skypix"}
+        for label, node in self.tasks.items():
+            if node.raw_dimensions - known:
+                return f"the dimensions of task `{label}`"
+            for edge in (*node.iter_all_inputs(), *node.iter_all_outputs()):
+                if edge.raw_dimensions - known:
+                    return f"the dimensions of connection `{edge.connection_name}` of task `{label}`"
+        return None
 
     def _registered(self, registry: Any, dataset_types: Mapping[str, DatasetType] | None) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
