@@ -108,7 +108,7 @@ class ChainedDatastore:
 
     @property
     def file_datastore(self) -> FileDatastore:
-        """The first datastore of files: the one that quanta write to."""
+        """The first datastore of files: the one that quanta write to, from which others get what they take."""
         if not self.file_stores:
             raise ConfigurationError(f"`{self.name}` has no datastore of files, and a run needs one")
         return self.file_stores[0]
@@ -130,6 +130,10 @@ class ChainedDatastore:
             if (constraints is None or constraints.accepts(dataset_type, instrument))
             and child.accepts(dataset_type, instrument)
         ]
+
+    def takers(self, ref: Any) -> list[Child]:
+        """The datastores that take a dataset, in order."""
+        return self._takers(ref.datasetType, ref.dataId.get("instrument"))
 
     def accepts(self, dataset_type: Any, instrument: str | None = None) -> bool:
         """Tell whether any datastore takes datasets of a type."""

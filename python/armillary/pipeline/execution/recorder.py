@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from armillary._files import DiskReserve
 from armillary.errors import RegistryError
+from armillary.pipeline.execution.chained_outputs import ChainedOutputs
 from armillary.pipeline.execution.outcome import QuantumOutcome
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class OutputRecorder:
     def __init__(self, butler: Butler, n_quanta: int = 0) -> None:
         self._registry: Any = butler._core_registry
         self._datastore: Any = butler._datastore.file_datastore
+        self._outputs = ChainedOutputs(butler)
         self._refs: list[DatasetRef] = []
         self._records: list[Any] = []
         self._removed: list[uuid.UUID] = []
@@ -152,7 +154,7 @@ class OutputRecorder:
         self._datastore.sync([record.path for record in self._records])
         if self._refs or finished:
             first = finished[0] if finished else None
-            self._registry.finish_write(first, name, self._refs, self._records, register=True, table=table)
+            self._outputs.register(self._refs, self._records, first)
             for intent in finished[1:]:
                 self._registry.finish_write(intent, name, [], [], register=True, table=table)
             for intent in finished:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from armillary._words import did_you_mean
 from armillary.errors import ConfigurationError, MissingDatasetTypeError
+from armillary.pipeline.execution.chained_outputs import ChainedOutputs
 from armillary.pipeline.execution.driver import Run
 from armillary.pipeline.execution.initialise import check_dataset_types, write_init_datasets
 from armillary.pipeline.execution.metadata_writer import MetadataWriter
@@ -221,7 +222,7 @@ def transfer_from_graph(
     dry_run: bool = False,
     dataset_types: Sequence[str] = (),
 ) -> int:
-    """Register what the quanta of a graph file wrote; files stay where they are.
+    """Register what the quanta of a graph file wrote; files stay, and other datastores of a chain get copies.
 
     Parameters
     ----------
@@ -318,7 +319,7 @@ def register_outputs(
     butler.collections.register(header.output_run, CollectionType.RUN)
     reused = show_reused(butler, header.output_run, find_reused(butler, header.metadata))
     if found:
-        registry.finish_write(None, datastore.name, found, records, register=True, table=datastore.records_table)
+        ChainedOutputs(butler).register(found, records)
     if update_output_chain and header.output:
         _prepend_to_chain(butler, header, [header.output_run, *([] if reused is None else [reused])])
     return len(found), len(known)
