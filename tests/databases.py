@@ -62,14 +62,20 @@ class Cluster:
         self.sql("CREATE EXTENSION btree_gist", name)
         return f"postgresql://{USER}@/{name}?host={self.folder}"
 
-    def listen(self, certificate: tuple[Path, Path] | None) -> str:
-        """Start again, on `localhost`, too, encrypted if there are a certificate and its key; gives host and port."""
+    def listen(self, certificate: tuple[Path, Path] | None, clients: Path | None = None) -> str:
+        """Start again, on `localhost`, too, encrypted if there are a certificate and its key; gives host and port.
+
+        `clients` is the authority whose certificates of clients count.
+        """
         self.stop()
         with socket.create_server(("localhost", 0)) as free:
             self.port = free.getsockname()[1]
         options = f"-c listen_addresses=localhost -c port={self.port}"
         if certificate is not None:
-            for name, file in zip(("ssl_cert_file", "ssl_key_file"), certificate, strict=True):
+            files = dict(zip(("ssl_cert_file", "ssl_key_file"), certificate, strict=True))
+            if clients is not None:
+                files["ssl_ca_file"] = clients
+            for name, file in files.items():
                 mine = Path(self.folder) / "data" / f"server-{name}"
                 shutil.copyfile(file, mine)
                 mine.chmod(0o600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,37 @@ def make_certificates(folder):
     return found
 
 
+def make_client(folder, authority, user, *options):
+    """A certificate of a client by an authority, of version 1 if there are no extensions, and its key."""
+    request, certificate, key = (folder / f"client.{ending}" for ending in ("csr", "crt", "key"))
+    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={user}", "-keyout", key, "-out", request)
+    openssl(
+        *("x509", "-req", "-in", request, "-days", 2, "-CA", authority[0], "-CAkey", authority[1], "-CAcreateserial"),
+        *("-out", certificate, *options),
+    )
+    key.chmod(0o600)
+    return certificate, key
+
+
+def make_dated(folder, authority, begin, end):
+    """A certificate of a server by an authority that is valid from `begin` to `end` (`YYYYMMDD`), and its key."""
+    request, certificate, key = (folder / f"{begin}.{ending}" for ending in ("csr", "crt", "key"))
+    openssl(
+        *("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=server"),
+        *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", request),
+    )
+    (folder / "index").write_text("")
+    (folder / "ca.cnf").write_text(
+        f"[ca]\ndefault_ca = own\n[own]\ndatabase = {folder}/index\nnew_certs_dir = {folder}\nrand_serial = yes\n"
+        "default_md = sha256\npolicy = any\ncopy_extensions = copy\n[any]\ncommonName = supplied\n"
+    )
+    openssl(
+        *("ca", "-batch", "-config", folder / "ca.cnf", "-cert", authority[0], "-keyfile", authority[1]),
+        *("-startdate", f"{begin}000000Z", "-enddate", f"{end}000000Z", "-in", request, "-out", certificate),
+    )
+    return certificate, key
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     return make_certificates(tmp_path_factory.mktemp("certificates"))
@@ -85,7 +117,7 @@ def encrypted(plain, own_cluster, certificates):
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("PGSSLMODE", "PGSSLROOTCERT"):
+    for name in ("PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -138,11 +170,15 @@ def test_only_a_trusted_server_of_that_name_is_verified(encrypted, own_cluster, 
     by_number = encrypted.replace("localhost", "127.0.0.1")
     assert is_encrypted(own_cluster, encrypted, f"sslmode=verify-full&{roots}")
     assert is_encrypted(own_cluster, by_number, f"sslmode=verify-ca&{roots}")
-    with pytest.raises(RegistryError, match=r"certificate is not for this host name.*sslmode=verify-ca"):
+    with pytest.raises(
+        RegistryError,
+        match=r"certificate of the server `127\.0\.0\.1` is not for this host name.*localhost.*sslmode=verify-ca",
+    ):
         is_encrypted(own_cluster, by_number, f"sslmode=verify-full&{roots}")
     strange = f"sslrootcert={certificates.stranger[0]}"
     for mode in ("require", "verify-ca", "verify-full"):  # a file of certificates is not for show
-        with pytest.raises(RegistryError, match=r"signed by none of those in `.*stranger\.crt`"):
+        told = rf"server `localhost` is signed by none of those in `.*stranger\.crt`, and `sslmode={mode}` trusts only"
+        with pytest.raises(RegistryError, match=told):
             is_encrypted(own_cluster, encrypted, f"sslmode={mode}&{strange}")
 
 
@@ -187,11 +223,137 @@ def test_a_repository_is_made_and_used(encrypted, own_cluster, certificates, tmp
 
 
 def test_a_server_that_signed_itself_is_trusted_by_its_own_certificate(encrypted, own_cluster, certificates):
-    """The last test here: the server starts again, with another certificate."""
+    """From here on the server starts again, with other certificates."""
     address = own_cluster.listen(certificates.own)
     roots = f"sslrootcert={certificates.own[0]}"
     assert is_encrypted(own_cluster, address, f"sslmode=verify-full&{roots}")
     with pytest.raises(RegistryError, match="not for this host name"):
         is_encrypted(own_cluster, address.replace("localhost", "127.0.0.1"), f"sslmode=verify-full&{roots}")
-    with pytest.raises(RegistryError, match="the server's certificate is not trusted"):
+    told = (
+        r"the server `localhost` signed its certificate itself, and `sslmode=verify-ca` trusts only what is in "
+        r"`.*authority\.crt`; if it is the right server, `sslrootcert=\.\.\.` names a file with this very certificate"
+    )
+    with pytest.raises(RegistryError, match=told):
         is_encrypted(own_cluster, address, f"sslmode=verify-ca&sslrootcert={certificates.authority[0]}")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "said"),
+    [
+        (
+            "20200101",
+            "20200102",
+            r"certificate of the server `localhost` expired \d{4} days ago; whoever runs the server",
+        ),
+        ("20990101", "20990102", r"server `localhost` is not valid for another \d+ days; see whether the clock"),
+    ],
+)
+def test_a_certificate_is_trusted_in_its_time_only(encrypted, own_cluster, certificates, tmp_path, begin, end, said):
+    dated = make_dated(tmp_path, certificates.authority, begin, end)
+    address = own_cluster.listen(dated)
+    roots = f"sslrootcert={certificates.authority[0]}"
+    for mode in ("require", "verify-ca", "verify-full"):
+        with pytest.raises(RegistryError, match=said):
+            is_encrypted(own_cluster, address, f"sslmode={mode}&{roots}")
+    with pytest.raises(RegistryError, match=said):
+        is_encrypted(own_cluster, address, f"sslmode=verify-full&sslrootcert={dated[0]}")
+    assert is_encrypted(own_cluster, address, "sslmode=require")
+
+
+def test_a_certificate_without_extensions_is_told(encrypted, own_cluster, certificates, tmp_path):
+    address = own_cluster.listen(make_client(tmp_path, certificates.authority, "localhost"))
+    with pytest.raises(RegistryError, match=r"server `localhost` is of an old version, which cannot be verified"):
+        is_encrypted(own_cluster, address, f"sslmode=verify-full&sslrootcert={certificates.authority[0]}")
+    assert is_encrypted(own_cluster, address, "sslmode=require")
+
+
+@pytest.fixture
+def known(encrypted, own_cluster, certificates):
+    """Host and port of the server, whose database `known` takes only those with a certificate in their name."""
+    if not own_cluster.sql("SELECT 1 FROM pg_database WHERE datname = 'known'"):
+        own_cluster.add_database("known")
+        rules = Path(own_cluster.sql("SHOW hba_file"))
+        rules.write_text(f"hostssl known all all cert\nhostnossl known all all reject\n{rules.read_text()}")
+    address = own_cluster.listen(certificates.server, clients=certificates.authority[0])
+    url = f"postgresql:///known?host={own_cluster.folder}&port={own_cluster.port}&user=armillary"
+    if not own_cluster.sql("SELECT to_regclass('butler_attributes')", "known"):
+        _core.Registry.create_on_server(url, _core.DimensionUniverse())
+    return address
+
+
+def test_a_client_is_known_by_its_certificate(known, own_cluster, certificates, tmp_path, monkeypatch):
+    certificate, key = make_client(tmp_path, certificates.authority, "armillary")
+    roots = f"sslmode=verify-full&sslrootcert={certificates.authority[0]}"
+    with pytest.raises(RegistryError, match=r"server `localhost` wants a certificate of this client; `sslcert` names"):
+        is_encrypted(own_cluster, known, roots, "known")
+    with pytest.raises(RegistryError, match=r"wants a certificate of this client|no encryption"):
+        is_encrypted(own_cluster, known, "sslmode=allow", "known")
+    assert is_encrypted(own_cluster, known, f"{roots}&sslcert={certificate}&sslkey={key}", "known")
+    assert is_encrypted(own_cluster, known, f"sslcert={certificate}&sslkey={key}", "known")
+    extensions = tmp_path / "extensions"
+    extensions.write_text("extendedKeyUsage=clientAuth\n")
+    certificate, key = make_client(tmp_path, certificates.authority, "armillary", "-extfile", extensions)
+    assert is_encrypted(own_cluster, known, f"{roots}&sslcert={certificate}&sslkey={key}", "known")
+    who = IS_ENCRYPTED.replace("DISTINCT ssl", "DISTINCT client_dn")
+    url = f"postgresql://armillary@{known}/known?{roots}&sslcert={certificate}&sslkey={key}"
+    with closing(_core.Registry.open_on_server(url, writeable=True)) as registry:
+        assert own_cluster.sql(who) == "/CN=armillary"
+        registry.register_collection(f"run/{tmp_path.name}", 1)
+    monkeypatch.setenv("PGSSLCERT", str(certificate))
+    monkeypatch.setenv("PGSSLKEY", str(key))
+    assert is_encrypted(own_cluster, known, roots, "known")
+    monkeypatch.delenv("PGSSLCERT")
+    monkeypatch.delenv("PGSSLKEY")
+    usual = tmp_path / ".postgresql"
+    usual.mkdir()
+    certificate.rename(usual / "postgresql.crt")
+    key.rename(usual / "postgresql.key")
+    assert is_encrypted(own_cluster, known, roots, "known")
+
+
+def test_a_client_of_another_name_or_authority_is_refused(known, own_cluster, certificates, tmp_path):
+    roots = f"sslmode=verify-full&sslrootcert={certificates.authority[0]}"
+    certificate, key = make_client(tmp_path, certificates.authority, "somebody")
+    with pytest.raises(RegistryError, match="certificate authentication failed for user"):
+        is_encrypted(own_cluster, known, f"{roots}&sslcert={certificate}&sslkey={key}", "known")
+    certificate, key = make_client(tmp_path, certificates.stranger, "armillary")
+    with pytest.raises(
+        RegistryError, match=r"does not take the certificate `.*client\.crt` of this client \(UnknownCA"
+    ):
+        is_encrypted(own_cluster, known, f"{roots}&sslcert={certificate}&sslkey={key}", "known")
+
+
+def test_what_is_wrong_with_the_key_of_a_client_is_told(certificates, tmp_path):
+    _, key = make_client(tmp_path, certificates.authority, "armillary")
+    locked = tmp_path / "locked.key"
+    openssl("pkey", "-in", key, "-aes256", "-passout", "pass:secret", "-out", locked)
+    locked.chmod(0o600)
+    (tmp_path / "shown.key").write_bytes(key.read_bytes())
+    (tmp_path / "shown.key").chmod(0o644)
+    (tmp_path / "empty.key").touch(0o600)
+
+    def told(*files):
+        options = "&".join(
+            f"{name}={tmp_path / file}" for name, file in zip(("sslcert", "sslkey"), files, strict=False)
+        )
+        with pytest.raises(ArgumentError) as found:
+            _core.Registry.open_on_server(f"postgresql://a@localhost:1/d?{options}", writeable=True)
+        return str(found.value).replace(f"{tmp_path}/", "")
+
+    assert "the key `locked.key` is encrypted" in told("client.crt", "locked.key")
+    assert "`openssl pkey -in locked.key -out plain.key`" in told("client.crt", "locked.key")
+    assert "others may read or change the key `shown.key` (its mode is 644)" in told("client.crt", "shown.key")
+    assert "`empty.key`, which is to be a key (`sslkey`), has no private key in PEM form" in told(
+        "client.crt", "empty.key"
+    )
+    assert "the key `none.key` of the certificate `client.crt` cannot be read" in told("client.crt", "none.key")
+    assert "the key `.postgresql/postgresql.key` of the certificate `client.crt`" in told("client.crt")
+    assert "certificate `none.crt`, which `sslcert` names, cannot be read" in told("none.crt", "client.key")
+    assert "`client.key`, which `sslcert` names, is not a file of certificates" in told("client.key", "client.key")
+    other = tmp_path / "other"
+    other.mkdir()
+    extensions = tmp_path / "extensions"
+    extensions.write_text("extendedKeyUsage=clientAuth\n")
+    make_client(other, certificates.authority, "armillary")
+    make_client(tmp_path, certificates.authority, "armillary", "-extfile", extensions)
+    assert "is not that of the certificate in `client.crt`" in told("client.crt", "other/client.key")

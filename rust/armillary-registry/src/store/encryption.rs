@@ -1,6 +1,7 @@
 //! Whether a session with a server is encrypted and whose certificate is trusted: `sslmode` and `sslrootcert`, which
 //! mean what they mean to `libpq`.
 
+use super::client_certificate::ClientCertificate;
 use crate::error::RegistryError;
 use armillary_dimensions::nearest;
 use rustls::{
@@ -19,7 +20,10 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio_postgres::{config::SslMode, error::SqlState};
+use tokio_postgres::{
+    config::{Host, SslMode},
+    error::SqlState,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The words of `sslmode`.
@@ -65,12 +69,18 @@ pub(super) struct Encryption {
     mode: Mode,
     /// Whence the trusted certificates are, if there are any.
     roots: Option<PathBuf>,
+    /// Where the certificate of the client is, if it has one.
+    client: Option<PathBuf>,
     connector: MakeRustlsConnect,
 }
 
 impl Encryption {
-    /// From the words of an address or else of the environment.
-    pub(super) fn new(mode: Option<&str>, roots: Option<&str>) -> Result<Self, RegistryError> {
+    /// From the words of an address or else of the environment; the certificate and key of the client last.
+    pub(super) fn new(
+        mode: Option<&str>,
+        roots: Option<&str>,
+        client: (Option<&str>, Option<&str>),
+    ) -> Result<Self, RegistryError> {
         let said = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let (mode_said, roots_said) = (said("PGSSLMODE"), said("PGSSLROOTCERT"));
         let roots = roots.or(roots_said.as_deref()).filter(|roots| !roots.is_empty());
@@ -88,8 +98,10 @@ impl Encryption {
             )));
         }
         let roots = if mode == Mode::Disable { None } else { roots_file(mode, roots)? };
-        let connector = connector(mode, roots.as_deref())?;
-        Ok(Self { mode, roots, connector })
+        let client = if mode == Mode::Disable { None } else { ClientCertificate::find(client.0, client.1)? };
+        let shown = client.as_ref().map(|client| client.path().to_owned());
+        let connector = connector(mode, roots.as_deref(), client)?;
+        Ok(Self { mode, roots, client: shown, connector })
     }
 
     pub(super) fn connector(&self) -> MakeRustlsConnect {
@@ -106,31 +118,92 @@ impl Encryption {
         }
     }
 
-    /// What an error means that the encryption has to do with.
-    pub(super) fn explained(&self, error: &tokio_postgres::Error) -> Option<String> {
+    /// What an error means that the encryption has to do with, when connecting to some hosts.
+    pub(super) fn explained(&self, error: &tokio_postgres::Error, hosts: &[Host]) -> Option<String> {
         let mode = self.mode.word();
-        let roots = self.roots.as_ref().map_or_else(|| "sslrootcert".to_owned(), |path| path.display().to_string());
-        Some(match certificate_error(error) {
-            Some(CertificateError::UnknownIssuer) => format!(
-                "the server's certificate is signed by none of those in `{roots}`; `sslrootcert` names the file of those to trust"
-            ),
-            Some(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-                "the server's certificate is not for this host name; connect to a name it is for, \
-                 or say `sslmode=verify-ca`, which takes any name"
-                    .to_owned()
-            }
-            Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-                "the server's certificate has expired; whoever runs the server can renew it".to_owned()
-            }
-            Some(other) => format!("the server's certificate is not trusted: {other}"),
-            None if is_of_encryption(error) && text(error).contains("does not support TLS") => format!(
+        let names: Vec<String> = hosts
+            .iter()
+            .map(|host| match host {
+                Host::Tcp(name) => format!("`{name}`"),
+                Host::Unix(path) => format!("`{}`", path.display()),
+            })
+            .collect();
+        let server = format!("the server {}", names.join(" or "));
+        match rustls_error(error) {
+            Some(Error::InvalidCertificate(found)) => Some(self.untrusted(found, &server)),
+            Some(Error::AlertReceived(alert)) => Some(match &self.client {
+                Some(path) => format!(
+                    "{server} does not take the certificate `{}` of this client ({alert:?}); \
+                     `sslcert` and `sslkey` name another and its key",
+                    path.display()
+                ),
+                None => format!(
+                    "{server} ended the handshake ({alert:?}); `sslcert` and `sslkey` name a certificate of this client"
+                ),
+            }),
+            _ if wants_certificate(error) => Some(format!(
+                "{server} wants a certificate of this client{}; `sslcert` names its file and `sslkey` that of its key",
+                if self.mode <= Mode::Allow {
+                    ", which only an encrypted session shows: say `sslmode=require`"
+                } else {
+                    ""
+                }
+            )),
+            _ if is_of_encryption(error) && text(error).contains("does not support TLS") => Some(format!(
                 "the server does not encrypt, and `sslmode={mode}` demands it; `ssl = on` in its configuration makes it, \
                  `sslmode=prefer` does without"
+            )),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with the certificate of a server, and what to do.
+    fn untrusted(&self, found: &CertificateError, server: &str) -> String {
+        let mode = self.mode.word();
+        let roots = self.roots.as_ref().map_or_else(|| "sslrootcert".to_owned(), |path| path.display().to_string());
+        let asked = format!("`sslmode={mode}` trusts only what is in `{roots}`");
+        let days = |from: UnixTime, to: UnixTime| to.as_secs().saturating_sub(from.as_secs()) / 86_400;
+        match found {
+            CertificateError::UnknownIssuer => format!(
+                "the certificate of {server} is signed by none of those in `{roots}`, and {asked}; \
+                 `sslrootcert=...` names the file of those to trust"
             ),
-            None => return None,
-        })
+            CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => format!(
+                "{server} signed its certificate itself, and {asked}; if it is the right server, \
+                 `sslrootcert=...` names a file with this very certificate"
+            ),
+            CertificateError::Other(other) if other.to_string() == "UnsupportedCertVersion" => format!(
+                "the certificate of {server} is of an old version, which cannot be verified; with `subjectAltName` among \
+                 its extensions it is of version 3, and `sslmode=require` without `sslrootcert` verifies nothing"
+            ),
+            CertificateError::NotValidForName => format!(
+                "the certificate of {server} is not for this host name, as `sslmode={mode}` demands; \
+                 connect to a name it is for, or say `sslmode=verify-ca`, which takes any name"
+            ),
+            CertificateError::NotValidForNameContext { presented, .. } => format!(
+                "the certificate of {server} is not for this host name, as `sslmode={mode}` demands, but for {}; \
+                 connect to a name it is for, or say `sslmode=verify-ca`, which takes any name",
+                if presented.is_empty() { "none".to_owned() } else { presented.join(", ") }
+            ),
+            CertificateError::Expired => format!("the certificate of {server} has expired; {RENEWED}"),
+            CertificateError::ExpiredContext { time, not_after } => {
+                format!("the certificate of {server} expired {} days ago; {RENEWED}", days(*not_after, *time))
+            }
+            CertificateError::NotValidYet => format!("the certificate of {server} is not valid yet; {CLOCK}"),
+            CertificateError::NotValidYetContext { time, not_before } => format!(
+                "the certificate of {server} is not valid for another {} days; {CLOCK}",
+                days(*time, *not_before)
+            ),
+            other => format!("the certificate of {server} is not trusted: {other}; {asked}"),
+        }
     }
 }
+
+/// What to do about a certificate that has expired.
+const RENEWED: &str =
+    "whoever runs the server can renew it, and `sslmode=require` without `sslrootcert` verifies nothing";
+/// What to do about a certificate that is not valid yet.
+const CLOCK: &str = "see whether the clock of this machine is right";
 
 /// Whether the other way, with encryption or without, may succeed.
 pub(super) fn may_go_the_other_way(error: &tokio_postgres::Error) -> bool {
@@ -146,13 +219,17 @@ fn text(error: &tokio_postgres::Error) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
-/// What is wrong with the server's certificate.
-fn certificate_error(error: &tokio_postgres::Error) -> Option<&CertificateError> {
-    let cause = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?.get_ref()?;
-    match cause.downcast_ref::<Error>()? {
-        Error::InvalidCertificate(found) => Some(found),
-        _ => None,
-    }
+/// What went wrong with the encryption itself.
+fn rustls_error(error: &tokio_postgres::Error) -> Option<&Error> {
+    std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<Error>()
+}
+
+/// Whether a server takes only those who show a certificate.
+fn wants_certificate(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|said| {
+        *said.code() == SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+            && said.message().contains("valid client certificate")
+    })
 }
 
 fn bad(reason: String) -> RegistryError {
@@ -191,17 +268,36 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, RegistryError
     Ok(roots)
 }
 
-fn connector(mode: Mode, roots: Option<&Path>) -> Result<MakeRustlsConnect, RegistryError> {
+fn connector(
+    mode: Mode,
+    roots: Option<&Path>,
+    client: Option<ClientCertificate>,
+) -> Result<MakeRustlsConnect, RegistryError> {
     let provider = Arc::new(ring::default_provider());
     let roots = roots.map(read_roots).transpose()?;
     let verifier = Verifier::new(mode, roots.unwrap_or_default(), provider.clone())?;
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| bad(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(MakeRustlsConnect::new(match client {
+        Some(client) => client.used(config, &provider)?,
+        None => config.with_no_client_auth(),
+    }))
+}
+
+/// Whether a certificate is not valid now, but was or will be.
+fn is_of_time(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        )
+    )
 }
 
 /// Verifies as much of the server's certificate as is asked for.
@@ -233,6 +329,19 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// Where any certificate will do, so will one that is not understood here, as those of version 1: who made it for the
+    /// occasion could have signed with it, too.
+    fn signed(&self, found: Result<HandshakeSignatureValid, Error>) -> Result<HandshakeSignatureValid, Error> {
+        match found {
+            Err(Error::InvalidCertificate(CertificateError::Other(_))) if self.chain.is_none() => {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            found => found,
+        }
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -247,7 +356,7 @@ impl ServerCertVerifier for Verifier {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.names => {}
-            Err(_) if self.trusted.contains(certificate) => {
+            Err(error) if self.trusted.contains(certificate) && !is_of_time(&error) => {
                 if self.names {
                     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 }
@@ -264,7 +373,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        self.signed(verify_tls12_signature(message, certificate, signed, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -273,7 +383,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        self.signed(verify_tls13_signature(message, certificate, signed, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

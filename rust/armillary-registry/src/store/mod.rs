@@ -1,5 +1,6 @@
 //! Connections to one repository database: who reads, who writes, and when a change is kept.
 
+mod client_certificate;
 mod connection;
 mod encryption;
 mod gathered;

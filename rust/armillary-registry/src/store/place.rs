@@ -41,7 +41,8 @@ impl fmt::Debug for PostgresPlace {
 
 impl PostgresPlace {
     /// From a URL `postgresql://user@host:port/database?key=value`; the password comes beside it. Whether sessions are
-    /// encrypted is said by `sslmode` and `sslrootcert` in the URL, or else by `PGSSLMODE` and `PGSSLROOTCERT`.
+    /// encrypted is said by `sslmode` and `sslrootcert` in the URL, or else by `PGSSLMODE` and `PGSSLROOTCERT`; with which
+    /// certificate, by `sslcert` and `sslkey`, or else by `PGSSLCERT` and `PGSSLKEY`.
     ///
     /// ```
     /// # use armillary_registry::PostgresPlace;
@@ -50,8 +51,10 @@ impl PostgresPlace {
     /// # Ok::<(), armillary_registry::RegistryError>(())
     /// ```
     pub fn new(url: &str, password: Option<&str>, namespace: Option<&str>) -> Result<Self, RegistryError> {
-        let (without, [mode, roots]) = take_options(url, ["sslmode", "sslrootcert"]);
-        let encryption = Encryption::new(mode.as_deref(), roots.as_deref())?;
+        let (without, [mode, roots, certificate, key]) =
+            take_options(url, ["sslmode", "sslrootcert", "sslcert", "sslkey"]);
+        let client = (certificate.as_deref(), key.as_deref());
+        let encryption = Encryption::new(mode.as_deref(), roots.as_deref(), client)?;
         let mut config = tokio_postgres::Config::from_str(&without).map_err(|error| RegistryError::BadArgument {
             reason: format!("`{url}` is not the address of a PostgreSQL database: {error}"),
         })?;

@@ -100,7 +100,8 @@ impl PostgresConnection {
                     wait_before(tries);
                 }
                 Err(error) => {
-                    let reason = place.encryption().explained(&error).unwrap_or_else(|| described(&error));
+                    let hosts = place.config().get_hosts();
+                    let reason = place.encryption().explained(&error, hosts).unwrap_or_else(|| described(&error));
                     return Err(RegistryError::Database { doing: doing(), reason: place.without_password(&reason) });
                 }
             }
