@@ -1475,10 +1475,11 @@ class Registry:
     def register_dataset_type(self, dataset_type: DatasetType) -> bool:
         """Register a dataset type; false if it is registered. Raises `ConflictingDefinitionError` if differently."""
 
-    def dataset_type(self, name: str, *, to_write: bool = False) -> DatasetType:
+    def dataset_type(self, name: str, *, recent: bool = False) -> DatasetType:
         """The dataset type, or component, of this name. Raises `MissingDatasetTypeError` with the nearest name.
 
-        To write a dataset, what was last read from a server is new enough: it refuses what others have removed since.
+        With `recent` a server is not asked whether others changed a type that was read before: enough for a dataset
+        that is to be written, which is refused if the type is gone, and for a query, which looks again.
         """
 
     def query_dataset_types(self, patterns: Sequence[str] | None = None) -> list[DatasetType]:

@@ -38,7 +38,7 @@ def detectors(filled):
 
 def put(registry, detector, run="run/a"):
     """What a `put` does to the database: announce the file, then enter dataset and file and forget the announcement."""
-    bias = registry.dataset_type("bias", to_write=True)
+    bias = registry.dataset_type("bias", recent=True)
     data_id = {"instrument": "Cam", "detector": detector}
     data_id = _core.DataCoordinate.standardize(data_id, dimensions=bias.dimensions)
     ref = _core.DatasetRef(bias, data_id, run)
@@ -256,6 +256,26 @@ def test_many_summaries_are_not_looked_through_for_what_others_do(filled, opened
         assert b"FROM collection_summary_" not in read_log(cluster)[start:], "nobody did anything meanwhile"
     whole = "SELECT collection_id, dataset_type_id FROM collection_summary_dataset_type"
     assert not [message for message in messages if message.endswith(whole)]
+
+
+def test_a_query_after_a_query_asks_no_more_than_it_must(filled, opened, cluster):
+    """Where nobody did anything, each hears so in its first message, inside or outside a transaction that reads."""
+    put(filled.registry, 1)
+    with said(cluster), closing(opened(writeable=False)) as reader:
+        engine = _core.QueryEngine(reader)
+        for _ in range(2):
+            assert len(engine.datasets("bias", ["run/a"])) == 1
+            reader.dataset_type("bias")
+        start = len(read_log(cluster))
+        assert len(engine.datasets("bias", ["run/a"])) == 1
+        reader.dataset_type("bias")
+        assert len(engine.datasets("bias", ["run/a"])) == 1
+        reader.dataset_type("bias", recent=True)
+        new = read_log(cluster)[start:].decode()
+        assert new.count("pg_current_snapshot") == 3, new
+        assert "$1 = ''" not in new, "a digest was asked for"
+        put(filled.registry, 2)
+        assert len(engine.datasets("bias", ["run/a"])) == 2
 
 
 def test_what_is_in_the_way_of_a_put_is_told(detectors, opened, cluster, seed):

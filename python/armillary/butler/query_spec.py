@@ -134,7 +134,7 @@ def searched_type(registry: Registry, dataset_type: DatasetType | str) -> str:
     """Give the name of a registered dataset type that a query can search for; no component is one."""
     name = type_name(dataset_type)
     parent, _, component = name.partition(".")
-    found = registry.dataset_type(parent).name
+    found = registry.dataset_type(parent, recent=True).name  # the query looks it up again
     if component:
         raise MissingDatasetTypeError(
             f"`{name}` is a component, which no query searches for; "

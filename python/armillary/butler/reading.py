@@ -456,7 +456,7 @@ class ReadingMixin(LimitedButler):
         run = run or self._defaults.run
         if run is None:
             raise NoDefaultCollectionError("no run to write to: give `run=`, or open the butler with a run")
-        dataset_type = self._core_registry.dataset_type(type_name(wanted), to_write=True)
+        dataset_type = self._core_registry.dataset_type(type_name(wanted), recent=True)
         if not isinstance(wanted, str) and wanted.storageClass_name != dataset_type.storageClass_name:
             dataset_type = dataset_type.overrideStorageClass(wanted.storageClass_name)
         return _core.DatasetRef(dataset_type, self._standardize(dataset_type, data_id, kwargs), run)

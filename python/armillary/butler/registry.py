@@ -476,7 +476,7 @@ class Registry:
         wild = "*" if patterns is None else next(filter(is_glob, patterns), None)
         if patterns is None or wild is not None:
             raise DatasetTypeExpressionError(f"`{wild}` is a wildcard; name the dataset types that must exist")
-        joins = tuple((self._core.dataset_type(name).name, path) for name in patterns)
+        joins = tuple((self._core.dataset_type(name, recent=True).name, path) for name in patterns)
         return dataclasses.replace(spec, joins=spec.joins + joins)
 
     def queryDataIds(

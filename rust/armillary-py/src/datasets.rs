@@ -62,10 +62,10 @@ pub(crate) fn wrap_type(
     Ok(object)
 }
 
-fn stored_type(registry: &PyRegistry, py: Python<'_>, name: &str, to_write: bool) -> PyResult<Py<PyDatasetType>> {
+fn stored_type(registry: &PyRegistry, py: Python<'_>, name: &str, recent: bool) -> PyResult<Py<PyDatasetType>> {
     let record = enter(py, || {
         let registry = &registry.registry;
-        let catalog = if to_write { registry.catalog_to_write(name)? } else { registry.catalog()? };
+        let catalog = if recent { registry.recent_catalog_with(name)? } else { registry.catalog()? };
         Ok::<_, RegistryError>(catalog.require_dataset_type(name)?.clone())
     })?;
     wrap_type(registry, py, &record)
@@ -76,10 +76,10 @@ pub(crate) fn dataset_type(
     registry: &PyRegistry,
     py: Python<'_>,
     name: &str,
-    to_write: bool,
+    recent: bool,
 ) -> PyResult<Py<PyDatasetType>> {
     let (parent, component) = split_name(name);
-    let parent = stored_type(registry, py, parent, to_write)?;
+    let parent = stored_type(registry, py, parent, recent)?;
     match component {
         None => Ok(parent),
         Some(component) => {

@@ -219,9 +219,9 @@ impl PyRegistry {
         datasets::register_dataset_type(self, py, dataset_type.get())
     }
 
-    #[pyo3(signature = (name, *, to_write = false))]
-    fn dataset_type(&self, py: Python<'_>, name: &str, to_write: bool) -> PyResult<Py<PyDatasetType>> {
-        datasets::dataset_type(self, py, name, to_write)
+    #[pyo3(signature = (name, *, recent = false))]
+    fn dataset_type(&self, py: Python<'_>, name: &str, recent: bool) -> PyResult<Py<PyDatasetType>> {
+        datasets::dataset_type(self, py, name, recent)
     }
 
     #[pyo3(signature = (patterns = None))]

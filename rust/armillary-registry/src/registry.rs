@@ -157,9 +157,10 @@ impl Registry {
         self.catalog.recent(&self.store, Kept::Catalog)
     }
 
-    /// The catalog in which to look up the type of a dataset that is to be written: on a server, which must be asked
-    /// whether others changed it, the recent one if it has that type. What is written to a type that is gone fails.
-    pub fn catalog_to_write(&self, dataset_type: &str) -> Result<Arc<Catalog>, RegistryError> {
+    /// The catalog in which to look up a dataset type that is written to, or that a query will look up again: on a
+    /// server, which must be asked whether others changed it, the recent one if it has that type. What is written to a
+    /// type that is gone fails.
+    pub fn recent_catalog_with(&self, dataset_type: &str) -> Result<Arc<Catalog>, RegistryError> {
         if let Place::Server(_) = self.store.place()
             && let Some(catalog) = self.recent_catalog()
             && catalog.dataset_type(dataset_type).is_some()

@@ -32,7 +32,8 @@ pub(crate) fn overlapping(
     right: &Element,
 ) -> Result<Vec<(i64, i64)>, RegistryError> {
     // The shorter list first: its pixels are the only ones worth asking the other for.
-    let swap = size(store, plan, right)? < size(store, plan, left)?;
+    let [left_size, right_size] = sizes(store, plan, [left, right])?;
+    let swap = right_size < left_size;
     let (first, second) = if swap { (right, left) } else { (left, right) };
     let mut coder = Coder::default();
     let touched = Touches::fetch(store, plan, first, None, &mut coder)?;
@@ -60,19 +61,23 @@ pub(crate) fn overlapping(
     Ok(pairs)
 }
 
-/// About how many records of an element take part: its last row number, far less where a key is given.
-fn size(store: &Store, plan: &Plan, element: &Element) -> Result<i64, RegistryError> {
-    let own = |index: &ElementIndex| !plan.universe.info(plan.group).governors.contains(index);
-    let given = element.required.iter().filter(own).filter(|index| plan.constraints.contains_key(index)).count();
-    let dialect = store.dialect();
-    let mut sql = String::new();
-    dialect.table_size(&mut sql, &element.name);
-    let columns = store.select(&sql, &[], &[ColumnType::Int])?;
-    let last = match columns.first().map(|column| column.get(0)) {
-        Some(Value::Int(last)) => last,
-        _ => 0,
-    };
-    Ok((0..given).fold(last, |size, _| size / 50))
+/// About how many records of two elements take part: the size of a table, far less where a key is given.
+fn sizes(store: &Store, plan: &Plan, elements: [&Element; 2]) -> Result<[i64; 2], RegistryError> {
+    let mut sql = String::from("SELECT (");
+    store.dialect().table_size(&mut sql, &elements[0].name);
+    sql.push_str("), (");
+    store.dialect().table_size(&mut sql, &elements[1].name);
+    sql.push(')');
+    let columns = store.select(&sql, &[], &[ColumnType::Int; 2])?;
+    let mut sizes = [0; 2];
+    for ((size, column), element) in sizes.iter_mut().zip(&columns).zip(elements) {
+        let own = |index: &ElementIndex| !plan.universe.info(plan.group).governors.contains(index);
+        let given = element.required.iter().filter(own).filter(|index| plan.constraints.contains_key(index)).count();
+        if let Value::Int(whole) = column.get(0) {
+            *size = (0..given).fold(whole, |size, _| size / 50);
+        }
+    }
+    Ok(sizes)
 }
 
 /// Gives equal text equal numbers across columns.

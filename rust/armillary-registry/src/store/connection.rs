@@ -287,7 +287,7 @@ impl Connection {
     pub(super) fn data_versions(&self, versions: &Versions, kept: Kept, others: bool) -> DatabaseResult<Numbers> {
         match self {
             Self::Sqlite(_) => Ok([Some(self.query_row("PRAGMA data_version", (), |row| row.get(0))?); Kept::COUNT]),
-            Self::Postgres(connection) => versions.current(self, connection.in_transaction(), kept, others),
+            Self::Postgres(connection) => versions.current(self, connection.may_have_written(), kept, others),
         }
     }
 

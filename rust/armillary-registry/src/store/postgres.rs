@@ -178,6 +178,11 @@ impl PostgresConnection {
         self.in_transaction.get()
     }
 
+    /// Whether a transaction is open that sees more than others do.
+    pub(super) fn may_have_written(&self) -> bool {
+        self.in_transaction.get() && !self.reading.get()
+    }
+
     /// Runs statements without parameters.
     pub(super) fn batch(&self, sql: &str) -> DatabaseResult<()> {
         self.run(async |client| client.batch_execute(sql).await)

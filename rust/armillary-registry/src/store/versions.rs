@@ -31,7 +31,7 @@ struct State {
 struct Kind {
     /// Whether anything of the kind was ever kept.
     used: bool,
-    /// Whether a transaction of ours was open, and the transactions that were over.
+    /// Whether a transaction of ours may have written, and the transactions that were over.
     seen: (bool, String),
     digest: String,
     number: i64,
@@ -51,7 +51,7 @@ impl Versions {
     pub(super) fn current(
         &self,
         connection: &Connection,
-        in_transaction: bool,
+        may_have_written: bool,
         wanted: Kept,
         others: bool,
     ) -> DatabaseResult<Numbers> {
@@ -59,7 +59,7 @@ impl Versions {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             state.kinds[wanted as usize].used = true;
             let known = state.kinds.each_ref().map(|kind| {
-                let same = kind.seen.0 == in_transaction;
+                let same = kind.seen.0 == may_have_written;
                 kind.used.then(|| if same { kind.seen.1.clone() } else { String::new() })
             });
             (state.sql.clone(), known)
@@ -82,7 +82,7 @@ impl Versions {
         for (position, digest) in digests.into_iter().enumerate() {
             let kind = &mut state.kinds[position];
             if let Some(digest) = digest {
-                kind.seen = (in_transaction, over.clone());
+                kind.seen = (may_have_written, over.clone());
                 if kind.digest != digest {
                     kind.digest = digest;
                     kind.number += 1;
