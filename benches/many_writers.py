@@ -1,12 +1,15 @@
 """How long a `put` waits for others: `python benches/many_writers.py WORKDIR [--processes 24] [--puts 40]`.
 
 Makes a repository in WORKDIR (with `--server URL`, in a new schema of that database) and puts small datasets into
-it from many processes at once, that begin together. Checks that none is lost; prints the worst and other `put`s.
+it from many processes at once, that begin together. Checks that none is lost; prints the worst and other `put`s, those
+of the first of each process apart, and the CPU that the processes took for one. `BENCH_BUTLER_MODULE=lsst.daf.butler`
+and an interpreter of the peer measure the peer.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -15,7 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from armillary.butler import Butler, DatasetType
+daf = importlib.import_module(os.environ.get("BENCH_BUTLER_MODULE", "armillary.butler"))
+Butler, DatasetType = daf.Butler, daf.DatasetType
 
 
 def make(root: Path, server: str | None, processes: int, puts: int) -> None:
@@ -33,16 +37,16 @@ def make(root: Path, server: str | None, processes: int, puts: int) -> None:
 
 
 def write(root: str, number: int, puts: int) -> None:
-    """What one process does: prints what each `put` took, in seconds."""
+    """What one process does: prints what each `put` took, in seconds, by the clock and of CPU."""
     with Butler.from_config(root, writeable=True, run=f"run/{number:03d}") as butler:
         butler.get_dataset_type("measured")
         print("ready", flush=True)
         sys.stdin.readline()
         taken = []
         for detector in range(puts):
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             butler.put({"value": detector}, "measured", instrument="Cam", detector=detector)
-            taken.append(time.perf_counter() - start)
+            taken.append((time.perf_counter() - start, time.process_time() - used))
     print(json.dumps(taken), flush=True)
 
 
@@ -72,8 +76,9 @@ def main() -> None:
     for one in started:
         assert one.stdin
         print(file=one.stdin, flush=True)
-    taken = sorted(seconds for one in started for seconds in json.loads(one.communicate()[0]))
+    told = [json.loads(one.communicate()[0]) for one in started]
     wall = time.perf_counter() - start
+    taken = sorted(seconds for puts in told for seconds, _ in puts)
     assert [one.returncode for one in started] == [0] * len(started)
     with Butler.from_config(root) as butler:
         refs = list(butler.registry.queryDatasets("measured", collections="run/*"))
@@ -82,6 +87,12 @@ def main() -> None:
     places = {"worst": -1, "99 %": -len(taken) // 100, "median": len(taken) // 2}
     shown = ", ".join(f"{name} {taken[place] * 1e3:.0f} ms" for name, place in places.items())
     print(f"{len(taken)} puts by {len(started)} processes, load {load:.1f}: {shown}; all in {wall:.1f} s")
+    for name, puts in (("first", [own[:1] for own in told]), ("later", [own[1:] for own in told])):
+        seconds, cpu = zip(*(one for own in puts for one in own), strict=True)
+        mean = sum(seconds) / len(seconds)
+        print(
+            f"  {name}: worst {max(seconds) * 1e3:.0f} ms, mean {mean * 1e3:.0f}, CPU {sum(cpu) / len(cpu) * 1e3:.2f}"
+        )
 
 
 if __name__ == "__main__":
