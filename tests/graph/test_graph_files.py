@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import uuid
 import zipfile
@@ -192,6 +193,23 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path):
         QuantumGraphReader(path)
     with pytest.raises(FileNotFoundError):
         QuantumGraphReader(tmp_path / "absent.qg")
+
+
+def test_what_the_system_says_of_a_file_is_its_own_error(tmp_path, graph_path):
+    """As those of `open`: of the class, with the number and the file, by which scripts tell them apart."""
+    (tmp_path / "file.qg").write_text("")
+    (tmp_path / "folder.qg").mkdir()
+    graph = QuantumGraphReader(graph_path("hand")).read()
+    for use, place, kind, number in [
+        (QuantumGraphReader, tmp_path / "absent.qg", FileNotFoundError, errno.ENOENT),
+        (QuantumGraphReader, tmp_path / "folder.qg", IsADirectoryError, errno.EISDIR),
+        (QuantumGraphReader, tmp_path / "file.qg" / "below.qg", NotADirectoryError, errno.ENOTDIR),
+        (graph.write, tmp_path / "absent" / "new.qg", FileNotFoundError, errno.ENOENT),
+        (graph.write, tmp_path / "file.qg" / "new.qg", NotADirectoryError, errno.ENOTDIR),
+    ]:
+        with pytest.raises(kind) as told:
+            use(place)
+        assert (told.value.errno, str(told.value.filename)) == (number, str(place))
 
 
 def test_an_empty_dictionary_counts_as_none(graph_path, tmp_path):

@@ -45,7 +45,7 @@ pub enum GraphError {
     /// A graph file holds another sort of graph.
     WrongGraphType { found: String },
     /// A file cannot be read or written.
-    Io { path: String, reason: String, kind: std::io::ErrorKind },
+    Io { path: std::path::PathBuf, error: std::io::Error },
     /// A graph file has no quanta with these ids.
     NoSuchQuantum { ids: Vec<Id> },
     /// A graph was read only in part and cannot be written as a whole.
@@ -82,8 +82,8 @@ pub enum GraphError {
 
 impl GraphError {
     /// What the system says about a file.
-    pub(crate) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::Io { path: path.display().to_string(), reason: error.to_string(), kind: error.kind() }
+    pub(crate) fn io(path: &std::path::Path, error: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), error }
     }
 }
 
@@ -152,7 +152,7 @@ impl fmt::Display for GraphError {
             Self::WrongGraphType { found } => {
                 write!(f, "the file holds a graph of type `{found}` where a `predicted` one is wanted")
             }
-            Self::Io { path, reason, .. } => write!(f, "`{path}`: {reason}"),
+            Self::Io { path, error } => write!(f, "`{}`: {error}", path.display()),
             Self::NoSuchQuantum { ids } => {
                 let shown: Vec<String> = ids.iter().take(3).map(id_text).collect();
                 write!(f, "the graph has no quantum with id {}", shown.join(", "))?;

@@ -126,7 +126,7 @@ pub(crate) fn os_error(error: &io::Error, path: &Path) -> PyErr {
     let said = error.to_string();
     let said = said.split(" (os error").next().unwrap_or_default().to_owned();
     match error.raw_os_error() {
-        Some(number) => PyOSError::new_err((number, said, path.to_path_buf())),
+        Some(number) => PyOSError::new_err((number, said, path.as_os_str().to_owned())),
         None => PyOSError::new_err(format!("{said}: `{}`", path.display())),
     }
 }

@@ -3,9 +3,10 @@
 use crate::errors::{self, Classify, ErrorClass};
 use armillary_graph::GraphError;
 use pyo3::{
-    exceptions::{PyFileNotFoundError, PyKeyError, PyLookupError, PyOSError, PyTypeError, PyValueError},
+    exceptions::{PyFileNotFoundError, PyKeyError, PyLookupError, PyTypeError, PyValueError},
     prelude::*,
 };
+use std::{io, path::Path};
 
 /// The exception for an error of the graph crate.
 pub(crate) fn to_python(py: Python<'_>, error: &GraphError) -> PyErr {
@@ -16,7 +17,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &GraphError) -> PyErr {
         Class::Type => PyTypeError::new_err(error.to_string()),
         Class::Lookup => PyLookupError::new_err(error.to_string()),
         Class::NotFound => PyFileNotFoundError::new_err(error.to_string()),
-        Class::Os => PyOSError::new_err(error.to_string()),
+        Class::Os(path, error) => errors::os_error(error, path),
         Class::Scalar => in_python(py, "ScalarError", error),
     }
 }
@@ -40,18 +41,18 @@ fn in_python(py: Python<'_>, name: &str, error: &GraphError) -> PyErr {
     }
 }
 
-enum Class {
+enum Class<'e> {
     Ours(ErrorClass),
     Key,
     Value,
     Type,
     Lookup,
     NotFound,
-    Os,
+    Os(&'e Path, &'e io::Error),
     Scalar,
 }
 
-fn class(error: &GraphError) -> Class {
+fn class(error: &GraphError) -> Class<'_> {
     Class::Ours(match error {
         GraphError::Dimensions(error) => error.class(),
         GraphError::UnknownTask { .. } | GraphError::UnknownDatasetType { .. } | GraphError::UnknownSubset { .. } => {
@@ -72,10 +73,8 @@ fn class(error: &GraphError) -> Class {
         GraphError::UnreadablePipeline { .. } => ErrorClass::PipelineGraphReadError,
         GraphError::InvalidFile { .. } | GraphError::NewerFile { .. } => ErrorClass::InvalidQuantumGraphFileError,
         GraphError::WrongGraphType { .. } => return Class::Type,
-        GraphError::Io { kind: std::io::ErrorKind::NotFound, .. } | GraphError::MissingPrerequisite { .. } => {
-            return Class::NotFound;
-        }
-        GraphError::Io { .. } => return Class::Os,
+        GraphError::MissingPrerequisite { .. } => return Class::NotFound,
+        GraphError::Io { path, error } => return Class::Os(path, error),
         GraphError::NoSuchQuantum { .. } => return Class::Lookup,
         GraphError::Incomplete { .. } => ErrorClass::IncompleteQuantumGraphError,
         GraphError::DuplicateDataset { .. } | GraphError::Build { .. } => ErrorClass::QuantumGraphBuilderError,

@@ -4,7 +4,7 @@ use super::addresses::invalid;
 use crate::GraphError;
 use std::{
     fs::File,
-    io::{BufReader, Read, Seek, SeekFrom},
+    io::{self, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 use zip::{CompressionMethod, ZipArchive, result::ZipError};
@@ -23,6 +23,9 @@ pub(super) struct Archive {
     dictionary: Option<Vec<u8>>,
 }
 
+/// The system's number for it, on Linux and macOS.
+const IS_A_DIRECTORY: i32 = 21;
+
 /// Where a member lies in the file, if it is stored as it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
@@ -32,9 +35,15 @@ pub(super) struct Span {
 
 impl Archive {
     pub(super) fn open(path: &Path) -> Result<Self, GraphError> {
-        let file = File::open(path).map_err(|error| GraphError::io(path, &error))?;
-        let zip = ZipArchive::new(BufReader::new(file))
-            .map_err(|error| invalid(format!("`{}` is not a quantum graph file: {error}", path.display())))?;
+        let file = File::open(path).map_err(|error| GraphError::io(path, error))?;
+        if file.metadata().is_ok_and(|known| known.is_dir()) {
+            // What reading it would say depends on the file system.
+            return Err(GraphError::io(path, io::Error::from_raw_os_error(IS_A_DIRECTORY)));
+        }
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| match error {
+            ZipError::Io(error) if error.raw_os_error().is_some() => GraphError::io(path, error),
+            other => invalid(format!("`{}` is not a quantum graph file: {other}", path.display())),
+        })?;
         let mut archive = Self { path: path.to_owned(), zip, dictionary: None };
         if archive.has("compression_dict") {
             // Where there was too little to learn from, the dictionary is there but empty.
@@ -82,6 +91,9 @@ impl Archive {
         })
     }
 
+    /// The system's number for it, on Linux and macOS.
+    const IS_A_DIRECTORY: i32 = 21;
+
     /// Where a member lies, if single blocks of it can be read; `None` if it is packed.
     pub(super) fn span(&mut self, name: &str) -> Result<Option<Span>, GraphError> {
         let found = self.zip.by_name(name).map(|member| {
@@ -99,14 +111,14 @@ impl Archive {
         if offset.checked_add(size).is_none_or(|end| end > span.size) {
             return Err(invalid(format!("a block of {size} bytes at {offset} lies outside of its member")));
         }
-        let read = || -> std::io::Result<Vec<u8>> {
+        let read = || -> io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
             file.seek(SeekFrom::Start(span.start + offset))?;
             let mut bytes = Vec::new();
             file.take(size).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        let bytes = read().map_err(|error| GraphError::io(&self.path, &error))?;
+        let bytes = read().map_err(|error| GraphError::io(&self.path, error))?;
         if bytes.len() as u64 == size { Ok(bytes) } else { Err(invalid("the file ends inside of a block")) }
     }
 }
@@ -161,7 +173,7 @@ impl<'a> Unpacker<'a> {
             Some(size) if size > longest => Err(invalid(format!("a frame that claims to hold {size} bytes"))),
             // Long or of unknown length: memory grows with what is really there.
             _ => {
-                let read = || -> std::io::Result<Vec<u8>> {
+                let read = || -> io::Result<Vec<u8>> {
                     let mut bytes = Vec::new();
                     let mut decoder =
                         zstd::stream::Decoder::with_dictionary(frame, self.dictionary.unwrap_or(&[]))?.single_frame();

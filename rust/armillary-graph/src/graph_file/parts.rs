@@ -181,7 +181,7 @@ impl PartsWriter {
         let packer = packer.map_err(|error| invalid(format!("zstd: {error}")))?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        let file = File::create(&temporary).map_err(|error| GraphError::io(path, &error))?;
+        let file = File::create(&temporary).map_err(|error| GraphError::io(path, error))?;
         let mut writer = Self {
             path: path.to_owned(),
             temporary,
@@ -199,7 +199,7 @@ impl PartsWriter {
     }
 
     fn failed(&self, error: impl Into<std::io::Error>) -> GraphError {
-        GraphError::io(&self.path, &error.into())
+        GraphError::io(&self.path, error.into())
     }
 
     fn begin(&mut self, name: &str) -> Result<(), GraphError> {

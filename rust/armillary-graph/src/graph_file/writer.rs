@@ -356,7 +356,7 @@ impl<'a> Output<'a> {
     fn create(path: &Path, level: i32, dictionary: Option<&'a [u8]>) -> Result<Self, GraphError> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        let file = File::create(&temporary).map_err(|error| GraphError::io(path, &error))?;
+        let file = File::create(&temporary).map_err(|error| GraphError::io(path, error))?;
         let zip = Some(ZipWriter::new(BufWriter::new(file)));
         Ok(Self { path: path.to_owned(), temporary, zip, level, dictionary })
     }
@@ -374,7 +374,7 @@ impl<'a> Output<'a> {
     }
 
     fn failed(&self, error: impl Into<std::io::Error>) -> GraphError {
-        GraphError::io(&self.path, &error.into())
+        GraphError::io(&self.path, error.into())
     }
 
     fn begin(&mut self, name: &str) -> Result<(), GraphError> {
