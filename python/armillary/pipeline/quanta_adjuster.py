@@ -86,13 +86,7 @@ class QuantaAdjuster:
         LookupError
             No quantum of the task reads it.
         """
-        row, _, inputs, _ = self._find(quantum_data_id)
-        for ref in self._all_inputs(connection_name):
-            if ref.dataId == dataset_data_id:
-                self._insert(inputs[connection_name], ref)
-                self._changed.add(row)
-                return
-        raise LookupError(f"no quantum of `{self.task_label}` reads {dataset_data_id} by `{connection_name}`")
+        self._add(quantum_data_id, connection_name, "dataId", dataset_data_id, str(dataset_data_id))
 
     def add_prerequisite_input(
         self, quantum_data_id: DataCoordinate, connection_name: str, dataset_uuid: uuid.UUID
@@ -104,13 +98,17 @@ class QuantaAdjuster:
         LookupError
             No quantum of the task reads it.
         """
+        self._add(quantum_data_id, connection_name, "id", dataset_uuid, f"dataset {dataset_uuid}")
+
+    def _add(self, quantum_data_id: DataCoordinate, connection_name: str, key: str, value: Any, told: str) -> None:
+        """Add the input of which an attribute has a value, as another quantum of the task has it."""
         row, _, inputs, _ = self._find(quantum_data_id)
         for ref in self._all_inputs(connection_name):
-            if ref.id == dataset_uuid:
+            if getattr(ref, key) == value:
                 self._insert(inputs[connection_name], ref)
                 self._changed.add(row)
                 return
-        raise LookupError(f"no quantum of `{self.task_label}` reads dataset {dataset_uuid} by `{connection_name}`")
+        raise LookupError(f"no quantum of `{self.task_label}` reads {told} by `{connection_name}`")
 
     def move_output(
         self, quantum_data_id: DataCoordinate, connection_name: str, dataset_data_id: DataCoordinate
