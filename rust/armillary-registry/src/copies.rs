@@ -1,6 +1,6 @@
 //! Copies of files, of which none has a name before it is whole.
 
-use crate::new_file::{Ordered, make_folder, sync_folder, system};
+use crate::new_file::{make_folder, sync_folder, system};
 use std::{
     ffi::OsStr,
     fs::File,
@@ -12,6 +12,11 @@ use std::{
 const OPEN_AT_ONCE: usize = 256;
 /// Bytes; longer files are copied by the kernel, which may let both share what is in them.
 const BY_HAND: usize = 1 << 16;
+/// Fewer files are synced one by one.
+const WORTH_ALL: usize = 16;
+/// Bytes of others that we let be written for each file of ours, where only a whole file system can be synced at once:
+/// what a disk writes while it is flushed once, about.
+const LITTLE: u64 = 1 << 20;
 
 /// A file, and the name of its copy.
 #[derive(Clone, Debug)]
@@ -47,9 +52,10 @@ pub enum CopyError {
 
 /// Copies files to new names, and makes the folders that are missing.
 ///
-/// They get their names some hundred at a time. If they are to be `durable`, their contents are on disk before that, and
-/// contents, names and folders stay on return. A file system whose journal keeps everything in its order is synced once
-/// for all. A name that is taken is a failure. `go_on` is asked before each file.
+/// They get their names some hundred at a time. If they are to be `durable`, contents, names and folders stay on return.
+/// Where a journal keeps everything in its order, contents are on disk before they have names, and one sync does the
+/// rest for all of some hundred; elsewhere one of the whole file system does, unless much of others waits to be written.
+/// A name that is taken is a failure. `go_on` is asked before each file.
 pub fn copy_files(copies: &[Copy], durable: bool, mut go_on: impl FnMut() -> bool) -> Copied {
     let mut outcome = Copied::default();
     let mut buffer = vec![0; BY_HAND];
@@ -82,7 +88,22 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> Halt {
 struct Folder<'a> {
     path: &'a Path,
     open: File,
-    ordered: Option<Ordered>,
+    device: u64,
+    /// Whether the file system keeps all changes in their order, those of other files, too.
+    in_order: bool,
+}
+
+/// How files and names are made to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Not at all.
+    None,
+    /// By a sync of the file that was changed last, with which all that came before it stays.
+    Last,
+    /// By a sync of the file system.
+    All,
+    /// By a sync of each.
+    Each,
 }
 
 /// A copy without a name.
@@ -145,48 +166,65 @@ impl<'a> Batch<'a> {
             opened => opened,
         };
         let open = open.map_err(|_| Halt::OtherWay)?;
-        let ordered = system::ordered(&open).map_err(failed(path))?;
-        self.folders.push(Folder { path, open, ordered });
+        let device = system::device(&open).map_err(failed(path))?;
+        let in_order = match self.folders.last().filter(|last| last.device == device) {
+            Some(last) => last.in_order,
+            None => system::keeps_order(&open, device).map_err(failed(path))?,
+        };
+        self.folders.push(Folder { path, open, device, in_order });
         Ok(self.folders.len() - 1)
     }
 
     /// Gives the files their names, and makes everything stay.
     fn publish(&self, sizes: &mut Vec<u64>) -> Result<(), Halt> {
-        let together = self.durable && self.settle_contents()?;
+        let way = self.settle_contents()?;
+        let before = sizes.len();
         let named = self.name(sizes);
-        if self.durable {
-            let synced = if together { self.sync_last() } else { self.sync_folders() };
-            // A failure to name is told first: that of the sync would hide it.
-            return named.and(synced);
-        }
-        named
+        let synced = match way {
+            Way::None => Ok(()),
+            Way::Last => self.sync_last(sizes.len() - before),
+            Way::All => self.sync_all(),
+            Way::Each => self.sync_each(),
+        };
+        named.and(synced)
     }
 
-    /// Brings contents to disk. True if all that is left then is one sync, for all are kept by one journal in order.
-    fn settle_contents(&self) -> Result<bool, Halt> {
-        let Some(first) = self.folders.first().and_then(|folder| folder.ordered) else { return self.sync_contents() };
-        if self.folders.iter().any(|folder| folder.ordered != Some(first)) {
-            return self.sync_contents();
+    fn way(&self) -> Way {
+        let Some(first) = self.folders.first() else { return Way::None };
+        if !self.durable {
+            return Way::None;
+        }
+        if self.folders.iter().any(|folder| folder.device != first.device) {
+            return Way::Each;
+        }
+        if first.in_order {
+            return Way::Last;
+        }
+        let little: u64 = self.files.iter().map(|one| one.size + LITTLE).sum();
+        let few = self.files.len() < WORTH_ALL;
+        if few || system::unwritten().is_none_or(|all| all > little) { Way::Each } else { Way::All }
+    }
+
+    /// Says how everything is made to stay; where the order of changes is kept, contents are on disk then.
+    fn settle_contents(&self) -> Result<Way, Halt> {
+        let way = self.way();
+        if way != Way::Last {
+            return Ok(way);
         }
         for one in &self.files {
             if !system::begin_writing(&one.file).map_err(failed(one.target))? {
-                return self.sync_contents();
+                return Ok(Way::Each);
             }
         }
         for one in &self.files {
             system::wait_written(&one.file).map_err(failed(one.target))?;
         }
-        Ok(true)
+        Ok(way)
     }
 
-    fn sync_contents(&self) -> Result<bool, Halt> {
-        for one in &self.files {
-            system::drop_written(&one.file);
-        }
-        for one in &self.files {
-            one.file.sync_all().map_err(failed(one.target))?;
-        }
-        Ok(false)
+    /// Syncs the file system. Its folder was open before anything was written, so that failures since then are told.
+    fn sync_all(&self) -> Result<(), Halt> {
+        self.folders.first().map_or(Ok(()), |first| system::sync_file_system(&first.open).map_err(failed(first.path)))
     }
 
     fn name(&self, sizes: &mut Vec<u64>) -> Result<(), Halt> {
@@ -200,12 +238,19 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Syncs the file that was changed last, and with it all that came before.
-    fn sync_last(&self) -> Result<(), Halt> {
-        self.files.last().map_or(Ok(()), |last| last.file.sync_all().map_err(failed(last.target)))
+    /// Syncs the file that got its name last, of the first so many, and with it all that came before.
+    fn sync_last(&self, n_named: usize) -> Result<(), Halt> {
+        self.files[..n_named].last().map_or(Ok(()), |last| last.file.sync_all().map_err(failed(last.target)))
     }
 
-    fn sync_folders(&self) -> Result<(), Halt> {
+    /// Syncs each file, which has its name by now: a file system may keep the count of its names apart from them.
+    fn sync_each(&self) -> Result<(), Halt> {
+        for one in &self.files {
+            system::drop_written(&one.file);
+        }
+        for one in &self.files {
+            one.file.sync_all().map_err(failed(one.target))?;
+        }
         for folder in self.folders.iter().map(|folder| folder.path).chain(self.parents.iter().map(PathBuf::as_path)) {
             sync_folder(folder).map_err(failed(folder))?;
         }

@@ -92,12 +92,12 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
 pub(crate) mod system {
     use super::Ordered;
     use rustix::{
-        fs::{Advice, AtFlags, CWD, FsWord, Mode, OFlags, fadvise, fstatfs, linkat, openat},
+        fs::{Advice, AtFlags, CWD, FsWord, Mode, OFlags, fadvise, fstatfs, linkat, major, minor, openat, syncfs},
         io::Errno,
     };
     use std::{
         ffi::OsStr,
-        fs::File,
+        fs::{self, File},
         io,
         os::{
             fd::{AsFd, AsRawFd as _},
@@ -168,6 +168,41 @@ pub(crate) mod system {
         Ok(Some(Ordered { device: file.metadata()?.dev() }))
     }
 
+    pub(crate) fn device(file: &File) -> io::Result<u64> {
+        Ok(file.metadata()?.dev())
+    }
+
+    /// Whether the file system surely has a journal that keeps all changes in their order; ext4 may be without.
+    pub(crate) fn keeps_order(file: &File, device: u64) -> io::Result<bool> {
+        Ok(match fstatfs(file)?.f_type {
+            XFS => true,
+            EXT4 => has_journal(device).unwrap_or(false),
+            _ => false,
+        })
+    }
+
+    /// Whether ext4 on a device has a journal, and so a process that writes it; none if that is not known.
+    fn has_journal(device: u64) -> Option<bool> {
+        let found = fs::read_link(format!("/sys/dev/block/{}:{}", major(device), minor(device))).ok()?;
+        let task = Path::new("/sys/fs/ext4").join(found.file_name()?).join("journal_task");
+        Some(fs::read_to_string(task).ok()?.trim().parse::<u32>().is_ok())
+    }
+
+    /// Bytes that are to be written to any disk; none if that is not known.
+    pub(crate) fn unwritten() -> Option<u64> {
+        let known = fs::read_to_string("/proc/meminfo").ok()?;
+        let kibibytes = |name: &str| -> Option<u64> {
+            let line = known.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().strip_suffix("kB")?.trim().parse().ok()
+        };
+        Some((kibibytes("Dirty:")? + kibibytes("Writeback:")?) << 10)
+    }
+
+    /// Makes everything in a file system stay.
+    pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+        Ok(syncfs(file)?)
+    }
+
     /// False if there is no way to name it; that the folder is gone is found out again by who then writes otherwise.
     pub(crate) fn name(file: &File, target: &Path) -> io::Result<bool> {
         name_at(file, CWD, target)
@@ -203,6 +238,22 @@ pub(crate) mod system {
 
     pub(crate) fn ordered(_file: &File) -> io::Result<Option<Ordered>> {
         Ok(None)
+    }
+
+    pub(crate) fn device(_file: &File) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    pub(crate) fn keeps_order(_file: &File, _device: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    pub(crate) fn unwritten() -> Option<u64> {
+        None
+    }
+
+    pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+        file.sync_all()
     }
 
     pub(crate) fn begin_writing(_file: &File) -> io::Result<bool> {
