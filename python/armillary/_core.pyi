@@ -252,7 +252,8 @@ class DimensionElement:
     @property
     def metadata_columns(self) -> ColumnSpecs: ...
     @property
-    def metadata(self) -> ColumnSpecs: ...
+    def metadata(self) -> ColumnSpecs:
+        """As `metadata_columns`, with `nullable` as tables have it, where only keys must have values."""
     @property
     def schema(self) -> DimensionRecordSchema: ...
     @property

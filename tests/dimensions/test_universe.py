@@ -206,3 +206,20 @@ def test_threads_get_the_same_objects():
         thread.join()
     assert len(seen) == 16
     assert len(set(seen)) == 1
+
+
+def test_columns_that_must_have_values_may_be_null_in_tables():
+    """As in the peer, where the older names give columns of tables."""
+
+    def nullable(columns):
+        return {column.name: column.nullable for column in columns}
+
+    patch, detector = UNIVERSE["patch"], UNIVERSE["detector"]
+    assert nullable(patch.metadata_columns) == {"cell_x": False, "cell_y": False}
+    assert nullable(patch.metadata) == {"cell_x": True, "cell_y": True}
+    assert nullable(detector.alternate_keys) == {"full_name": False}
+    assert nullable(detector.alternateKeys) == {"full_name": True}
+    assert nullable(detector.unique_keys) == {"id": False, "full_name": False}
+    assert nullable(detector.uniqueKeys) == {"id": False, "full_name": True}
+    assert nullable(detector.metadata) == {"name_in_raft": True, "raft": True, "purpose": True}
+    assert nullable(detector.schema.all)["full_name"] is False

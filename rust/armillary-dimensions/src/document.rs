@@ -310,7 +310,7 @@ fn fields(
         fields.push(key_of(index, FieldRole::Implied(index))?);
     }
     for key in keys {
-        fields.push(field(element, key, FieldRole::AlternateKey, true)?);
+        fields.push(field(element, key, FieldRole::AlternateKey, false)?);
     }
     for extra in draft.body.get("metadata").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default() {
         fields.push(field(element, extra, FieldRole::Metadata, true)?);

@@ -168,7 +168,7 @@ impl PyDimensionElement {
 
     #[getter]
     fn metadata(&self) -> PyColumnSpecs {
-        self.metadata_columns()
+        self.metadata_columns().as_stored()
     }
 
     #[getter]
@@ -333,13 +333,13 @@ impl PyDimension {
     #[getter]
     #[pyo3(name = "uniqueKeys")]
     fn unique_keys_(slf: &Bound<'_, Self>) -> PyColumnSpecs {
-        Self::unique_keys(slf)
+        Self::unique_keys(slf).as_stored()
     }
 
     #[getter]
     #[pyo3(name = "alternateKeys")]
     fn alternate_keys_(slf: &Bound<'_, Self>) -> PyColumnSpecs {
-        slf.as_super().get().alternate_keys()
+        slf.as_super().get().alternate_keys().as_stored()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the records of an element look like: names, types and words about each field.
 
-use armillary_dimensions::{ElementIndex, Field, FieldType, Universe};
+use armillary_dimensions::{ElementIndex, Field, FieldRole, FieldType, Universe};
 use pyo3::{
     exceptions::PyKeyError,
     prelude::*,
@@ -92,6 +92,14 @@ pub(crate) struct PyColumnSpecs(pub(crate) Vec<PyColumnSpec>);
 impl PyColumnSpecs {
     fn names(&self) -> Vec<&str> {
         self.0.iter().map(|column| column.0.name.as_str()).collect()
+    }
+
+    /// As the columns of tables are declared, where all may be NULL but those of the key.
+    pub(crate) fn as_stored(mut self) -> Self {
+        for column in &mut self.0 {
+            column.0.nullable = !matches!(column.0.role, FieldRole::Required(_) | FieldRole::Implied(_));
+        }
+        self
     }
 }
 
