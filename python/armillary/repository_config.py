@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,10 +252,19 @@ def _fill_url(url: str, config: Config) -> str:
 
 
 def datastore_root(root_template: str, root: str | None) -> str:
-    """The directory of a datastore: an absolute path when local, otherwise a URI."""
+    """The directory of a datastore: an absolute path when local, otherwise a URI.
+
+    Slashes that follow each other in an object store are one, as the peer's keys have it.
+
+    >>> datastore_root("s3://bucket/a//<butlerRoot>", "repo")
+    's3://bucket/a/repo'
+    """
     place = _substitute(root_template, root)
     local = to_local_path(place)
-    return os.path.abspath(local) if local is not None else place
+    if local is not None:
+        return os.path.abspath(local)
+    scheme, mark, rest = place.partition("://")
+    return scheme + mark + re.sub("/+", "/", rest) if scheme in ("s3", "gs") else place
 
 
 def _new_repository_content(

@@ -127,6 +127,18 @@ def test_remote_files_are_taken_into_a_local_datastore(make_butler, bucket, tmp_
             butler.ingest(FileDataset(f"{bucket}/incoming/none.yaml", [ref]), transfer="copy")
 
 
+def test_slashes_that_follow_each_other_are_one_in_roots_and_refused_in_keys(make_butler, bucket):
+    if bucket.startswith("http"):
+        pytest.skip("servers of WebDAV have folders")
+    butler = make_butler(root=f"{bucket}//some//where/repo")
+    butler.registry.registerRun("u//x")
+    ref = butler.put({"a": 1}, "summary", instrument="Cam", run="u//x")
+    assert butler.get(ref) == {"a": 1}
+    assert [key.partition("some/")[2] for key in keys(bucket)] == ["where/repo/u/x/summary/summary_Cam_u__x.yaml"]
+    with pytest.raises(ValueError, match=r"y\.yaml` has nothing between two slashes"):
+        butler.ingest(FileDataset(f"{bucket}/x//y.yaml", [ref]), transfer="direct")
+
+
 def test_what_fails_halfway_leaves_nothing(make_butler, bucket, tmp_path, monkeypatch):
     butler = make_butler()
     kinds = []

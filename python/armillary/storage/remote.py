@@ -70,6 +70,8 @@ def remote_files(uri: str) -> tuple[RemoteFiles, str]:
     ------
     ConfigurationError
         If the kind of URI is not known, or obstore is not installed.
+    ValueError
+        If the key has an empty part, which obstore cannot ask for.
 
     """
     parts = urlsplit(uri)
@@ -77,6 +79,10 @@ def remote_files(uri: str) -> tuple[RemoteFiles, str]:
         raise ConfigurationError(f"`{uri}` is not on a kind of store that can be used: {', '.join(_SCHEMES)}")
     settings = tuple(sorted((name, text) for name, text in os.environ.items() if name.startswith(_SETTINGS)))
     key = uri.split("://", 1)[1].partition("/")[2].partition("#zip-path=")[0]
+    if "//" in key.strip("/"):
+        raise ValueError(
+            f"`{uri}` has nothing between two slashes, and such keys cannot be reached; copy the object to another key"
+        )
     return _open(parts.scheme, parts.netloc, settings), unquote(key)
 
 
