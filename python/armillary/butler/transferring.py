@@ -82,17 +82,19 @@ def transfer_dimension_records(source: Any, target: Any, data_ids: Iterable[Data
     rows: dict[str, dict[Any, Any]] = {}
     data_ids = list(data_ids)
     while data_ids:
-        new: dict[str, list[Any]] = {}
+        new: dict[str, dict[Any, Any]] = {}
         for record in distinct_records(_expanded(source, data_ids)):
-            name = record.definition.name
-            if record.dataId not in rows.setdefault(name, {}):
-                rows[name][record.dataId] = record
-                new.setdefault(name, []).append(record)
-        data_ids = [
-            record.dataId
-            for record in _populated(source, new)
-            if record.dataId not in rows.get(record.definition.name, {})
-        ]
+            new.setdefault(record.definition.name, {})[record.dataId] = record
+        for name, found in new.items():
+            known = rows.setdefault(name, {})
+            for data_id in [data_id for data_id in found if data_id in known] if known else ():
+                del found[data_id]
+            known.update(found)
+        data_ids = []
+        for record in _populated(source, new):
+            data_id = record.dataId
+            if data_id not in rows.get(record.definition.name, ()):
+                data_ids.append(data_id)
     with target.transaction():
         for element in target.dimensions.elements:
             found = rows.get(element.name)
@@ -112,7 +114,7 @@ def _expanded(source: Any, data_ids: list[DataCoordinate]) -> list[DataCoordinat
     return [data_id if data_id.hasRecords() else next(made) for data_id in data_ids]
 
 
-def _populated(source: Any, new: dict[str, list[Any]]) -> list[DimensionRecord]:
+def _populated(source: Any, new: dict[str, dict[Any, Any]]) -> list[DimensionRecord]:
     """Records of elements that are filled when a dimension is, for new records of that dimension."""
     found: list[DimensionRecord] = []
     for name, records in new.items():
@@ -124,6 +126,6 @@ def _populated(source: Any, new: dict[str, list[Any]]) -> list[DimensionRecord]:
             if not hasattr(source, "_core_registry"):
                 raise ValueError(f"records of `{element.name}` go with `{name}`, and only a full butler can find them")
             keys = list(source.dimensions[name].required.names)
-            values = [[record.dataId[key] for key in keys] for record in records]
+            values = [[data_id[key] for key in keys] for data_id in records]
             found.extend(source._query_context.engine.records(element.name, uploads=[(keys, values)]))
     return found
