@@ -91,19 +91,36 @@ def test_other_tables_are_left_to_pyarrow(table):
     "options",
     [
         {"use_dictionary": True},
-        {"row_group_size": 10},
         {"data_page_size": 100, "write_batch_size": 10},
         {"data_page_version": "2.0"},
-        {"compression": "zstd"},
         {"column_encoding": {"c0": "DELTA_BINARY_PACKED"}},
-        {"store_schema": False},
+        {"column_encoding": {"c0": "BYTE_STREAM_SPLIT"}},
+        {"write_page_checksum": True},
+        {"version": "1.0"},
     ],
+)
+def test_other_ways_to_write_numbers_are_read(options):
+    table = pa.table({"c0": np.arange(100) % 7})
+    content = written(table, **options)
+    found = read_numbers(content, ARROW)
+    assert found.equals(pq.read_table(io.BytesIO(content)), check_metadata=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"row_group_size": 10}, {"compression": "zstd"}, {"compression": "gzip"}, {"store_schema": False}],
 )
 def test_other_ways_to_write_are_left_to_pyarrow(options):
     table = pa.table({"c0": np.arange(100)})
     content = written(table, **options)
     assert read_numbers(content, ARROW) is None
     assert pq.read_table(io.BytesIO(content)).num_rows == 100
+
+
+def test_a_file_that_stands_for_much_more_than_its_length_is_left_to_pyarrow():
+    content = written(pa.table({"c0": np.zeros(200_000)}), use_dictionary=True)
+    assert len(content) < 2000
+    assert read_numbers(content, ARROW) is None
 
 
 def test_a_part_of_a_file_and_what_is_no_file_are_left_to_pyarrow():
