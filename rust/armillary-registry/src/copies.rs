@@ -158,10 +158,10 @@ impl<'a> Batch<'a> {
             return Ok(known);
         }
         // What is wrong with a folder is found out again, and said, by who then makes it in another way.
-        let open = match File::open(path) {
+        let open = match system::open_folder(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.parents.extend(make_folder(path).map_err(|_| Halt::OtherWay)?);
-                File::open(path)
+                system::open_folder(path)
             }
             opened => opened,
         };

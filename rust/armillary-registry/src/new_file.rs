@@ -113,6 +113,12 @@ pub(crate) mod system {
         nameless_at(CWD, folder)
     }
 
+    /// Opens what is a folder, and nothing else.
+    pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(openat(CWD, path, flags, Mode::empty())?.into())
+    }
+
     /// A file without a name in an open folder; none where there are no such files.
     pub(crate) fn nameless_in(folder: &File) -> io::Result<Option<File>> {
         nameless_at(folder, Path::new("."))
@@ -230,6 +236,10 @@ pub(crate) mod system {
 
     pub(crate) fn nameless(_folder: &Path) -> io::Result<Option<File>> {
         Ok(None)
+    }
+
+    pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
+        File::open(path)
     }
 
     pub(crate) fn nameless_in(_folder: &File) -> io::Result<Option<File>> {
