@@ -323,6 +323,23 @@ def test_a_client_of_another_name_or_authority_is_refused(known, own_cluster, ce
         is_encrypted(own_cluster, known, f"{roots}&sslcert={certificate}&sslkey={key}", "known")
 
 
+def test_a_key_that_nobody_will_see_may_be_anything(plain, own_cluster, tmp_path):
+    """Neither a socket nor a session without encryption shows a certificate."""
+    usual = tmp_path / ".postgresql"
+    usual.mkdir()
+    for name in ("postgresql.crt", "postgresql.key"):
+        (usual / name).write_text("nothing of use")
+    address = f"localhost:{own_cluster.port}"
+    assert not is_encrypted(own_cluster, address, "sslmode=disable")
+    socket = f"postgresql:///armillary?host={own_cluster.folder}&port={own_cluster.port}&user=armillary"
+    with closing(_core.Registry.open_on_server(socket, writeable=True)) as registry:
+        assert registry.query_collections() == []
+    with pytest.raises(
+        ArgumentError, match=r"`.*postgresql\.crt`, which `sslcert` names, is not a file of certificates"
+    ):
+        is_encrypted(own_cluster, address)
+
+
 def test_what_is_wrong_with_the_key_of_a_client_is_told(certificates, tmp_path):
     _, key = make_client(tmp_path, certificates.authority, "armillary")
     locked = tmp_path / "locked.key"

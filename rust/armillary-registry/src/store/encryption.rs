@@ -75,11 +75,12 @@ pub(super) struct Encryption {
 }
 
 impl Encryption {
-    /// From the words of an address or else of the environment; the certificate and key of the client last.
+    /// From the words of an address or else of the environment; the certificate and key of the client last, if it may
+    /// have to show one.
     pub(super) fn new(
         mode: Option<&str>,
         roots: Option<&str>,
-        client: (Option<&str>, Option<&str>),
+        client: Option<(Option<&str>, Option<&str>)>,
     ) -> Result<Self, RegistryError> {
         let said = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let (mode_said, roots_said) = (said("PGSSLMODE"), said("PGSSLROOTCERT"));
@@ -98,7 +99,10 @@ impl Encryption {
             )));
         }
         let roots = if mode == Mode::Disable { None } else { roots_file(mode, roots)? };
-        let client = if mode == Mode::Disable { None } else { ClientCertificate::find(client.0, client.1)? };
+        let client = match client {
+            Some((certificate, key)) if mode != Mode::Disable => ClientCertificate::find(certificate, key)?,
+            _ => None,
+        };
         let shown = client.as_ref().map(|client| client.path().to_owned());
         let connector = connector(mode, roots.as_deref(), client)?;
         Ok(Self { mode, roots, client: shown, connector })

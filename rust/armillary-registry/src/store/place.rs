@@ -3,6 +3,7 @@
 use super::encryption::Encryption;
 use crate::error::RegistryError;
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use tokio_postgres::config::Host;
 
 /// Where the database of a repository is.
 #[derive(Clone, Debug)]
@@ -53,11 +54,13 @@ impl PostgresPlace {
     pub fn new(url: &str, password: Option<&str>, namespace: Option<&str>) -> Result<Self, RegistryError> {
         let (without, [mode, roots, certificate, key]) =
             take_options(url, ["sslmode", "sslrootcert", "sslcert", "sslkey"]);
-        let client = (certificate.as_deref(), key.as_deref());
-        let encryption = Encryption::new(mode.as_deref(), roots.as_deref(), client)?;
         let mut config = tokio_postgres::Config::from_str(&without).map_err(|error| RegistryError::BadArgument {
             reason: format!("`{url}` is not the address of a PostgreSQL database: {error}"),
         })?;
+        // Over a socket of this machine nobody shows one, and nothing can be wrong with it.
+        let local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        let client = (!local).then_some((certificate.as_deref(), key.as_deref()));
+        let encryption = Encryption::new(mode.as_deref(), roots.as_deref(), client)?;
         if let Some(password) = password {
             config.password(password);
         }
