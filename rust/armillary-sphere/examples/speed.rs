@@ -64,6 +64,11 @@ fn main() {
     report(&format!("envelopes htm7 ({ranges} ranges)"), regions.len(), start);
 
     let start = Instant::now();
+    let mut mesh = htm::Mesh::default();
+    let ranges: usize = regions.iter().map(|region| mesh.envelope(region, 7).map_or(0, |ranges| ranges.len())).sum();
+    report(&format!("the same, of one mesh ({ranges} ranges)"), regions.len(), start);
+
+    let start = Instant::now();
     let ranges: usize = regions.iter().map(|region| htm::envelope(region, 11).map_or(0, |ranges| ranges.len())).sum();
     report(&format!("envelopes htm11 ({ranges} ranges)"), regions.len(), start);
 

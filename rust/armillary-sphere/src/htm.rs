@@ -2,9 +2,11 @@
 //!
 //! Level L has 8·4^L triangles with the indices 8·4^L to 16·4^L.
 
-use crate::polygon::{Cap, Edge, EdgesRef};
+mod mesh;
+
+pub use mesh::Mesh;
+
 use crate::predicate::orientation;
-use crate::ranges::Ranges;
 use crate::{PreparedRegion, Region, SphereError, UnitVector3d};
 use std::ops::Range;
 
@@ -154,76 +156,7 @@ pub fn envelope(region: &Region, level: u32) -> Result<Vec<Range<u64>>, SphereEr
 
 /// [`envelope`] of a region that is prepared already.
 pub fn envelope_of(region: &PreparedRegion, level: u32) -> Result<Vec<Range<u64>>, SphereError> {
-    check(level)?;
-    let mut ranges = Ranges::default();
-    let remaining = Remaining::of(region);
-    for (index, corners) in (8..).zip(ROOTS) {
-        descend(&remaining, corners, index, level, &mut ranges);
-    }
-    Ok(ranges.into_vec())
-}
-
-/// Adds the pixels within one triangle that has `levels` more levels below it.
-fn descend(region: &Remaining<'_>, corners: Trixel, index: u64, levels: u32, ranges: &mut Ranges) {
-    let [a, b, c] = corners;
-    let edges = [Edge::between(a, b), Edge::between(b, c), Edge::between(c, a)];
-    let Some((is_containing, remaining)) = region.within(&edges, EdgesRef::new(&edges, Cap::around(&corners))) else {
-        return;
-    };
-    if levels == 0 || is_containing {
-        ranges.push(index << (2 * levels), (index + 1) << (2 * levels));
-        return;
-    }
-    for (child, corners) in (index << 2..).zip(children(corners)) {
-        descend(&remaining, corners, child, levels - 1, ranges);
-    }
-}
-
-/// What remains of a region within a triangle.
-///
-/// A part that is apart from a triangle must not be asked again about smaller ones below it, because a triangle's
-/// bounding box may be wider than that of the one around it.
-enum Remaining<'a> {
-    /// A simple region, and a cap around it if it is a polygon: most triangles on the way are told apart by that.
-    Whole(&'a PreparedRegion, Option<Cap>),
-    Union(Vec<Self>),
-    Intersection(Vec<Self>),
-}
-
-impl<'a> Remaining<'a> {
-    fn of(region: &'a PreparedRegion) -> Self {
-        if let Some(parts) = region.union_parts() {
-            Self::Union(parts.iter().map(Self::of).collect())
-        } else if let Some(parts) = region.intersection_parts() {
-            Self::Intersection(parts.iter().map(Self::of).collect())
-        } else {
-            Self::Whole(region, region.as_polygon().map(|polygon| polygon.cap()))
-        }
-    }
-
-    /// Whether it contains a triangle, and what remains of it there; none if it is apart from it.
-    fn within(&self, edges: &[Edge; 3], triangle: EdgesRef<'_>) -> Option<(bool, Self)> {
-        match self {
-            Self::Whole(region, cap) => {
-                if cap.is_some_and(|cap| edges.iter().any(|edge| cap.is_right_of(edge))) {
-                    return None;
-                }
-                let relation = region.relate_polygon(triangle, || triangle.bounding_box());
-                (!relation.is_disjoint()).then(|| (relation.is_containing(), Self::Whole(region, *cap)))
-            }
-            Self::Union(parts) => {
-                let found: Vec<_> = parts.iter().filter_map(|part| part.within(edges, triangle)).collect();
-                let is_containing = found.iter().any(|(contains, _)| *contains);
-                let remaining: Vec<_> = found.into_iter().map(|(_, part)| part).collect();
-                (!remaining.is_empty()).then_some((is_containing, Self::Union(remaining)))
-            }
-            Self::Intersection(parts) => {
-                let found: Vec<_> = parts.iter().map(|part| part.within(edges, triangle)).collect::<Option<_>>()?;
-                let is_containing = found.iter().all(|(contains, _)| *contains);
-                Some((is_containing, Self::Intersection(found.into_iter().map(|(_, part)| part).collect())))
-            }
-        }
-    }
+    Mesh::with_room(0).envelope_of(region, level)
 }
 
 #[cfg(test)]

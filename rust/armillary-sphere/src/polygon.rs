@@ -52,11 +52,13 @@ impl ConvexPolygon {
 pub(crate) struct Edge {
     pub(crate) start: UnitVector3d,
     pub(crate) normal: [f64; 3],
+    norm: f64,
 }
 
 impl Edge {
     pub(crate) fn between(start: UnitVector3d, end: UnitVector3d) -> Self {
-        Self { start, normal: start.cross_of_close(end) }
+        let normal = start.cross_of_close(end);
+        Self { start, normal, norm: length(normal) }
     }
 }
 
@@ -92,11 +94,25 @@ impl Cap {
         self.center.squared_chord(center) > reach * reach * ROUND_UP
     }
 
+    /// False for a point outside of the cap.
+    pub(crate) fn holds(self, point: UnitVector3d) -> bool {
+        self.center.squared_chord(point) <= self.chord * self.chord * ROUND_UP
+    }
+
     /// Whether all of this cap is on the right, the outer side of an edge.
     pub(crate) fn is_right_of(self, edge: &Edge) -> bool {
-        let height = dot(edge.normal, self.center.components());
-        // A point a chord away from the center is no more than the chord higher.
-        height < 0.0 && -height > (self.chord * ROUND_UP) * length(edge.normal) + 1e-14
+        self.is_clear(edge, -dot(edge.normal, self.center.components()))
+    }
+
+    /// Whether all of this cap is on the left, the inner side of an edge.
+    pub(crate) fn is_left_of(self, edge: &Edge) -> bool {
+        self.is_clear(edge, dot(edge.normal, self.center.components()))
+    }
+
+    /// Whether the great circle of an edge does not come near the cap, whose center is that high above it.
+    fn is_clear(self, edge: &Edge, height: f64) -> bool {
+        // A point a chord away from the center is no more than the chord lower.
+        height > (self.chord * ROUND_UP) * edge.norm + 1e-14
     }
 }
 
@@ -146,20 +162,28 @@ impl<'a> EdgesRef<'a> {
     }
 
     /// +1 if the point is left of the edge (the inner side), -1 right of it, 0 on its great circle. Exact.
-    fn side(&self, edge: usize, point: UnitVector3d) -> i8 {
-        let Edge { start, normal } = self.edges[edge];
-        let height = dot(normal, point.components());
+    #[inline]
+    fn side(&self, edge: usize, point: &UnitVector3d) -> i8 {
+        let [x, y, z] = &self.edges[edge].normal;
+        let height = x * point.x + y * point.y + z * point.z;
         if height > SIDE_ERROR {
             1
         } else if height < -SIDE_ERROR {
             -1
         } else {
-            exact_orientation(start, self.end(edge), point)
+            self.exact_side(edge, point)
         }
     }
 
+    /// Apart from [`Self::side`], which else would copy each point for this.
+    #[cold]
+    #[inline(never)]
+    fn exact_side(&self, edge: usize, point: &UnitVector3d) -> i8 {
+        exact_orientation(self.edges[edge].start, self.end(edge), *point)
+    }
+
     pub(crate) fn contains(&self, point: UnitVector3d) -> bool {
-        (0..self.edges.len()).all(|edge| self.side(edge, point) >= 0)
+        (0..self.edges.len()).all(|edge| self.side(edge, &point) >= 0)
     }
 
     /// How two polygons lie to each other, exactly.
@@ -173,6 +197,14 @@ impl<'a> EdgesRef<'a> {
         } else {
             self.relate_by_sides(other, &mut vec![0; count], &mut vec![0; count])
         }
+    }
+
+    /// Whether two polygons have a point in common, exactly. Most that do show it by a vertex of ours.
+    pub(crate) fn touches(&self, other: &EdgesRef<'_>) -> bool {
+        if self.cap.is_apart(other.cap) {
+            return false;
+        }
+        self.edges.iter().any(|edge| other.contains(edge.start)) || !self.relate_polygon(other).is_disjoint()
     }
 
     fn relate_by_sides(&self, other: &EdgesRef<'_>, ours: &mut [i8], theirs: &mut [i8]) -> Relationship {
@@ -197,7 +229,7 @@ impl<'a> EdgesRef<'a> {
         for (edge, row) in sides.chunks_exact_mut(other.edges.len()).enumerate() {
             let mut outermost = -1;
             for (side, theirs) in row.iter_mut().zip(other.edges) {
-                *side = self.side(edge, theirs.start);
+                *side = self.side(edge, &theirs.start);
                 outermost = outermost.max(*side);
             }
             if outermost < 0 {
@@ -242,9 +274,8 @@ impl<'a> EdgesRef<'a> {
     }
 
     fn squared_chord_to_edge(&self, edge: usize, point: UnitVector3d) -> f64 {
-        let Edge { start, normal } = self.edges[edge];
+        let Edge { start, normal, norm } = self.edges[edge];
         let end = self.end(edge);
-        let norm = length(normal);
         let [x, y, z] = normal;
         let normal_vector = UnitVector3d::from_normalized(x, y, z);
         let is_beside = norm > 0.0

@@ -64,6 +64,45 @@ proptest! {
     }
 
     #[test]
+    fn a_mesh_that_remembers_gives_what_the_triangles_themselves_say(regions in prop::collection::vec(region(), 4)) {
+        let mut mesh = htm::Mesh::default();
+        for (region, level) in regions.iter().chain(&regions).zip([3, 3, 1, 2, 3, 3, 3, 0]) {
+            let found = mesh.envelope(region, level).unwrap();
+            prop_assert_eq!(&found, &htm::envelope(region, level).unwrap());
+            if let Region::ConvexPolygon(_) = region {
+                for pixel in htm::universe(level).unwrap() {
+                    let triangle = ConvexPolygon::convex_hull(&htm::trixel(pixel).unwrap()).unwrap().into();
+                    let touches = !region.relate(&triangle).is_disjoint();
+                    prop_assert_eq!(found.iter().any(|range| range.contains(&pixel)), touches, "{}", pixel);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn small_polygons_have_the_pixels_that_they_touch(at in at(), size in 1e-3..1.0_f64, turn in 0.0..1.6_f64) {
+        let (east, north) = at.lon_lat();
+        let (east, north) = (east.to_degrees(), north.to_degrees().clamp(-89.0, 89.0));
+        let corner = |quarter: u8| {
+            let (sin, cos) = (turn + f64::from(quarter) * std::f64::consts::FRAC_PI_2).sin_cos();
+            UnitVector3d::from_lon_lat_degrees(east + size * cos / north.to_radians().cos(), north + size * sin)
+        };
+        let square = Region::from(ConvexPolygon::convex_hull(&[0, 1, 2, 3].map(corner)).unwrap());
+        let found = htm::Mesh::default().envelope(&square, 7).unwrap();
+        for wider in htm::envelope(&square.bounding_circle().into(), 7).unwrap() {
+            for pixel in wider {
+                let triangle = ConvexPolygon::convex_hull(&htm::trixel(pixel).unwrap()).unwrap().into();
+                let touches = !square.relate(&triangle).is_disjoint();
+                prop_assert_eq!(found.iter().any(|range| range.contains(&pixel)), touches, "{}", pixel);
+            }
+        }
+        for pixel in found.into_iter().flatten() {
+            let triangle = ConvexPolygon::convex_hull(&htm::trixel(pixel).unwrap()).unwrap().into();
+            prop_assert!(!square.relate(&triangle).is_disjoint());
+        }
+    }
+
+    #[test]
     fn relations_agree_with_directions_in_both(a in region(), b in region(), directions in directions()) {
         let relation = a.relate(&b);
         let is_compound = |region: &Region| matches!(region, Region::Union(_) | Region::Intersection(_));
