@@ -8,8 +8,11 @@ use crate::{
     store::{Connection, DatabaseResult, Statement, params},
 };
 use armillary_dimensions::{Element, ElementIndex, ElementKind, FieldRole, Key, Universe, Value};
-use armillary_sphere::{Region, htm};
+use armillary_sphere::{Region, htm::Mesh};
 use std::{fmt::Write as _, ops::Range, thread};
+
+/// The columns that name a pixelisation.
+const PIXELISATION: [&str; 2] = ["skypix_system", "skypix_level"];
 
 /// Fewer regions than this are not worth a thread.
 const REGIONS_PER_THREAD: usize = 64;
@@ -34,20 +37,21 @@ pub(crate) fn pixels_of_rows<R: AsRef<[Value]> + Sync>(
     let Some(position) = element.fields.iter().position(|field| field.role == FieldRole::Region) else {
         return Ok(Vec::new());
     };
-    let one = |row: &R| match &row.as_ref()[position] {
-        Value::Bytes(bytes) => pixels(universe, element, bytes),
-        _ => Ok(Vec::new()),
+    let of_some = |rows: &[R]| {
+        let mut mesh = Mesh::default();
+        let one = |row: &R| match &row.as_ref()[position] {
+            Value::Bytes(bytes) => pixels(universe, element, &mut mesh, bytes),
+            _ => Ok(Vec::new()),
+        };
+        rows.iter().map(one).collect::<Result<Vec<_>, _>>()
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(rows.len() / REGIONS_PER_THREAD);
     if threads < 2 {
-        return rows.iter().map(one).collect();
+        return of_some(rows);
     }
     let chunk = rows.len().div_ceil(threads);
     thread::scope(|scope| {
-        let workers: Vec<_> = rows
-            .chunks(chunk)
-            .map(|rows| scope.spawn(|| rows.iter().map(one).collect::<Result<Vec<_>, _>>()))
-            .collect();
+        let workers: Vec<_> = rows.chunks(chunk).map(|rows| scope.spawn(|| of_some(rows))).collect();
         let mut all = Vec::with_capacity(rows.len());
         for worker in workers {
             all.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
@@ -56,7 +60,7 @@ pub(crate) fn pixels_of_rows<R: AsRef<[Value]> + Sync>(
     })
 }
 
-fn pixels(universe: &Universe, element: &Element, bytes: &[u8]) -> Result<Pixels, RegistryError> {
+fn pixels(universe: &Universe, element: &Element, mesh: &mut Mesh, bytes: &[u8]) -> Result<Pixels, RegistryError> {
     let bad =
         |reason: String| RegistryError::BadRecord { element: element.name.clone(), field: "region".to_owned(), reason };
     let region = Region::decode(bytes).map_err(|error| bad(error.to_string()))?;
@@ -64,7 +68,7 @@ fn pixels(universe: &Universe, element: &Element, bytes: &[u8]) -> Result<Pixels
     if system != "htm" {
         return Err(bad(format!("the universe relates regions by `{system}`; only `htm` is supported")));
     }
-    htm::envelope(&region, u32::from(level)).map_err(|error| bad(error.to_string()))
+    mesh.envelope(&region, u32::from(level)).map_err(|error| bad(error.to_string()))
 }
 
 /// The statements that keep the overlap rows of one element.
@@ -72,10 +76,12 @@ pub(crate) struct OverlapWriter<'c> {
     connection: &'c Connection,
     insert: String,
     delete: String,
-    /// Where the key values are in a row, in the order of the table's columns.
+    /// The dimensions that are the key of a record, in the order of the table's columns.
+    dimensions: Vec<String>,
+    /// Where their values are in a row.
     key_positions: Vec<usize>,
-    /// The governors; their values are the first of the key.
-    governors: Vec<String>,
+    /// How many of them, the first ones, are governors.
+    governors: usize,
     system: String,
     level: u8,
     table: String,
@@ -86,7 +92,7 @@ impl<'c> OverlapWriter<'c> {
     /// For an element with stored regions.
     pub(crate) fn new(connection: &'c Connection, universe: &Universe, element: &Element) -> Self {
         let (governors, others) = governors_first(universe, element);
-        let names = governors.iter().map(|index| universe.get(*index).name.clone()).collect();
+        let governor_count = governors.len();
         let dimensions: Vec<ElementIndex> = governors.into_iter().chain(others).collect();
         let table = format!("{}_skypix_overlap", element.name);
         let mut insert = format!("INSERT INTO \"{table}\" (skypix_system, skypix_level");
@@ -105,12 +111,13 @@ impl<'c> OverlapWriter<'c> {
             connection,
             insert,
             delete,
+            dimensions: dimensions.iter().map(|dimension| universe.get(*dimension).name.clone()).collect(),
             key_positions: dimensions.iter().filter_map(position).collect(),
             system: system.to_owned(),
             level,
             summary: format!("{table}_summary"),
             table,
-            governors: names,
+            governors: governor_count,
         }
     }
 
@@ -146,39 +153,74 @@ impl<'c> OverlapWriter<'c> {
     }
 
     /// Writes the rows of many records, after deleting those there are if they are replaced.
-    pub(crate) fn write_all(&self, records: &[(&[Value], &Pixels)], replaced: bool) -> Result<(), RegistryError> {
-        let bind_keys = |statement: &mut Statement<'_>, row: &[Value]| {
-            let values = self.key_positions.iter().map(|position| &row[*position]);
-            values.zip(3..).try_for_each(|(value, parameter)| bind_value(statement, parameter, value).map(|_| ()))
-        };
+    pub(crate) fn write_all(
+        &self,
+        records: &[(&[Value], &Pixels)],
+        replaced: bool,
+        sorted: bool,
+    ) -> Result<(), RegistryError> {
+        let Some((first, _)) = records.first() else { return Ok(()) };
         if replaced {
             let mut statement = self.prepare(&self.delete)?;
-            let bind = |statement: &mut Statement<'_>, (row, _): &(&[Value], &Pixels)| bind_keys(statement, row);
+            let bind =
+                |statement: &mut Statement<'_>, (row, _): &(&[Value], &Pixels)| self.bind_keys(statement, row, 0);
             statement.execute_each(records, bind).map_err(|(_, error)| error)?;
         }
-        let last = 3 + self.key_positions.len();
         let touched: Vec<(&[Value], u64)> = records
             .iter()
             .flat_map(|(row, pixels)| pixels.iter().cloned().flatten().map(|pixel| (*row, pixel)))
             .collect();
+        let many = are_many(touched.len());
+        // All keys are those of records, and as long.
+        let _unexamined = if many { self.connection.unexamined()? } else { None };
+        let aside = if many { self.set_indexes_aside(sorted)? } else { Vec::new() };
+        let shared = self.shared_keys(records);
+        let fixed = |statement: &mut Statement<'_>| {
+            self.bind_pixelisation(statement)?;
+            self.key_positions[..shared]
+                .iter()
+                .zip(3..)
+                .try_for_each(|(position, parameter)| bind_value(statement, parameter, &first[*position]).map(|_| ()))
+        };
+        let last = 3 + self.key_positions.len();
         let bind = |statement: &mut Statement<'_>, (row, pixel): &(&[Value], u64)| {
-            bind_keys(statement, row)?;
+            self.bind_keys(statement, row, shared)?;
             statement.raw_bind_parameter(last, pixel.cast_signed())
         };
-        let aside = if are_many(touched.len()) { self.connection.set_indexes_aside(&self.table)? } else { Vec::new() };
-        self.connection
-            .insert_each(&self.insert, &touched, |statement| self.bind_pixelisation(statement), bind)
-            .map_err(|(_, error)| error)?;
-        Ok(aside.iter().try_for_each(|index| self.connection.execute_batch(index))?)
+        let written = self.connection.insert_each(&self.insert, &touched, fixed, bind);
+        written.map_err(|(_, error)| error)?;
+        Ok(self.connection.make_indexes(&aside, touched.len())?)
+    }
+
+    fn set_indexes_aside(&self, sorted: bool) -> DatabaseResult<Vec<String>> {
+        let mut order: Vec<&str> = Vec::new();
+        if sorted {
+            order.extend(self.dimensions.iter().map(String::as_str));
+            order.push("skypix_index");
+        }
+        self.connection.set_indexes_aside(&self.table, &PIXELISATION, &order)
+    }
+
+    /// How many of the first keys are the same in all records.
+    fn shared_keys(&self, records: &[(&[Value], &Pixels)]) -> usize {
+        let Some((first, _)) = records.first() else { return 0 };
+        let is_shared = |position: &&usize| records.iter().all(|(row, _)| row[**position] == first[**position]);
+        self.key_positions.iter().take_while(is_shared).count()
+    }
+
+    /// Binds the keys of a row but for the first ones, which are bound.
+    fn bind_keys(&self, statement: &mut Statement<'_>, row: &[Value], bound: usize) -> DatabaseResult<()> {
+        let values = self.key_positions[bound..].iter().map(|position| &row[*position]);
+        values.zip(3 + bound..).try_for_each(|(value, parameter)| bind_value(statement, parameter, value).map(|_| ()))
     }
 
     /// Whether the row is there that says that overlaps are kept under the governors of a record.
     pub(crate) fn has_summary(&self, row: &[Value]) -> Result<bool, RegistryError> {
-        let columns: Vec<&str> =
-            ["skypix_system", "skypix_level"].into_iter().chain(self.governors.iter().map(String::as_str)).collect();
+        let governors = &self.dimensions[..self.governors];
+        let columns: Vec<&str> = PIXELISATION.into_iter().chain(governors.iter().map(String::as_str)).collect();
         let mut select = self.connection.prepare_cached(&exists_sql(&self.summary, &columns))?;
         self.bind_pixelisation(&mut select)?;
-        for (position, parameter) in self.key_positions.iter().take(self.governors.len()).zip(3..) {
+        for (position, parameter) in self.key_positions.iter().take(self.governors).zip(3..) {
             bind_value(&mut select, parameter, &row[*position])?;
         }
         Ok(select.raw_query().next()?.map(|found| found.get(0)).transpose()? == Some(true))

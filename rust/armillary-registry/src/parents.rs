@@ -15,6 +15,8 @@ pub(crate) struct Parents<'c> {
     statement: Statement<'c>,
     known: HashSet<Vec<Key>>,
     last: Vec<Key>,
+    /// Numbers that were found where the values before them are those of the last row.
+    numbers: HashSet<i64>,
 }
 
 impl<'c> Parents<'c> {
@@ -24,6 +26,7 @@ impl<'c> Parents<'c> {
             statement: connection.prepare_cached(&exists_sql(table, columns))?,
             known: HashSet::new(),
             last: Vec::new(),
+            numbers: HashSet::new(),
         })
     }
 
@@ -36,21 +39,30 @@ impl<'c> Parents<'c> {
 
     /// Whether there is a row with these values.
     pub(crate) fn has<'k>(&mut self, values: impl Iterator<Item = &'k Key> + Clone) -> DatabaseResult<bool> {
-        if !self.last.is_empty() && self.last.iter().eq(values.clone()) {
-            return Ok(true);
+        if let Some((last, before)) = self.last.split_last()
+            && before.iter().eq(values.clone().take(before.len()))
+            && let Some(value) = values.clone().nth(before.len())
+        {
+            if value == last || matches!(value, Key::Int(number) if self.numbers.contains(number)) {
+                return Ok(true);
+            }
+        } else {
+            self.numbers.clear();
         }
         self.last.clear();
         self.last.extend(values.cloned());
-        if self.known.contains(&self.last) {
-            return Ok(true);
-        }
-        let found = self.statement.query_row(self.last.as_slice(), |row| row.get(0))?;
-        if found {
-            self.known.insert(self.last.clone());
-        } else {
+        let found = self.known.contains(&self.last)
+            || self.statement.query_row(self.last.as_slice(), |row| row.get::<bool>(0))?;
+        if !found {
             self.last.clear();
+            self.numbers.clear();
+            return Ok(false);
         }
-        Ok(found)
+        if let Some(Key::Int(number)) = self.last.last() {
+            self.numbers.insert(*number);
+        }
+        self.known.insert(self.last.clone());
+        Ok(true)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Dialect,
-    decode::{bind_field, row_value},
+    decode::{bind_field, bind_value, row_value},
     error::RegistryError,
     overlaps::{OverlapWriter, Pixels, common_skypix, pixels_of_rows},
     parents::{Parents, are_many, exists_sql, unchecked},
@@ -152,7 +152,7 @@ impl<'a> RecordWriter<'a> {
     /// Writes one record; says whether it is there now with these values because of us.
     fn write(&mut self, row: &[Value], pixels: Option<&Pixels>) -> Result<bool, RegistryError> {
         let mut statement = self.connection.prepare_cached(&self.sql)?;
-        bind_row(&mut statement, self.element, row, &mut self.buffer)?;
+        bind_row(&mut statement, self.element, row, 0, &mut self.buffer)?;
         let written = statement.raw_execute().map_err(|error| self.explain(&error, row))? > 0;
         if let (true, Some(overlaps)) = (written, &self.overlaps) {
             if self.mode == InsertMode::Replace {
@@ -188,24 +188,57 @@ impl<'a> RecordWriter<'a> {
     }
 
     /// Writes all records, none of which is passed over.
-    fn write_all(&mut self, mut records: Vec<(&[Value], &Pixels)>) -> Result<(), RegistryError> {
-        let checks_off = unchecked(self.connection, records.len(), || self.all_there(&records))?;
-        if checks_off.is_some() {
-            let keys = self.element.required.len();
-            records.sort_by(|(one, _), (next, _)| by_keys(&one[..keys], &next[..keys]));
+    fn write_all<'r>(&mut self, mut records: Vec<(&'r [Value], &'r Pixels)>) -> Result<(), RegistryError> {
+        let in_order = if are_many(records.len()) { self.sorted(&records) } else { Vec::new() };
+        let unchecked = unchecked(self.connection, records.len(), || self.all_there(&in_order))?;
+        let sorted = unchecked.is_some();
+        if sorted {
+            records = in_order;
         }
-        let (element, buffer) = (self.element, &mut self.buffer);
-        let bind =
-            |statement: &mut Statement<'_>, (row, _): &(&[Value], &Pixels)| bind_row(statement, element, row, buffer);
-        let written = self.connection.insert_each(&self.sql, &records, |_| Ok(()), bind);
+        let aside = if sorted { self.set_indexes_aside()? } else { Vec::new() };
+        let (element, buffer, shared) = (self.element, &mut self.buffer, shared_keys(self.element, &records));
+        let fixed = |statement: &mut Statement<'_>| {
+            let first = records.first().map_or(&[][..], |(row, _)| &row[..shared]);
+            first.iter().zip(1..).try_for_each(|(value, parameter)| bind_value(statement, parameter, value).map(|_| ()))
+        };
+        let bind = |statement: &mut Statement<'_>, (row, _): &(&[Value], &Pixels)| {
+            bind_row(statement, element, row, shared, buffer)
+        };
+        let written = self.connection.insert_each(&self.sql, &records, fixed, bind);
         written.map_err(|(position, error)| self.explain(&error, records[position].0))?;
+        self.connection.make_indexes(&aside, records.len())?;
         if let Some(overlaps) = &self.overlaps {
-            overlaps.write_all(&records, self.mode == InsertMode::Replace)?;
+            overlaps.write_all(&records, self.mode == InsertMode::Replace, sorted)?;
         }
         if self.element.kind == ElementKind::Governor {
             records.iter().try_for_each(|(row, _)| self.write_summaries(&row[0]))?;
         }
         Ok(())
+    }
+
+    /// Many records sorted by their keys.
+    fn sorted<'r>(&self, records: &[(&'r [Value], &'r Pixels)]) -> Vec<(&'r [Value], &'r Pixels)> {
+        let mut records = records.to_vec();
+        let keys = shared_keys(self.element, &records)..self.element.required.len();
+        let number = |value: &Value| if let Value::Int(number) = value { Some(*number) } else { None };
+        let numbers = |row: &[Value]| match &row[keys.clone()] {
+            [one] => Some((number(one)?, 0)),
+            [one, next] => Some((number(one)?, number(next)?)),
+            _ => None,
+        };
+        if records.first().is_some_and(|(row, _)| numbers(row).is_some()) {
+            records.sort_by_cached_key(|(row, _)| numbers(row));
+        } else {
+            records.sort_by(|(one, _), (next, _)| by_keys(&one[keys.clone()], &next[keys.clone()]));
+        }
+        records
+    }
+
+    /// Sets indexes aside that have another order than sorted records, as the statements that make them.
+    fn set_indexes_aside(&self) -> DatabaseResult<Vec<String>> {
+        let keys = self.element.required.len();
+        let order: Vec<&str> = self.element.fields[..keys].iter().map(|field| field.name.as_str()).collect();
+        self.connection.set_indexes_aside(&self.element.name, &[], &order)
     }
 
     /// Whether all is there that records and their overlap rows refer to, but for one another.
@@ -249,7 +282,7 @@ impl<'a> RecordWriter<'a> {
             let mut statement = self.connection.prepare_cached(&sql)?;
             statement.raw_bind_parameter(1, system)?;
             statement.raw_bind_parameter(2, level)?;
-            crate::decode::bind_value(&mut statement, 3, governor)?;
+            bind_value(&mut statement, 3, governor)?;
             statement.raw_execute()?;
         }
         Ok(())
@@ -323,9 +356,21 @@ fn key_places(element: &Element, parent: &Element) -> Vec<usize> {
     parent.required.iter().filter_map(place).collect()
 }
 
+/// How many of the first values of a key are the same in all records.
+fn shared_keys(element: &Element, records: &[(&[Value], &Pixels)]) -> usize {
+    let Some((first, _)) = records.first() else { return 0 };
+    let is_shared = |place: &usize| records.iter().all(|(row, _)| row[*place] == first[*place]);
+    (0..element.required.len()).take_while(is_shared).count()
+}
+
 /// The order of rows by the values of their keys, as the index of the keys has it.
 fn by_keys(one: &[Value], next: &[Value]) -> Ordering {
-    one.iter().map(Value::to_key).cmp(next.iter().map(Value::to_key))
+    let by_one = |(one, next): (&Value, &Value)| match (one, next) {
+        (Value::Int(one), Value::Int(next)) => one.cmp(next),
+        (Value::Str(one), Value::Str(next)) => one.cmp(next),
+        _ => one.to_key().cmp(&next.to_key()),
+    };
+    one.iter().zip(next).map(by_one).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// Whether an element has a record with this key.
@@ -388,14 +433,16 @@ fn insert_sql(dialect: &dyn Dialect, element: &Element, mode: InsertMode) -> Str
     sql
 }
 
+/// Binds the values of a row but for the first ones, keys that are bound.
 fn bind_row(
     statement: &mut Statement<'_>,
     element: &Element,
     row: &[Value],
+    bound: usize,
     buffer: &mut String,
 ) -> DatabaseResult<()> {
-    let mut parameter = 1;
-    for (field, value) in element.fields.iter().zip(row) {
+    let mut parameter = 1 + bound;
+    for (field, value) in element.fields.iter().zip(row).skip(bound) {
         parameter = bind_field(statement, parameter, field.kind, value, buffer)?;
     }
     Ok(())

@@ -1,10 +1,14 @@
 //! INSERTs of many rows.
 
 use super::connection::{Connection, DatabaseError, DatabaseResult, Statement};
-use super::sqlite;
+use super::{sqlite, unchecked::checks};
+use std::ops::Range;
 
-/// Rows of one statement of `SQLite`; a row with 100 columns still has fewer parameters than a statement may have.
-const ROWS: usize = 64;
+/// Rows of one statement of `SQLite`, of few and of many.
+const FEW_ROWS: usize = 64;
+const MANY_ROWS: usize = 512;
+/// How many parameters a statement of `SQLite` may have.
+const PARAMETERS: usize = 32_766;
 
 impl Connection {
     /// Runs an INSERT of one row once for each of some rows; a failure tells the position of the row.
@@ -33,27 +37,6 @@ impl Connection {
     }
 }
 
-impl Connection {
-    /// Drops the indexes of an empty table of `SQLite`, except those of its keys; gives the statements that make them
-    /// again. To sort all rows at once for each index takes half the time of finding the place of each row in it.
-    ///
-    /// In a table with rows there is nothing to gain, and a server has other ways.
-    pub(crate) fn set_indexes_aside(&self, table: &str) -> DatabaseResult<Vec<String>> {
-        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let any = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(table));
-        if !matches!(self, Self::Sqlite(_)) || self.query_row(&any, (), |row| row.get(0))? {
-            return Ok(Vec::new());
-        }
-        let of_table = "FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL ORDER BY rowid";
-        let statements = self.prepare_cached(&format!("SELECT sql {of_table}"))?.query_column([table])?;
-        let names: Vec<String> = self.prepare_cached(&format!("SELECT name {of_table}"))?.query_column([table])?;
-        for name in names {
-            self.execute_batch(&format!("DROP INDEX {}", quoted(&name)))?;
-        }
-        Ok(statements)
-    }
-}
-
 /// Inserts whole blocks, up to the first one that a constraint refuses; says how many rows that was.
 fn insert_blocks<T>(
     connection: &rusqlite::Connection,
@@ -62,13 +45,15 @@ fn insert_blocks<T>(
     fixed: &impl Fn(&mut Statement<'_>) -> DatabaseResult<()>,
     bind: &mut impl FnMut(&mut Statement<'_>, &T) -> DatabaseResult<()>,
 ) -> Result<usize, (usize, DatabaseError)> {
-    let (blocks, _) = rows.as_chunks::<ROWS>();
-    if blocks.is_empty() {
+    let Some(each) = parameters_of_row(sql) else { return Ok(0) };
+    let size = if rows.len() < 8 * MANY_ROWS { FEW_ROWS } else { MANY_ROWS }.min(PARAMETERS / each.max(1));
+    let blocks = rows.chunks_exact(size);
+    if blocks.len() == 0 {
         return Ok(0);
     }
-    let Some(many) = for_many(sql) else { return Ok(0) };
+    let fails = !checks(connection).map_err(|error| (0, error))? && !sql.contains(" ON CONFLICT ");
+    let Some(many) = for_many(sql, size, fails) else { return Ok(0) };
     let prepared = connection.prepare_cached(&many).map_err(|error| (0, sqlite::error(error)))?;
-    let each = prepared.parameter_count() / ROWS;
     let mut statement = Statement::Sqlite(prepared, 0);
     for (number, block) in (0..).zip(blocks) {
         let outcome = block.iter().enumerate().try_for_each(|(position, row)| {
@@ -80,12 +65,15 @@ fn insert_blocks<T>(
         });
         match outcome.and_then(|()| statement.raw_execute()) {
             Ok(_) => {}
+            Err(error) if error.kind.is_constraint() && fails => {
+                return Err((number * size + usize::try_from(connection.changes()).unwrap_or(0), error));
+            }
             // Nothing of the block was kept; its rows one by one show which it is.
-            Err(error) if error.kind.is_constraint() => return Ok(number * ROWS),
-            Err(error) => return Err((number * ROWS, error)),
+            Err(error) if error.kind.is_constraint() => return Ok(number * size),
+            Err(error) => return Err((number * size, error)),
         }
     }
-    Ok(blocks.len() * ROWS)
+    Ok(rows.len() / size * size)
 }
 
 /// Goes to the row of a statement that has so many parameters before it.
@@ -95,15 +83,29 @@ fn move_to(statement: &mut Statement<'_>, parameters: usize) {
     }
 }
 
-/// An INSERT of one row as one of many; none if its values cannot be told from the rest.
-fn for_many(sql: &str) -> Option<String> {
+/// Where the values of an INSERT of one row are in its text; none if they cannot be told from the rest.
+fn values_of_row(sql: &str) -> Option<Range<usize>> {
     let start = sql.find(" VALUES (")? + " VALUES ".len();
     let end = start + sql[start..].find(')')? + 1;
-    let row = &sql[start..end];
-    if row[1..].contains('(') {
-        return None;
-    }
-    Some([&sql[..start], &vec![row; ROWS].join(", "), &sql[end..]].concat())
+    (!sql[start + 1..end].contains('(')).then_some(start..end)
+}
+
+fn parameters_of_row(sql: &str) -> Option<usize> {
+    Some(sql[values_of_row(sql)?].matches('?').count())
+}
+
+/// An INSERT of one row as one of many; none if its values cannot be told from the rest.
+///
+/// If it `fails`, the rows before a refused one are kept, for the caller to undo: `SQLite` then needs no copy of the pages
+/// that each statement changes. It would need them to check references, too.
+fn for_many(sql: &str, rows: usize, fails: bool) -> Option<String> {
+    let values = values_of_row(sql)?;
+    let row = &sql[values.clone()];
+    let into = if fails { "INSERT OR FAIL INTO" } else { "INSERT INTO" };
+    Some(
+        [into, sql[..values.start].strip_prefix("INSERT INTO")?, &vec![row; rows].join(", "), &sql[values.end..]]
+            .concat(),
+    )
 }
 
 #[cfg(test)]
@@ -118,13 +120,13 @@ mod tests {
 
     fn table() -> Connection {
         let connection = Connection::Sqlite(rusqlite::Connection::open_in_memory().expect("memory"));
-        connection.execute_batch("CREATE TABLE t (kind TEXT NOT NULL, a BIGINT UNIQUE CHECK (a < 1000))").expect("sql");
+        connection.execute_batch("CREATE TABLE t (kind TEXT NOT NULL, a BIGINT UNIQUE CHECK (a < 9000))").expect("sql");
         connection
     }
 
     #[test]
     fn blocks_and_the_rest_are_all_inserted() {
-        for count in [0, 1, 63, 64, 65, 128, 300] {
+        for count in [0, 1, 63, 64, 65, 128, 300, 4095, 4096, 5000] {
             let connection = table();
             let rows: Vec<i64> = (0..count).rev().collect();
             insert(&connection, &rows).expect("inserted");
@@ -138,15 +140,19 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_row_wherever_it_is() {
-        for bad in [0, 5, 63, 64, 200, 255, 256, 299] {
-            let connection = table();
-            connection.execute_batch("BEGIN").expect("begun");
-            let mut rows: Vec<i64> = (0..300).collect();
-            rows[bad] = 5000;
-            let (position, error) = insert(&connection, &rows).expect_err("refused");
-            assert_eq!(position, bad);
-            assert!(error.kind.is_constraint());
-            assert!(!connection.is_autocommit(), "the transaction is the caller's to undo");
+        for (count, places) in
+            [(300, [0, 5, 63, 64, 200, 255, 256, 299]), (5000, [0, 1, 511, 512, 600, 4607, 4608, 4999])]
+        {
+            for (bad, keys) in places.into_iter().flat_map(|bad| [(bad, "ON"), (bad, "OFF")]) {
+                let connection = table();
+                connection.execute_batch(&format!("PRAGMA foreign_keys={keys}; BEGIN")).expect("begun");
+                let mut rows: Vec<i64> = (0..count).collect();
+                rows[bad] = if bad % 2 == 0 { 9000 } else { rows[bad - 1] };
+                let (position, error) = insert(&connection, &rows).expect_err("refused");
+                assert_eq!(position, bad);
+                assert!(error.kind.is_constraint());
+                assert!(!connection.is_autocommit(), "the transaction is the caller's to undo");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod connection;
 mod encryption;
 mod gathered;
 mod holder;
+mod indexes;
 mod kept_journal;
 mod many_rows;
 mod place;

@@ -32,7 +32,29 @@ impl Drop for Unchecked<'_> {
     }
 }
 
-fn checks(connection: &rusqlite::Connection) -> DatabaseResult<bool> {
+/// While it lives, `SQLite` does not look whether the values of a row are what its CHECKs ask for: for rows that are made of
+/// values of other rows under the same CHECKs.
+pub(crate) struct Unexamined<'c>(&'c rusqlite::Connection);
+
+impl Connection {
+    /// Switches CHECKs off until the guard is dropped, where that is possible: not on a server.
+    pub(crate) fn unexamined(&self) -> DatabaseResult<Option<Unexamined<'_>>> {
+        let Self::Sqlite(connection) = self else { return Ok(None) };
+        connection.execute_batch("PRAGMA ignore_check_constraints=ON").map_err(sqlite::error)?;
+        Ok(Some(Unexamined(connection)))
+    }
+}
+
+impl Drop for Unexamined<'_> {
+    fn drop(&mut self) {
+        // It sets a flag in memory, which cannot fail.
+        let restored = self.0.execute_batch("PRAGMA ignore_check_constraints=OFF");
+        debug_assert_eq!(restored, Ok(()));
+    }
+}
+
+/// Whether `SQLite` looks whether rows refer to rows that are there.
+pub(super) fn checks(connection: &rusqlite::Connection) -> DatabaseResult<bool> {
     connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY).map_err(sqlite::error)
 }
 
@@ -86,6 +108,21 @@ mod tests {
         connection.execute_batch("COMMIT; PRAGMA foreign_keys=OFF; BEGIN IMMEDIATE").expect("off");
         drop(connection.unchecked().expect("nothing to switch"));
         assert_eq!(insert(&connection), Ok(1));
+    }
+
+    #[test]
+    fn values_are_examined_again_afterwards() {
+        let connection = family();
+        connection.execute_batch("CREATE TABLE short (text CHECK (length(text) < 3))").expect("made");
+        let insert = || {
+            let long = connection.prepare_cached("INSERT INTO short VALUES ('long')");
+            long.and_then(|mut insert| insert.execute(())).map_err(|error| error.kind)
+        };
+        assert!(insert().is_err());
+        let unexamined = connection.unexamined().expect("switched").expect("a guard");
+        assert_eq!(insert(), Ok(1));
+        drop(unexamined);
+        assert!(insert().is_err());
     }
 
     #[test]
