@@ -5,7 +5,8 @@ use crate::{
     datasets::{Dataset, by_dataset_type, data_id_columns, require_kind},
     decode::{bind_key, hex_text, row_id},
     error::RegistryError,
-    query::{key_type, push_json_text},
+    json_list::push_json_text,
+    query::key_type,
     registry::Registry,
     store::{Connection, Place, Statement, params},
 };

@@ -1,8 +1,7 @@
 //! How one database spells what SQL leaves open. Text only: nothing here talks to a database.
 
-use crate::{decode::hex_text, schema::SqlType};
+use crate::schema::SqlType;
 use armillary_dimensions::{Timespan, Value};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use blake2::{
     Blake2bVar,
     digest::{Update as _, VariableOutput as _},
@@ -114,10 +113,13 @@ pub trait Dialect: Send + Sync {
         ("", "")
     }
 
-    /// Writes a value so that nothing in it can be read as anything else; gives false, and writes nothing, if it cannot.
-    ///
-    /// For statements of more values than there can be parameters; all others bind their values.
-    fn literal(&self, sql: &mut String, value: &Value) -> bool;
+    /// How many parameters a statement may have.
+    fn most_parameters(&self) -> usize;
+
+    /// The type of the members of a list that such a value may be one of, where a list can be a parameter.
+    fn list_type(&self, _value: &Value) -> Option<&'static str> {
+        None
+    }
 
     /// Writes a subquery of named columns, text or integers; its one parameter is a JSON array of rows.
     fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]);
@@ -260,18 +262,19 @@ impl Dialect for Postgres {
         expression
     }
 
-    fn literal(&self, sql: &mut String, value: &Value) -> bool {
-        let _ = match value {
-            Value::Null => write!(sql, "NULL"),
-            Value::Bool(value) => write!(sql, "{value}"),
-            Value::Int(value) => write!(sql, "({value})::bigint"),
-            Value::Float(value) if value.is_finite() => write!(sql, "({value:?})::double precision"),
-            Value::Str(text) => write!(sql, "convert_from(decode('{}', 'hex'), 'UTF8')", hexadecimal(text)),
-            Value::Bytes(bytes) => write!(sql, "'{}'", STANDARD.encode(bytes)),
-            Value::Uuid(id) => write!(sql, "'{}'::uuid", hex_text(id, &mut [0; 32])),
-            Value::Float(_) | Value::Timespan(_) => return false,
-        };
-        true
+    fn most_parameters(&self) -> usize {
+        usize::from(u16::MAX) // the protocol has two bytes for their number
+    }
+
+    fn list_type(&self, value: &Value) -> Option<&'static str> {
+        match value {
+            Value::Bool(_) => Some("boolean"),
+            Value::Int(_) => Some("bigint"),
+            Value::Float(value) if value.is_finite() => Some("double precision"),
+            Value::Str(_) | Value::Bytes(_) => Some("text"),
+            Value::Uuid(_) => Some("uuid"),
+            Value::Null | Value::Float(_) | Value::Timespan(_) => None,
+        }
     }
 
     fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]) {
@@ -323,14 +326,6 @@ const RESERVED: [&str; 18] = [
     "all", "and", "as", "case", "check", "column", "create", "default", "distinct", "from", "group", "index", "order",
     "select", "table", "to", "user", "where",
 ];
-
-/// The bytes of a text in hexadecimal digits.
-fn hexadecimal(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(2 * text.len()), |mut digits, byte| {
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
-}
 
 /// The spelling of `SQLite`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -398,20 +393,8 @@ impl Dialect for Sqlite {
         pattern.replace('[', "[[]")
     }
 
-    fn literal(&self, sql: &mut String, value: &Value) -> bool {
-        let _ = match value {
-            Value::Null => write!(sql, "NULL"),
-            Value::Bool(value) => write!(sql, "{}", u8::from(*value)),
-            // The digits of the least integer are no integer without their sign.
-            Value::Int(i64::MIN) => write!(sql, "({} - 1)", -i64::MAX),
-            Value::Int(value) => write!(sql, "({value})"),
-            Value::Float(value) if value.is_finite() => write!(sql, "({value:?})"),
-            Value::Str(text) => write!(sql, "CAST(x'{}' AS TEXT)", hexadecimal(text)),
-            Value::Bytes(bytes) => write!(sql, "'{}'", STANDARD.encode(bytes)),
-            Value::Uuid(id) => write!(sql, "'{}'", hex_text(id, &mut [0; 32])),
-            Value::Float(_) | Value::Timespan(_) => return false,
-        };
-        true
+    fn most_parameters(&self) -> usize {
+        1_000_000 // as `SQLITE_MAX_VARIABLE_NUMBER` in `.cargo/config.toml` says
     }
 
     fn json_rows(&self, sql: &mut String, columns: &[(String, bool)]) {

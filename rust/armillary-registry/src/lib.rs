@@ -16,6 +16,7 @@ mod error;
 mod expand;
 mod find;
 mod intents;
+mod json_list;
 mod new_file;
 mod overlaps;
 mod parents;

@@ -1,7 +1,7 @@
 //! What is looked up when the rows of an answer are known: each record once, however many rows share it.
 
-use super::{answer::RecordTable, refine::distinct, rows::Distinct, skypix::Pixelization, sql::json_array};
-use crate::{Dialect, RegistryError, Store, schema::key_column};
+use super::{answer::RecordTable, refine::distinct, rows::Distinct, skypix::Pixelization};
+use crate::{Dialect, RegistryError, Store, json_list::json_array, schema::key_column};
 use armillary_dimensions::{
     Column, ColumnType, Element, ElementIndex, ElementKind, Field, FieldRole, Key, Universe, Value,
 };

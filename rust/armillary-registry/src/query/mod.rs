@@ -32,7 +32,7 @@ mod statement;
 pub use answer::{Alike, DatasetColumns, Meaning, NamedColumn, QueryResult, RecordTable};
 pub use error::{QueryError, QueryProblem};
 pub use request::{Bind, Clause, DatasetSearch, QueryRequest, ResultKind, Then, Upload};
-pub(crate) use sql::{Sql, push_json_text};
+pub(crate) use sql::Sql;
 pub(crate) use statement::key_type;
 
 use crate::{Registry, RegistryError};

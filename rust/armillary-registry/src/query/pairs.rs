@@ -7,10 +7,10 @@ use super::{
     plan::Plan,
     predicate::{Predicate, Reference},
     sources::{write_overlap_table, write_pixelization},
-    sql::{Columns, Sql, condition, json_array},
+    sql::{Columns, Sql, condition},
     statement::key_type,
 };
-use crate::{Dialect, RegistryError, Store};
+use crate::{Dialect, RegistryError, Store, json_list::json_array};
 use armillary_dimensions::{Column, ColumnType, Element, ElementIndex, FieldRole, Value};
 use armillary_sphere::{PreparedRegion, Region};
 use hashbrown::HashMap;

@@ -215,7 +215,7 @@ fn stored_regions(
     sql.push_str(row_number);
     store.dialect().in_json_array(&mut sql);
     let values: Vec<Value> = numbers.iter().map(|number| Value::Int(*number)).collect();
-    let array = super::sql::json_array(&values).unwrap_or_default();
+    let array = crate::json_list::json_array(&values).unwrap_or_default();
     let columns = store.select(&sql, &[Value::Str(array.into())], &[ColumnType::Int, ColumnType::Bytes])?;
     let mut regions = HashMap::with_capacity(numbers.len());
     if let [Column::Int { values, .. }, Column::Bytes(encoded)] = &columns[..] {

@@ -5,10 +5,10 @@ use super::{
     predicate::{DatasetField, Owner, Reference},
     request::Upload,
     search::{Place, Search},
-    sql::{Sql, push_json_text},
+    sql::Sql,
     statement::{FOREVER, key_type, write_ranges},
 };
-use crate::{CollectionKind, Dialect};
+use crate::{CollectionKind, Dialect, json_list::json_of_rows};
 use armillary_dimensions::{ColumnType, DimensionGroup, Element, ElementIndex, Value};
 use std::ops::Range;
 
@@ -202,27 +202,13 @@ pub(crate) fn upload_source<'a>(
     move |alias| {
         let keys: Vec<(ElementIndex, String)> =
             upload.dimensions.iter().map(|index| (*index, plan.universe.get(*index).name.clone())).collect();
-        let mut json = String::from("[");
-        for (position, row) in upload.rows.iter().enumerate() {
-            json.push_str(if position == 0 { "[" } else { ",[" });
-            for (position, value) in row.iter().enumerate() {
-                json.push_str(if position == 0 { "" } else { "," });
-                match value {
-                    Value::Int(value) => json.push_str(&value.to_string()),
-                    Value::Str(text) => push_json_text(&mut json, text),
-                    _ => json.push_str("null"),
-                }
-            }
-            json.push(']');
-        }
-        json.push(']');
         let columns: Vec<(String, bool)> = keys
             .iter()
             .map(|(index, name)| (name.clone(), key_type(plan.universe.get(*index)) == ColumnType::Str))
             .collect();
         let mut from = Sql::default();
         dialect.json_rows(&mut from.text, &columns);
-        from.values.push(Value::Str(json.into()));
+        from.values.push(Value::Str(json_of_rows(&upload.rows).into()));
         Source::keyed(alias, keys, from)
     }
 }

@@ -1,11 +1,13 @@
 //! Conditions as SQL text. Every value is bound, never written.
 
 use super::predicate::{Predicate, Reference, Scalar, Test, TimeTerm};
-use crate::Dialect;
+use crate::{
+    Dialect,
+    json_list::json_array,
+};
 use armillary_dimensions::{Timespan, Value};
 use armillary_expression::{ArithmeticOperator, Comparison};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use std::{cmp::Reverse, collections::BinaryHeap, fmt::Write as _};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// SQL text and the values of its parameters, in order.
 #[derive(Clone, Debug, Default)]
@@ -116,49 +118,6 @@ fn paired(parts: Vec<Sql>, by: &str) -> Vec<Sql> {
         parts.push(Some(pair));
     }
     parts.into_iter().flatten().collect()
-}
-
-/// A JSON array of values as they are stored; none if some have no such form.
-pub(crate) fn json_array(items: &[Value]) -> Option<String> {
-    let mut json = String::from("[");
-    for (position, item) in items.iter().enumerate() {
-        if position > 0 {
-            json.push(',');
-        }
-        match item {
-            Value::Int(value) => json.push_str(&value.to_string()),
-            Value::Str(text) => push_json_text(&mut json, text),
-            Value::Float(value) if value.is_finite() => {
-                let _ = write!(json, "{value:?}");
-            }
-            Value::Bool(value) => json.push(if *value { '1' } else { '0' }),
-            Value::Uuid(id) => {
-                let digits = crate::hex_id(id);
-                push_json_text(&mut json, std::str::from_utf8(&digits).unwrap_or_default());
-            }
-            Value::Bytes(bytes) => push_json_text(&mut json, &STANDARD.encode(bytes)),
-            Value::Null | Value::Float(_) | Value::Timespan(_) => return None,
-        }
-    }
-    json.push(']');
-    Some(json)
-}
-
-pub(crate) fn push_json_text(json: &mut String, text: &str) {
-    json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => {
-                json.push('\\');
-                json.push(character);
-            }
-            control if control < ' ' => {
-                let _ = write!(json, "\\u{:04x}", u32::from(control));
-            }
-            plain => json.push(plain),
-        }
-    }
-    json.push('"');
 }
 
 /// Where the columns of a query are in its `FROM` clause.

@@ -8,13 +8,13 @@ mod holder;
 mod indexes;
 mod kept_journal;
 mod many_rows;
+mod many_values;
 mod place;
 mod postgres;
 mod postgres_errors;
 mod postgres_statement;
 mod postgres_values;
 mod session;
-mod spelled;
 mod sqlite;
 mod transaction;
 mod unchecked;
@@ -633,8 +633,8 @@ pub(crate) fn select(
     values: &[Value],
     types: &[ColumnType],
 ) -> Result<Vec<Column>, RegistryError> {
-    let fewer = spelled::spelled(connection.dialect(), sql, values);
-    let (sql, values) = fewer.as_ref().map_or((sql, values), |(sql, values)| (sql.as_str(), values));
+    let better = many_values::rearranged(connection.dialect(), sql, values);
+    let (sql, values) = better.as_ref().map_or((sql, values), |(sql, values)| (sql.as_str(), values));
     let mut statement = connection.prepare_for(sql, values).map_err(|error| RegistryError::Database {
         doing: format!("preparing `{}`", shortened_to(sql, LONGEST_SHOWN)),
         reason: error.to_string(),
