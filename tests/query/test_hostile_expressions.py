@@ -70,6 +70,45 @@ class TestManyTerms:
         assert visits(engine, "visit.zenith_angle IN (:v)", {"v": [2.0, *map(float, numbers)]}) == [102]
 
 
+ROWS = {
+    "keys": [f"visit = {100 + n // 3} AND detector = {n % 3}" for n in range(-30, 15)],
+    "the other way round, with the instrument": [
+        f"{n % 3} = detector AND (instrument = 'CamA' AND visit = {100 + n // 3})" for n in range(-30, 15)
+    ],
+    "numbers for a double": [f"visit.zenith_angle = {n % 5} AND detector.purpose = 'SCIENCE'" for n in range(40)],
+    "unknown fields": [f"instrument.visit_system = {n} AND detector.purpose = 'SCIENCE'" for n in range(40)],
+    "texts": [
+        f"visit.name = 'v{n}' AND detector.full_name = '{text}'"
+        for n in range(100, 103)
+        for text in ("\\", '"], [', "R0_S0", "R0_S1", "?", "$1")
+    ],
+    "numbers of a text": [f"visit.name = '{n}' AND visit = {n}" for n in range(100, 120)],
+    "twice the same": [f"visit = {100 + n % 3} AND detector = 1" for n in range(60)],
+    "contradictions": [f"visit = {n} AND visit = {n + 1} AND detector = 1" for n in range(100, 120)],
+    "two sorts": [f"visit = {100 + n} AND {'detector = 1' if n % 2 else 'band = ' + repr('r')}" for n in range(60)],
+}
+
+
+@pytest.mark.parametrize("sort", ROWS)
+@pytest.mark.parametrize(
+    "form", ["{}", "NOT ({})", "({}) OR detector = 3", "NOT (({}) OR visit > 104)", "({}) AND visit < 103"]
+)
+def test_rows_of_values_are_what_each_of_them_says(engine, sort, form):
+    """A list of rows gives what alternatives give that cannot be one: each has a condition more."""
+    rows = form.format(" OR ".join(f"({row})" for row in ROWS[sort]))
+    single = form.format(" OR ".join(f"({row} AND visit > 0)" for row in ROWS[sort]))
+    assert pairs(engine, rows) == pairs(engine, single)
+
+
+def test_rows_narrow_down_what_overlaps(engine):
+    def found(more):
+        rows = " OR ".join(f"(visit = {100 + n // 3} AND detector = {n % 3}{more})" for n in range(20))
+        ids = engine.data_ids(["visit", "detector", "patch"], where=rows, data_id=A | {"skymap": "skyA"})
+        return sorted((i["visit"], i["detector"], i["tract"], i["patch"]) for i in ids)
+
+    assert found("") == found(" AND visit > 0") != []
+
+
 def test_many_conditions_inside_each_other_are_answered(engine):
     where = "visit = 101"
     for level in range(60):

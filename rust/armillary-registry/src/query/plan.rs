@@ -264,6 +264,16 @@ impl Plan {
     fn constrain(&mut self) {
         for condition in &self.conditions {
             let Predicate::Test(test) = condition else { continue };
+            if let Test::Rows(list) = test {
+                // What they all share, such as the instrument.
+                for (place, (column, _)) in list.columns.iter().enumerate() {
+                    if let (Reference::Key(key), Some(first)) = (column, list.rows.first())
+                        && list.rows.iter().all(|row| row[place] == first[place])
+                    {
+                        self.constraints.insert(*key, vec![first[place].clone()]);
+                    }
+                }
+            }
             let (key, values) = match test {
                 Test::Compare(Comparison::Equal, Scalar::Column(Reference::Key(key)), Scalar::Literal(value))
                 | Test::Compare(Comparison::Equal, Scalar::Literal(value), Scalar::Column(Reference::Key(key))) => {

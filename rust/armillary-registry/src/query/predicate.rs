@@ -168,11 +168,26 @@ pub(crate) enum Predicate {
 pub(crate) enum Test {
     Compare(Comparison, Scalar, Scalar),
     IsNull(Reference),
-    In { value: Scalar, items: Vec<Value>, ranges: Vec<(i64, i64, i64)>, null: bool },
+    In {
+        value: Scalar,
+        items: Vec<Value>,
+        ranges: Vec<(i64, i64, i64)>,
+        null: bool,
+    },
+    /// Whether the values of some columns are, together, one of some rows, each once.
+    Rows(RowList),
     Glob(Scalar, String),
     Truth(Reference),
     Times(TimeTerm, TimeTerm),
     Regions(RegionTerm, RegionTerm),
+}
+
+/// Rows of values of some columns: integers of one column and texts of another.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RowList {
+    /// The columns, each once, and whether their values are texts.
+    pub(crate) columns: Vec<(Reference, bool)>,
+    pub(crate) rows: Vec<Vec<Value>>,
 }
 
 impl Predicate {
@@ -207,6 +222,7 @@ impl Test {
             }
             Self::IsNull(reference) | Self::Truth(reference) => visit(*reference),
             Self::In { value, .. } | Self::Glob(value, _) => value.each_reference(visit),
+            Self::Rows(list) => list.columns.iter().for_each(|(column, _)| visit(*column)),
             Self::Times(left, right) => {
                 for term in [left, right] {
                     match term {

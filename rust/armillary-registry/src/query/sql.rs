@@ -1,9 +1,9 @@
 //! Conditions as SQL text. Every value is bound, never written.
 
-use super::predicate::{Predicate, Reference, Scalar, Test, TimeTerm};
+use super::predicate::{Predicate, Reference, RowList, Scalar, Test, TimeTerm};
 use crate::{
     Dialect,
-    json_list::json_array,
+    json_list::{json_array, json_of_rows},
 };
 use armillary_dimensions::{Timespan, Value};
 use armillary_expression::{ArithmeticOperator, Comparison};
@@ -185,6 +185,7 @@ fn write_test(sql: &mut Sql, columns: &dyn Columns, test: &Test) {
             sql.push(" IS NULL");
         }
         Test::In { value, items, ranges, null } => write_in(sql, columns, value, items, ranges, *null),
+        Test::Rows(list) => write_rows(sql, columns, list),
         Test::Glob(value, pattern) => {
             write_scalar(sql, columns, value);
             columns.dialect().glob(&mut sql.text);
@@ -205,6 +206,18 @@ fn write_test(sql: &mut Sql, columns: &dyn Columns, test: &Test) {
         // Tests of regions are made in Rust; in SQL they hold, so that nothing is lost.
         Test::Regions(..) => sql.push("1 = 1"),
     }
+}
+
+/// Writes that the values of some columns are one of some rows.
+fn write_rows(sql: &mut Sql, columns: &dyn Columns, list: &RowList) {
+    for (position, (column, _)) in list.columns.iter().enumerate() {
+        sql.push(if position == 0 { "(" } else { ", " });
+        columns.column(sql, *column);
+    }
+    sql.push(") IN ");
+    let named = list.columns.iter().enumerate().map(|(position, (_, text))| (format!("c{position}"), *text));
+    columns.dialect().json_rows(&mut sql.text, &named.collect::<Vec<_>>());
+    sql.values.push(Value::Str(json_of_rows(&list.rows).into()));
 }
 
 fn write_in(

@@ -16,6 +16,20 @@ use armillary_dimensions::{
 use indexmap::IndexMap;
 use std::{collections::BTreeMap, fmt::Write as _};
 
+/// The data IDs of which a row must match one, if that is what an outermost condition says.
+///
+/// Beside pairs of overlapping records they are a condition like others: those come first then.
+fn data_ids(plan: &Plan, condition: &Predicate) -> Option<Upload> {
+    let Predicate::Test(Test::Rows(list)) = condition else { return None };
+    let dimension = |(column, text): &(Reference, bool)| match column {
+        Reference::Key(index) if (key_type(plan.universe.get(*index)) == ColumnType::Str) == *text => Some(*index),
+        _ => None,
+    };
+    let dimensions: Option<Vec<ElementIndex>> = list.columns.iter().map(dimension).collect();
+    let dimensions = dimensions.filter(|_| plan.overlaps.is_empty())?;
+    Some(Upload { dimensions, rows: list.rows.clone() })
+}
+
 /// A SELECT in the making.
 pub(crate) struct Statement<'a> {
     pub(crate) plan: &'a Plan,
@@ -51,7 +65,7 @@ impl<'a> Statement<'a> {
             dialect: store.dialect(),
             text_dates,
             sources: Vec::new(),
-            n_uploads: uploads.len(),
+            n_uploads: 0,
             pairs: None,
             tables: IndexMap::new(),
             datasets: Vec::new(),
@@ -61,9 +75,11 @@ impl<'a> Statement<'a> {
             conditions: Vec::new(),
             checks: Vec::new(),
         };
-        for upload in uploads {
+        let rows: Vec<Upload> = plan.conditions.iter().filter_map(|condition| data_ids(plan, condition)).collect();
+        for upload in uploads.iter().chain(&rows) {
             statement.add(upload_source(plan, statement.dialect, upload));
         }
+        statement.n_uploads = statement.sources.len();
         statement.add_overlaps(store, uploads)?;
         statement.add_regions()?;
         for position in 0..plan.searches.len() {
@@ -167,7 +183,9 @@ impl<'a> Statement<'a> {
         let plan = self.plan;
         for condition in &plan.conditions {
             if !condition.is_spatial() {
-                self.conditions.push(written(self, condition));
+                if data_ids(plan, condition).is_none() {
+                    self.conditions.push(written(self, condition));
+                }
                 continue;
             }
             match condition {
