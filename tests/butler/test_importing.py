@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from armillary.butler import Butler
-from armillary.errors import ValidationError
+from armillary.butler import Butler, DataCoordinate, DatasetRef
+from armillary.errors import DataIdValueError, ValidationError
+from armillary.testing import small_repository
 
 HEAD = """description: Butler Data Repository Export
 version: 1.0.2
@@ -118,3 +119,17 @@ def test_importing_again_changes_nothing(butler, export, tmp_path):
     for _ in range(2):
         butler.import_(directory=folder, transfer="copy")
     assert len(butler.query_datasets("meta", collections="run")) == 1
+
+
+def test_imported_refs_whose_records_are_missing_are_refused():
+    """The peer says that another dataset may be there."""
+    with small_repository() as butler:
+        metrics = butler.get_dataset_type("metrics")
+        butler.collections.register("more")
+        for visit, detector, missing in ((10, 99, "detector"), (999, 1, "visit")):
+            data_id = {"instrument": "Cam", "visit": visit, "detector": detector}
+            ref = DatasetRef(metrics, DataCoordinate.standardize(data_id, universe=butler.dimensions), "more")
+            for expand in (True, False):
+                with pytest.raises(DataIdValueError, match=f"`{missing}`"):
+                    butler.registry._importDatasets([ref], expand=expand)
+        assert butler.query_datasets("metrics", collections="more", explain=False) == []

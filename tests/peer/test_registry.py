@@ -327,6 +327,56 @@ def dimension_rows(path):
 ELEMENTS = {element if isinstance(element, str) else element.name for element in _core.DimensionUniverse().elements}
 
 
+IMPORT = (
+    INSERT.split("raw = camera")[0]
+    + """
+import uuid
+from lsst.daf.butler import DatasetRef
+raw = registry.getDatasetType("raw")
+registry.registerRun("run")
+def ref(number, detector):
+    data_id = DataCoordinate.standardize(camera | {"exposure": 1, "detector": detector}, universe=butler.dimensions)
+    return DatasetRef(raw, data_id, "run", id=uuid.UUID(int=number))
+def told(make):
+    try:
+        refs = make()
+    except Exception as error:
+        return type(error).__name__
+    full = [[dict(ref.dataId.mapping) if ref.dataId.hasFull() else None, ref.dataId.hasRecords()] for ref in refs]
+    return full, [ref.id.int for ref in refs]
+answers = [
+    told(lambda: registry._importDatasets([ref(1, 1), ref(2, 0)])),
+    told(lambda: registry._importDatasets([ref(1, 1), ref(3, 2)], expand=False)),
+    told(lambda: registry._importDatasets([ref(1, 1)], expand=True)),
+    told(lambda: registry._importDatasets([ref(4, 3), ref(1, 1)], assume_new=True)),
+    told(lambda: registry._importDatasets([ref(5, 1)])),
+    told(lambda: registry._importDatasets([])),
+    sorted(ref.id.int for ref in registry.queryDatasets(raw, collections="run")),
+]
+found = registry.queryDataIds(["exposure", "detector"], instrument="Cam")
+for made in (found.toSet(), found.expanded().toSet(), found.toSequence(), found.expanded().toSequence()):
+    ids = sorted(made) if type(made).__name__.endswith("Set") else made
+    answers.append([
+        type(made).__name__, len(made), [dict(one.required) for one in ids], sorted(made.dimensions.names),
+        made.hasFull(), made.hasRecords(), ids[0] in made, made == made.toSet(), made == made.toSequence(),
+        len(made.subset(["exposure"])), sorted(made.subset(["exposure"]).dimensions.names), len(made.toSet()),
+    ])
+one, both = found.toSet().fromScalar(ids[0]), found.toSet()
+answers.append([len(both - one.toSet()), both.issuperset(one), both.union(one) == both, both.isdisjoint(one)])
+answers.append([found.toSequence()[1:3].hasFull(), found.toSequence().index(ids[1]), found.toSequence().count(ids[0])])
+json.dump(answers, sys.stdout)
+"""
+)
+
+
+def test_imported_refs_and_containers_of_data_ids_are_the_peers(tmp_path, run_peer, capsys, monkeypatch):
+    theirs = json.loads(run_peer(IMPORT, str(tmp_path / "theirs")))
+    monkeypatch.setattr("sys.argv", ["-c", str(tmp_path / "ours")])
+    exec(IMPORT.replace("lsst.daf.butler", "armillary.butler"), {})
+    assert json.loads(capsys.readouterr().out) == theirs
+    assert theirs[0][0][0][0]["band"] == "g" and theirs[8][:2] == ["DataCoordinateSet", 4]
+
+
 def test_what_is_inserted_comes_back_as_expanded_as_the_peers(tmp_path, run_peer, capsys, monkeypatch):
     theirs = json.loads(run_peer(INSERT, str(tmp_path / "theirs")))
     monkeypatch.setattr("sys.argv", ["-c", str(tmp_path / "ours")])

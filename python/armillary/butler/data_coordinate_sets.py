@@ -11,7 +11,7 @@ from armillary._core import DataCoordinate, DimensionGroup, DimensionUniverse
 __all__ = ["DataCoordinateIterable", "DataCoordinateSequence", "DataCoordinateSet"]
 
 
-class DataCoordinateIterable:
+class DataCoordinateIterable(Iterable[DataCoordinate]):
     """Data IDs of the same dimensions; the base of `DataCoordinateSet` and `DataCoordinateSequence`."""
 
     def __init__(

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from armillary.butler.data_coordinate_sets import DataCoordinateSequence, DataCoordinateSet
 from armillary.butler.query_spec import QueryContext, QuerySpec, dimension_names, order_terms, type_name
 from armillary.butler.query_tables import (
     AnswerBuffers,
@@ -251,13 +252,13 @@ class DataCoordinateQueryResults(QueryResults["DataCoordinate"]):
                 pairs.append((data_id.subset(group), ref))
         return pairs
 
-    def toSet(self) -> set[DataCoordinate]:
-        """Fetch them as a set."""
-        return set(self)
+    def toSet(self) -> DataCoordinateSet:
+        """Fetch them as a set, in the order of the results."""
+        return DataCoordinateSet(self, dimensions=self.dimensions, check=False)
 
-    def toSequence(self) -> list[DataCoordinate]:
-        """Fetch them as a list."""
-        return list(self)
+    def toSequence(self) -> DataCoordinateSequence:
+        """Fetch them as a sequence."""
+        return DataCoordinateSequence(self, dimensions=self.dimensions, check=False)
 
     @contextmanager
     def materialize(self) -> Iterator[DataCoordinateQueryResults]:

@@ -30,6 +30,7 @@ from armillary.butler.query_spec import QuerySpec, dimension_names, type_name
 from armillary.errors import (
     ArgumentError,
     CollectionTypeError,
+    ConflictingDefinitionError,
     DatasetTypeExpressionError,
     InvalidQueryError,
     MissingDatasetTypeError,
@@ -344,7 +345,21 @@ class Registry:
     def _importDatasets(
         self, datasets: Iterable[DatasetRef], expand: bool = True, assume_new: bool = False
     ) -> list[DatasetRef]:
-        return self._core.import_datasets(list(datasets))
+        """Register datasets that have ids; those that are there already are passed over unless `assume_new`.
+
+        References come back in the order given, expanded if `expand`.
+        """
+        refs = list(datasets)
+        if expand:
+            data_ids = self._core.expand_data_ids([ref.dataId for ref in refs])
+            refs = [ref.expanded(data_id) for ref, data_id in zip(refs, data_ids, strict=True)]
+        with self.transaction():
+            known = self._core.get_datasets([ref.id for ref in refs]) if assume_new else []
+            for ref in known:
+                if ref is not None:
+                    raise ConflictingDefinitionError(f"the dataset `{ref.id}`, {ref}, is not new")
+            self._core.import_datasets(refs)
+        return refs
 
     def removeDatasets(self, refs: Iterable[DatasetRef]) -> None:
         """Remove datasets that no datastore holds."""
