@@ -247,3 +247,11 @@ def test_overlaps_of_nothing_need_not_be_said(butler):
     assert not found.any()
     with pytest.raises(InvalidQueryError, match="3 unrelated sets of regions"):
         butler.registry.queryDataIds(dimensions, dataId=skymap, datasets="ref_cat", collections=["refs"]).any()
+
+
+@pytest.mark.parametrize("where", ["band = R", "band IN ('g', R) AND visit > 3"])
+def test_a_text_without_quotes_is_told_how_to_write_it(engine, where):
+    with pytest.raises(InvalidQueryError, match="called `R`; a text needs quotes, `'R'`, and a value given by `bind`"):
+        engine.data_ids(["visit"], where=where)
+    with pytest.raises(InvalidQueryError, match="called `R`\n"):
+        engine.data_ids(["visit"], order_by=["R"])

@@ -23,6 +23,8 @@ pub(super) struct Archive {
     dictionary: Option<Vec<u8>>,
 }
 
+/// The system's number for it, on Linux and macOS.
+const IS_A_DIRECTORY: i32 = 21;
 
 /// Where a member lies in the file, if it is stored as it is.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +90,6 @@ impl Archive {
             other => other,
         })
     }
-
 
     /// Where a member lies, if single blocks of it can be read; `None` if it is packed.
     pub(super) fn span(&mut self, name: &str) -> Result<Option<Span>, GraphError> {

@@ -17,8 +17,8 @@ pub struct QueryError {
 pub enum QueryProblem {
     /// The text is not an expression.
     Syntax(ExpressionError),
-    /// Nothing has this name.
-    UnknownName { name: String, nearest: Option<String> },
+    /// Nothing has this name; `alone` where it may be meant as a text or as the name of a value.
+    UnknownName { name: String, nearest: Option<String>, alone: bool },
     /// The element or dataset type has no such field.
     UnknownField { owner: String, field: String, nearest: Option<String>, known: Vec<String> },
     /// An unqualified name that several things have.
@@ -112,8 +112,15 @@ impl fmt::Display for QueryProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax(error) => write!(f, "{error}"),
-            Self::UnknownName { name, nearest } => {
-                write!(f, "no dimension or field is called `{}`", shortened(name))?;
+            Self::UnknownName { name, nearest, alone } => {
+                let shown = shortened(name);
+                write!(f, "no dimension or field is called `{shown}`")?;
+                if nearest.is_none() && *alone {
+                    return write!(
+                        f,
+                        "; a text needs quotes, `'{shown}'`, and a value given by `bind` a colon, `:{shown}`"
+                    );
+                }
                 did_you_mean(f, nearest.as_ref())
             }
             Self::UnknownField { owner, field, nearest, known } => {

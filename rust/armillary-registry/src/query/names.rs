@@ -106,7 +106,8 @@ impl Resolver<'_> {
         known.extend(universe.elements().iter().filter(|e| !is_skypix(e)).map(|element| element.name.clone()));
         known.extend(self.scope.searches.iter().map(|name| (*name).to_owned()));
         let nearest = nearest(name, known.iter().map(String::as_str));
-        self.error(QueryProblem::UnknownName { name: name.to_owned(), nearest }, span)
+        let alone = self.is_condition && span.of(self.text) == name;
+        self.error(QueryProblem::UnknownName { name: name.to_owned(), nearest, alone }, span)
     }
 
     fn unknown_field(&self, owner: &str, field: &str, known: Vec<String>, span: Span) -> QueryError {

@@ -72,6 +72,7 @@ pub(crate) fn resolve_clause(scope: &Scope<'_>, clause: &Clause) -> Result<Vec<P
         text: &clause.text,
         binds: &clause.binds,
         then: clause.then.as_ref(),
+        is_condition: true,
         colon_names: colon_names(&tree),
     };
     outermost_terms(&tree).into_iter().map(|term| resolver.predicate(term)).collect()
@@ -94,7 +95,8 @@ pub(crate) fn outermost_terms(tree: &Node) -> Vec<&Node> {
 pub(crate) fn resolve_column(scope: &Scope<'_>, name: &str) -> Result<(Reference, Sort), QueryError> {
     let tree = parse(name).map_err(|error| QueryError::syntax(error, name))?;
     let binds = IndexMap::new();
-    let resolver = Resolver { scope, text: name, binds: &binds, then: None, colon_names: Vec::new() };
+    let resolver =
+        Resolver { scope, text: name, binds: &binds, then: None, is_condition: false, colon_names: Vec::new() };
     match tree.as_ref().map(|tree| &tree.kind) {
         Some(Kind::Name(parts)) => resolver.reference(parts, Span::new(0, name.len())),
         _ => {
@@ -125,7 +127,8 @@ pub(crate) fn resolve_field(scope: &Scope<'_>, name: &str, value: &Value) -> Res
 pub(crate) fn resolve_order(scope: &Scope<'_>, term: &str) -> Result<(Scalar, Sort, bool), QueryError> {
     let tree = parse(term).map_err(|error| QueryError::syntax(error, term))?;
     let binds = IndexMap::new();
-    let resolver = Resolver { scope, text: term, binds: &binds, then: None, colon_names: Vec::new() };
+    let resolver =
+        Resolver { scope, text: term, binds: &binds, then: None, is_condition: false, colon_names: Vec::new() };
     let column = |parts: &[String], span, descending| {
         resolver.reference(parts, span).map(|(reference, sort)| (Scalar::Column(reference), sort, descending))
     };
@@ -164,6 +167,8 @@ pub(super) struct Resolver<'a> {
     binds: &'a IndexMap<String, Bind>,
     /// Where names are looked up first.
     pub(super) then: Option<&'a Then>,
+    /// Whether the text is a condition, not the name of a column.
+    pub(super) is_condition: bool,
     colon_names: Vec<&'a str>,
 }
 
