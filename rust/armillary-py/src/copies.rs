@@ -17,21 +17,21 @@ const PATIENCE: Duration = Duration::from_millis(50);
 fn copy_files(py: Python<'_>, pairs: Vec<(PathBuf, PathBuf)>, durable: bool) -> (Vec<u64>, Option<PyErr>) {
     let copies: Vec<Copy> = pairs.into_iter().map(|(source, target)| Copy { source, target }).collect();
     let mut interrupt = None;
-    let copied = py.detach(|| {
+    let outcome = py.detach(|| {
         let mut looked = Instant::now();
         armillary_registry::copy_files(&copies, durable, || {
             if looked.elapsed() > PATIENCE {
                 looked = Instant::now();
-                interrupt = Python::attach(|py| py.check_signals()).err();
+                interrupt = Python::attach(|py| py.check_signals().err());
             }
             interrupt.is_none()
         })
     });
-    let failure = copied.failure.map(|failure| match failure {
+    let failure = outcome.failure.map(|failure| match failure {
         CopyError::File { error, path } => os_error(&error, &path),
         CopyError::Stopped => interrupt.unwrap_or_else(|| PyKeyboardInterrupt::new_err(())),
     });
-    (copied.sizes, failure)
+    (outcome.sizes, failure)
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -180,6 +180,9 @@ impl PyQueryEngine {
     }
 }
 
+/// A text, its binds, and the dimensions and dataset types that the query had.
+type ClauseParts<'py> = (String, Bound<'py, PyAny>, Option<(Bound<'py, PyAny>, Vec<String>)>);
+
 /// Conditions: one text or a list of texts that share the binds, or a list of texts with binds of their own and the
 /// dimensions and dataset types that the query had when they were added, if it is built step by step.
 fn clauses(
@@ -194,8 +197,7 @@ fn clauses(
         if let Ok(text) = item.extract::<String>() {
             return Ok(Clause { text, binds: shared.clone(), then: None });
         }
-        type Whole<'py> = (String, Bound<'py, PyAny>, Option<(Bound<'py, PyAny>, Vec<String>)>);
-        let (text, own, then): Whole<'_> = item.extract()?;
+        let (text, own, then): ClauseParts<'_> = item.extract()?;
         let then = then.map(|(names, joins)| {
             let (_, dimensions) = group_from_python(object.py(), Some(universe), &names)?;
             PyResult::Ok(Then { dimensions, joins })

@@ -58,17 +58,17 @@ impl Lists {
             return;
         };
         let next = self.parameters.len();
-        let last = self.last.entry(kind).or_insert(next);
-        match self.parameters.get(*last) {
+        let open = self.last.entry(kind).or_insert(next);
+        match self.parameters.get(*open) {
             Some(Parameter::List(list)) if list.len() < LONGEST_LIST => {}
             _ => {
-                *last = next;
+                *open = next;
                 self.parameters.push(Parameter::List(Vec::with_capacity(LONGEST_LIST)));
             }
         }
-        if let Some(Parameter::List(list)) = self.parameters.get_mut(*last) {
+        if let Some(Parameter::List(list)) = self.parameters.get_mut(*open) {
             list.push(value.clone());
-            let _ = write!(out, "(?{}::{kind}[])[{}]", *last + 1, list.len());
+            let _ = write!(out, "(?{}::{kind}[])[{}]", *open + 1, list.len());
         }
     }
 
