@@ -293,8 +293,8 @@ mod tests {
 
     fn can_be_nameless(folder: &Path) -> bool {
         fs::write(folder.join("probe"), "").expect("written");
-        let copied = copy_files(&[copy(folder, "probe", "of")], false, || true);
-        copied.sizes.len() == 1
+        let outcome = copy_files(&[copy(folder, "probe", "of")], false, || true);
+        outcome.sizes.len() == 1
     }
 
     #[test]
@@ -310,13 +310,13 @@ mod tests {
             fs::write(&one.source, content(i)).expect("written");
         }
         for durable in [true, false] {
-            let copied = copy_files(&copies, durable, || true);
-            assert!(copied.failure.is_none(), "{:?}", copied.failure);
-            for (i, (one, size)) in copies.iter().zip(&copied.sizes).enumerate() {
+            let outcome = copy_files(&copies, durable, || true);
+            assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+            for (i, (one, size)) in copies.iter().zip(&outcome.sizes).enumerate() {
                 assert_eq!(fs::read(&one.target).expect("there"), content(i));
                 assert_eq!(*size, content(i).len() as u64);
             }
-            assert_eq!(copied.sizes.len(), 600);
+            assert_eq!(outcome.sizes.len(), 600);
             fs::remove_dir_all(root.join("new")).expect("removed");
         }
         fs::remove_dir_all(root).ok();
@@ -332,9 +332,9 @@ mod tests {
             fs::write(root.join(name), name).expect("written");
         }
         let copies = ["a", "b", "c"].map(|name| copy(&root, name, &format!("new {name}")));
-        let copied = copy_files(&copies, true, || true);
-        assert_eq!(copied.sizes, [1]);
-        let Some(CopyError::File { error, path }) = copied.failure else { panic!("no failure") };
+        let outcome = copy_files(&copies, true, || true);
+        assert_eq!(outcome.sizes, [1]);
+        let Some(CopyError::File { error, path }) = outcome.failure else { panic!("no failure") };
         assert_eq!((error.kind(), path), (io::ErrorKind::AlreadyExists, root.join("new b")));
         assert_eq!(fs::read(root.join("new b")).expect("there"), b"new b");
         assert!(!root.join("new c").exists());
@@ -349,15 +349,15 @@ mod tests {
         }
         fs::write(root.join("a"), "a").expect("written");
         let copies = ["a", "none"].map(|name| copy(&root, name, &format!("new {name}")));
-        let copied = copy_files(&copies, true, || true);
-        assert!(copied.sizes.is_empty());
-        assert!(matches!(copied.failure, Some(CopyError::File { path, .. }) if path == root.join("none")));
+        let outcome = copy_files(&copies, true, || true);
+        assert!(outcome.sizes.is_empty());
+        assert!(matches!(outcome.failure, Some(CopyError::File { path, .. }) if path == root.join("none")));
         let mut asked = 0;
-        let copied = copy_files(&copies, true, || {
+        let outcome = copy_files(&copies, true, || {
             asked += 1;
             asked < 2
         });
-        assert!(copied.sizes.is_empty() && matches!(copied.failure, Some(CopyError::Stopped)));
+        assert!(outcome.sizes.is_empty() && matches!(outcome.failure, Some(CopyError::Stopped)));
         assert!(!root.join("new a").exists());
         fs::remove_dir_all(root).ok();
     }
@@ -366,8 +366,8 @@ mod tests {
     fn what_is_no_folder_is_left_to_another_way() {
         let root = folder("other");
         fs::write(root.join("a"), "a").expect("written");
-        let copied = copy_files(&[copy(&root, "a", "a/below")], true, || true);
-        assert!(copied.sizes.is_empty() && copied.failure.is_none());
+        let outcome = copy_files(&[copy(&root, "a", "a/below")], true, || true);
+        assert!(outcome.sizes.is_empty() && outcome.failure.is_none());
         fs::remove_dir_all(root).ok();
     }
 }
