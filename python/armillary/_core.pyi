@@ -1660,6 +1660,7 @@ class Registry:
         """Files that are announced now: datastore, path, and whether the writer is known to be gone."""
 
     def records(self, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records") -> list[FileRecord]: ...
+    def file_paths(self, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records") -> list[str]: ...
     def locations(self, ids: Sequence[uuid.UUID], datastore_name: str | None = None) -> dict[uuid.UUID, list[str]]:
         """Names of the datastores that have each dataset; datasets in none are left out."""
 

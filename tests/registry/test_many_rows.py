@@ -256,3 +256,30 @@ def test_regions_that_are_not_kept_leave_the_indexes_as_they_were(visits, seed):
     if seed is None:
         assert overlaps(visits) == expected_overlaps(regions(range(300)))
         assert definitions(visits) == before
+
+
+@pytest.mark.parametrize("stranger", [False, True])
+def test_datasets_go_with_all_that_refers_to_them(camera, universe, seed, stranger):
+    """Also with rows of a table that is not ours, which the database must find itself."""
+    registry = camera.registry
+    registry.register_dataset_type(
+        _core.DatasetType("flat", ["detector", "exposure"], "StructuredDataDict", universe=universe, isCalibration=True)
+    )
+    registry.register_collection("tag", 2)
+    registry.register_collection("calib", 4)
+    raws = registry.insert_datasets("raw", "a", data_ids()[:600])
+    flats = registry.insert_datasets("flat", "a", data_ids()[:100])
+    registry.associate("tag", raws)
+    registry.certify("calib", flats, _core.Timespan(None, None))
+    if stranger and seed is None:
+        with sqlite3.connect(registry.path) as database:
+            database.execute("CREATE TABLE seen (id CHAR(32) REFERENCES dataset (id) ON DELETE CASCADE)")
+            database.execute("INSERT INTO seen SELECT id FROM dataset")
+    registry.remove_datasets([*raws[100:], *flats[:80]])
+    counts = registry.row_counts()
+    assert counts["dataset"] == 120
+    assert counts.get("seen", 120) == 120
+    assert sum(rows for name, rows in counts.items() if name.startswith("dataset_tags_")) == 2 * 100 + 20
+    assert sum(rows for name, rows in counts.items() if name.startswith("dataset_calibs_")) == 20
+    assert registry.get_datasets([raws[0].id, flats[99].id]) == [raws[0], flats[99]]
+    check_that_keys_are_checked(registry)

@@ -130,9 +130,9 @@ class MovingMixin(ZippingMixin):
         """
         intents: list[int] = []
         for store in self._datastore.file_stores:
-            records = self._core_registry.records(ids, table=store.records_table)
-            if records:
-                intents.append(self._core_registry.begin_write(store.name, [record.path for record in records]))
+            paths = self._core_registry.file_paths(ids, table=store.records_table)
+            if paths:
+                intents.append(self._core_registry.begin_write(store.name, paths))
         try:
             yield
         except BaseException as error:

@@ -461,6 +461,12 @@ impl PyRegistry {
         Ok(found.into_iter().map(PyFileRecord::from).collect())
     }
 
+    #[pyo3(signature = (ids, *, table = "file_datastore_records"))]
+    fn file_paths(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, table: &str) -> PyResult<Vec<String>> {
+        let ids = datastore::ids(&ids)?;
+        enter(py, || self.registry.file_paths(table, &ids))
+    }
+
     #[pyo3(signature = (ids, datastore_name = None))]
     fn locations<'py>(
         &self,

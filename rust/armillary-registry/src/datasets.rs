@@ -5,6 +5,7 @@ use crate::{
     dataset_id::{IdMode, dataset_id},
     datastore::refuse_held,
     decode::{hex_text, row_id},
+    deletion::delete_datasets,
     dialect::Dialect,
     error::RegistryError,
     parents::{self, Parents},
@@ -456,6 +457,9 @@ pub(crate) fn one_of(dialect: &dyn Dialect, ids: &[[u8; 16]]) -> (String, String
     dialect.in_json_array(&mut test);
     let mut list = String::with_capacity(2 + 35 * ids.len());
     let mut buffer = [0; 32];
+    // In the order of the tables, whose rows are then found one beside the other.
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
     list.push('[');
     for (position, id) in ids.iter().enumerate() {
         list.push_str(if position == 0 { "\"" } else { ",\"" });
@@ -481,12 +485,6 @@ fn known_ids(
         known.insert(row_id(row, 0)?);
     }
     Ok(known)
-}
-
-/// Deletes the datasets that a condition of [`one_of`] means and, by cascade, their memberships.
-pub(crate) fn delete_datasets(connection: &Connection, test: &str, list: &str) -> Result<(), RegistryError> {
-    connection.prepare_cached(&format!("DELETE FROM dataset WHERE id{test}"))?.execute([list])?;
-    Ok(())
 }
 
 pub(crate) fn of_same_type_and_run(a: &Dataset, b: &Dataset) -> bool {

@@ -1,8 +1,9 @@
 //! What datastores keep in the database: their files, where datasets are, what is to be deleted, what is being written.
 
 use crate::{
-    datasets::{Dataset, delete_datasets, of_same_type_and_run, one_of},
+    datasets::{Dataset, of_same_type_and_run, one_of},
     decode::{hex_text, row_id},
+    deletion::delete_datasets,
     dialect::Dialect,
     error::RegistryError,
     registry::Registry,
@@ -213,6 +214,19 @@ impl Registry {
                 found.append(&mut records);
             }
             Ok(found)
+        })
+    }
+
+    /// The paths of the files of datasets, in any order.
+    pub fn file_paths(&self, records_table: &str, ids: &[[u8; 16]]) -> Result<Vec<String>, RegistryError> {
+        self.store().read_together(|connection| {
+            if !connection.has_table(records_table)? {
+                return Ok(Vec::new());
+            }
+            let (test, list) = one_of(self.store().dialect(), ids);
+            let sql = format!("SELECT path FROM {} WHERE dataset_id{test}", self.quoted(records_table));
+            let paths: Vec<Option<String>> = connection.prepare_cached(&sql)?.query_column([list])?;
+            Ok(paths.into_iter().flatten().collect())
         })
     }
 

@@ -10,6 +10,7 @@ mod dataset_types;
 mod datasets;
 mod datastore;
 mod decode;
+mod deletion;
 mod dialect;
 mod durability;
 mod error;
