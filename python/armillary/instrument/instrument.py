@@ -245,7 +245,7 @@ def _import_class(name: str) -> type[Any]:
     """The `Instrument` class of a dotted name; `ImportError` if there is none, `TypeError` if it is another class."""
     module_name, _, class_name = name.rpartition(".")
     if not all(part.isidentifier() for part in name.split(".")) or not module_name:
-        raise ImportError(f"`{name}` is no dotted name of a class")
+        raise ModuleNotFoundError(f"`{name}` is no dotted name of a class")
     found = getattr(_import_module(module_name, name), class_name, None)
     if found is None:
         raise ImportError(f"the module `{module_name}` has no `{class_name}`")
