@@ -308,7 +308,8 @@ class Config(MutableMapping[Any, Any]):
 
     def toDict(self) -> dict[str, Any]:
         """Make a plain dict of it, independent of this object."""
-        return _copied(self._data)
+        made: dict[str, Any] = _copied(self._data)
+        return made
 
     def update(self, other: Mapping[str, Any]) -> None:  # type: ignore[override]
         """Put the values of `other` over these; mappings merge, anything else replaces.

@@ -97,9 +97,9 @@ def transfer_dimension_records(source: Any, target: Any, data_ids: Iterable[Data
                 data_ids.append(data_id)
     with target.transaction():
         for element in target.dimensions.elements:
-            found = rows.get(element.name)
-            if found and element.has_own_table:
-                target.registry.insertDimensionData(element.name, *found.values(), skip_existing=True)
+            own = rows.get(element.name)
+            if own and element.has_own_table:
+                target.registry.insertDimensionData(element.name, *own.values(), skip_existing=True)
 
 
 def _expanded(source: Any, data_ids: list[DataCoordinate]) -> list[DataCoordinate]:
