@@ -44,8 +44,8 @@ def test_a_missed_or_unmeasured_promise_fails_the_check(table):
 
 def test_columns_are_held_against_the_peers_objects(table):
     peer = [line("datasets_all_one_run", 12.0, scale="hsc-V3000")]
-    shown = table(peer, [line("datasets_all_one_run_arrow", 0.1, scale="hsc-V3000")]).stdout
-    assert "| datasets_all_one_run, here datasets_all_one_run_arrow | hsc-V3000 | 60 | 12 | 0.1 | 120 |" in shown
+    shown = table(peer, [line("datasets_as_columns", 0.1, scale="hsc-V3000")]).stdout
+    assert "| datasets_all_one_run, here datasets_as_columns | hsc-V3000 | 60 | 12 | 0.1 | 120 |" in shown
 
 
 def test_a_command_of_ours_that_failed_has_no_time(table):
