@@ -242,6 +242,23 @@ def test_removal_stays_inside_and_leaves_files_of_others(tmp_path, datastore, ma
     assert (tmp_path / "mine.json").exists()
 
 
+@pytest.mark.parametrize("durability", ["full", "batch", "none"])
+def test_what_was_removed_stays_away_before_anybody_forgets_it(datastore, make_ref, monkeypatch, durability):
+    """A name that comes back after a power cut, when its announcement is gone, would be an orphan for good."""
+    datastore.set_durability(durability)
+    (record,) = put(datastore, 1, make_ref("int"))
+    folder = os.path.dirname(os.path.join(datastore.root, record.path))
+    synced = []
+
+    def note(path):
+        assert files_below(datastore.root) == []
+        synced.append(path)
+
+    monkeypatch.setattr("armillary.storage.file_datastore.sync_directory", note)
+    datastore.remove([record.path, "never/was.json"])
+    assert (folder in synced) is (durability != "none")
+
+
 def test_constraints_decide_what_is_taken(make_datastore, make_ref):
     datastore = make_datastore({"constraints": {"accept": ["thing", "detector+visit"], "reject": ["all"]}})
     datastore.prepare(1, make_ref("int"))
