@@ -64,6 +64,20 @@ def peer_python_fixture():
     return peer_python()
 
 
+@pytest.fixture(scope="session")
+def peer_command(peer_python):
+    """Run a command of the peer with modules of a folder; give its exit code, output and messages."""
+
+    def call(modules: Path, command: str, *arguments: object) -> tuple[int, str, str]:
+        environment = {**os.environ, "PYTHONPATH": str(modules)}
+        words = [str(argument) for argument in arguments]
+        program = Path(peer_python).with_name(command)
+        done = subprocess.run([program, *words], capture_output=True, text=True, env=environment)
+        return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
 @pytest.fixture(name="peer_packages", scope="session")
 def peer_packages_fixture(peer_python):
     """A folder with packages that the peer's environment lacks, made once beside it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,15 +50,12 @@ def chained(tmp_path):
 
 
 @pytest.fixture
-def theirs(run_peer):
+def theirs(peer_command):
     """Run a program of the peer with the tasks of the tests."""
-    folder = Path(run_peer("import sys; print(sys.executable)").strip()).parent
 
     def call(program, *arguments):
-        environment = {**os.environ, "PYTHONPATH": str(moody.MODULES)}
-        words = [str(argument) for argument in arguments]
-        done = subprocess.run([folder / program, *words], capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
+        code, _, said = peer_command(moody.MODULES, program, *arguments)
+        assert code == 0, said[-3000:]
 
     return call
 

@@ -1,11 +1,10 @@
 """Reports on executed graphs: the peer and we tell the same of the same repository."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 import yaml
@@ -23,17 +22,9 @@ RUNS = ("u/one", "u/two", "u/three")
 
 
 @pytest.fixture(scope="module")
-def theirs(run_peer):
-    """Run a program of the peer; give its exit code, output and messages."""
-    folder = Path(run_peer("import sys; print(sys.executable)").strip()).parent
-
-    def call(program, *arguments):
-        environment = {**os.environ, "PYTHONPATH": str(moody.MODULES)}
-        words = [str(argument) for argument in arguments]
-        done = subprocess.run([folder / program, *words], capture_output=True, text=True, env=environment)
-        return done.returncode, done.stdout, done.stderr
-
-    return call
+def theirs(peer_command):
+    """Run a program of the peer with the tasks of the tests; give its exit code, output and messages."""
+    return partial(peer_command, moody.MODULES)
 
 
 @pytest.fixture(scope="module")
