@@ -371,22 +371,23 @@ def unlink_all(paths: Iterable[str]) -> None:
 def unlink_for_good(paths: Iterable[str], *, durable: bool) -> None:
     """Remove files; if `durable`, a power cut does not bring them back. Those already gone are no error.
 
-    Where one cannot be removed the others are, and then the first error is raised.
+    They stay away, too: who removed them may have been killed before that was on disk. Where one cannot be removed the
+    others are, and then the first error is raised.
     """
     folders: dict[str, None] = {}
     failure: OSError | None = None
     for path in paths:
+        folders[os.path.dirname(path)] = None
         try:
             os.unlink(path)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             failure = failure or error
-        else:
-            folders[os.path.dirname(path)] = None
     if durable:
         for folder in folders:
-            sync_directory(folder)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it is gone as well
+                sync_directory(folder)
     if failure is not None:
         raise failure
 

@@ -254,7 +254,7 @@ def test_what_was_removed_stays_away_before_anybody_forgets_it(datastore, make_r
         assert files_below(datastore.root) == []
         synced.append(path)
 
-    monkeypatch.setattr("armillary.storage.file_datastore.sync_directory", note)
+    monkeypatch.setattr("armillary._files.sync_directory", note)
     datastore.remove([record.path, "never/was.json"])
     assert (folder in synced) is (durability != "none")
 

@@ -519,11 +519,8 @@ class FileDatastore(FileReading):
             self.remote_root.remove(own)
         else:
             folder = os.path.join(self.root, "")
-            unlink_all(folder + path for path in own)
-            if self.durable:  # before anybody forgets that they were to be removed
-                for name in dict.fromkeys(path.rpartition("/")[0] for path in own):
-                    with suppress(FileNotFoundError, NotADirectoryError):
-                        sync_directory(folder + name)
+            # They stay away before anybody forgets that they were to be removed.
+            unlink_for_good((folder + path for path in own), durable=self.durable)
 
     def recover(self, orphans: Iterable[str]) -> None:
         """Remove what a killed writer left: files without rows, by stored path, and half-written ones beside them."""
