@@ -14,6 +14,7 @@ def _error_classes() -> list[str]:
 
 _DataIdValue: TypeAlias = int | str
 _DataId: TypeAlias = DataCoordinate | Mapping[str, Any]
+_DatasetIds: TypeAlias = Sequence[uuid.UUID | str | FileRecord] | bytes  # bytes: sixteen for each
 _Dimensions: TypeAlias = DimensionGroup | str | Iterable[str | DimensionElement]
 _Time: TypeAlias = Any  # astropy.time.Time
 _Region: TypeAlias = Any  # lsst.sphgeom.Region
@@ -1592,6 +1593,9 @@ class Registry:
     def get_dataset(self, id: uuid.UUID | str) -> DatasetRef | None: ...
     def get_datasets(self, ids: Sequence[uuid.UUID | str]) -> list[DatasetRef | None]: ...
     def run_dataset_ids(self, run: str) -> list[uuid.UUID]: ...
+    def packed_dataset_ids(self, runs: Sequence[str]) -> bytes:
+        """The ids of all datasets of runs, sixteen bytes each: quicker for what takes many."""
+
     def remove_datasets(self, refs: Sequence[DatasetRef]) -> None:
         """Remove datasets without files. Raises `OrphanedRecordError` if one has some, and then removes none."""
 
@@ -1659,27 +1663,26 @@ class Registry:
     def announced_files(self) -> list[tuple[str, str, bool]]:
         """Files that are announced now: datastore, path, and whether the writer is known to be gone."""
 
-    def records(self, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records") -> list[FileRecord]: ...
-    def file_paths(self, ids: Sequence[uuid.UUID | str], *, table: str = "file_datastore_records") -> list[str]: ...
+    def records(self, ids: _DatasetIds, *, table: str = "file_datastore_records") -> list[FileRecord]: ...
+    def file_paths(self, ids: _DatasetIds, *, table: str = "file_datastore_records") -> list[str]:
+        """The paths of the files of datasets, in any order; an archive is there once, as `PATH#zip-path=`."""
+
+    def unnamed_files(self, paths: Sequence[str], *, table: str = "file_datastore_records") -> list[str]:
+        """Those of some paths, as `file_paths` gives them, that no record names."""
+
     def locations(self, ids: Sequence[uuid.UUID], datastore_name: str | None = None) -> dict[uuid.UUID, list[str]]:
         """Names of the datastores that have each dataset; datasets in none are left out."""
 
-    def trash(self, datastore_name: str, ids: Sequence[uuid.UUID | str], *, purge: bool) -> None:
-        """Mark the files of datasets for deletion; `purge` removes the datasets, too."""
-
-    def trashed(
-        self,
-        datastore_name: str,
-        ids: Sequence[uuid.UUID | str] | None = None,
-        *,
-        table: str = "file_datastore_records",
-    ) -> list[FileRecord]:
-        """The files marked for deletion: of some datasets, or all."""
-
-    def empty_trash(
-        self, datastore_name: str, ids: Sequence[uuid.UUID | str | FileRecord], *, table: str = "file_datastore_records"
+    def unstore(
+        self, datastore_name: str, ids: _DatasetIds, *, purge: bool, table: str = "file_datastore_records"
     ) -> None:
-        """Forget the records of trashed datasets whose files are gone; the datasets are named by id or by record."""
+        """Forget that a datastore has datasets, and their files; `purge` removes the datasets, too: one transaction."""
+
+    def trashed(self, datastore_name: str, *, table: str = "file_datastore_records") -> list[FileRecord]:
+        """The files that other clients marked for deletion."""
+
+    def empty_trash(self, datastore_name: str, ids: _DatasetIds, *, table: str = "file_datastore_records") -> None:
+        """Forget the records of trashed datasets whose files are gone."""
 
 @final
 class QueryEngine:

@@ -211,10 +211,31 @@ def test_files_come_and_go_with_their_datasets(filled):
     assert registry.announced_files() == []
     with pytest.raises(OrphanedRecordError, match="still have files"):
         registry.remove_datasets([ref])
-    registry.trash(STORE, [ref.id], purge=True)
-    assert [(found.path, found.shared) for found in registry.trashed(STORE)] == [("a/1.yaml", False)]
-    registry.empty_trash(STORE, [ref.id])
+    assert registry.file_paths([ref.id]) == registry.file_paths(ref.id.bytes) == ["a/1.yaml"]
+    assert registry.unnamed_files(["a/1.yaml", "a/2.yaml"]) == ["a/2.yaml"]
+    with pytest.raises(ValueError, match="sixteen"):
+        registry.unstore(STORE, b"short", purge=True)
+    registry.unstore(STORE, registry.packed_dataset_ids(["run/a"]), purge=True)
+    assert registry.unnamed_files(["a/1.yaml"]) == ["a/1.yaml"]
     assert registry.trashed(STORE) == [] and registry.get_dataset(ref.id) is None
+
+
+def test_an_archive_is_named_by_its_members(filled):
+    registry = filled.registry
+    refs = [_core.DatasetRef(filled.bias, registry.expand_data_id(detector(number)), "run/a") for number in (1, 2)]
+    paths = [f"zips/a.zip#zip-path={number}.yaml" for number in (1, 2)]
+    records = [
+        _core.FileRecord(ref.id, path, "f.F", "StructuredDataDict") for ref, path in zip(refs, paths, strict=True)
+    ]
+    registry.finish_write(None, STORE, refs, records, register=True)
+    archives = ["zips/a.zip#zip-path=", "zips/a.zi#zip-path="]
+    assert registry.file_paths([ref.id for ref in refs]) == archives[:1]
+    assert registry.unnamed_files(archives) == archives[1:]
+    registry.unstore(STORE, [refs[0].id], purge=True)
+    assert registry.unnamed_files(archives) == archives[1:], "it holds one more"
+    registry.unstore(STORE, [refs[1].id], purge=False)
+    assert registry.unnamed_files(archives) == archives
+    assert registry.get_dataset(refs[1].id) is not None
 
 
 def test_a_write_that_cannot_be_entered_leaves_no_row(filled):

@@ -88,16 +88,14 @@ def test_opening_writeable_changes_no_row_the_peer_knows(path, rows):
     assert counts == {name: len(found) for name, found in rows.items()}
 
 
-def test_a_run_is_emptied_through_the_trash(registry):
+def test_a_run_is_emptied(registry):
     store = "FileDatastore@<butlerRoot>"
     for chain in registry.parents("u/me/run1"):
         registry.remove_from_chain(chain, ["u/me/run1"])
     ids = registry.run_dataset_ids("u/me/run1")
     files = {record.path for record in registry.records(ids)}
-    registry.trash(store, ids, purge=True)
-    trashed = registry.trashed(store)
-    assert files <= {record.path for record in trashed}
-    registry.empty_trash(store, ids)
+    registry.unstore(store, ids, purge=True)
+    assert set(registry.unnamed_files(sorted(files))) == files
     registry.remove_collection("u/me/run1")
     assert registry.records(ids) == []
     assert "u/me/run1" not in registry.query_collections()

@@ -210,7 +210,7 @@ def test_what_others_change_is_read_again_and_nothing_else(filled, opened, clust
         assert look()[2:] == (True, ["catalog"])
         other.sync_record("detector", {"instrument": "Cam", "id": 1, "full_name": "other"}, update=True)
         assert look()[1:] == ("other", True, ["records"])
-        other.trash(STORE, [ref.id], purge=True)
+        other.unstore(STORE, [ref.id], purge=True)
         assert look()[0] is None
     assert messages
 
@@ -247,8 +247,7 @@ def test_many_summaries_are_not_looked_through_for_what_others_do(filled, opened
         assert find(3) == third.id
         own.rollback()
         assert find(3) is None
-        other.trash(STORE, [first.id], purge=True)
-        other.empty_trash(STORE, [first.id])
+        other.unstore(STORE, [first.id], purge=True)
         other.refresh_summaries()
         assert find(1) is None
         start = len(read_log(cluster))
@@ -296,8 +295,7 @@ def test_what_is_in_the_way_of_a_put_is_told(detectors, opened, cluster, seed):
 def test_a_put_after_others_took_away_what_it_knew(detectors, opened, cluster, seed):
     gone = put(detectors, 10)
     other = opened(writeable=True)
-    other.trash(STORE, [gone.id], purge=True)
-    other.empty_trash(STORE, [gone.id])
+    other.unstore(STORE, [gone.id], purge=True)
     assert other.refresh_summaries() == 1
     put(detectors, 11)  # the summary is gone, and comes back
     assert complete(cluster, seed["registry"]["namespace"]) == [1] * 5

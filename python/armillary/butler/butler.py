@@ -119,7 +119,7 @@ class Butler(MovingMixin, SearchingMixin):
         self._defaults = self._make_defaults(collections, run, inferDefaults, dataId)
 
     def _recover(self) -> None:
-        """Undo what killed writers left: files that have no rows."""
+        """Remove what killed writers left: files that have no rows, not yet or no longer."""
         stores = {store.name: store for store in self._datastore.file_stores}
         undone: list[int] = []
         stale = self._core_registry.begin_recovery({name: store.records_table for name, store in stores.items()})
@@ -131,10 +131,6 @@ class Butler(MovingMixin, SearchingMixin):
                     _LOG.warning("files that a writer left which no longer runs cannot be removed: %s", error)
                 else:
                     undone.append(intent)
-            if stale:  # what was being removed goes on to be
-                announced = self._core_registry.announced_files()
-                living = {path for _, path, dead in announced if not dead}
-                self._empty_trash(paths={path for _, path, dead in announced if dead} - living)
         finally:
             self._core_registry.end_recovery(undone)
 

@@ -190,9 +190,9 @@ class _CheckedStore:
         for name, path, stale in self._registry.announced_files():
             if name == self._store.name:
                 if stale:
-                    self._tell("stale announcement", path)
+                    self._tell("stale announcement", _file_of(path))
                 else:
-                    living.add(path)
+                    living.add(_file_of(path))
         return living
 
     def _batches(self) -> Iterator[list[Any]]:

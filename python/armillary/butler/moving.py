@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.zipping import ZippingMixin
 from armillary.errors import CommitUnknownError, OrphanedRecordError, RegistryError
+from armillary.storage.file_record import DEFAULT_RECORDS_TABLE
 
 if TYPE_CHECKING:
     from armillary._core import DataCoordinate, DatasetRef
     from armillary.butler.writing import WriteSession
+    from armillary.storage.file_datastore import FileDatastore
 
 __all__ = ["MovingMixin"]
 
@@ -119,69 +121,66 @@ class MovingMixin(ZippingMixin):
         if unstore:
             ids = [ref.id for ref in found]
             with self._removing(ids):
-                self._trash(ids, purge=purge)
+                self._unstore(ids, purge=purge)
 
     @contextmanager
-    def _removing(self, ids: list[Any]) -> Iterator[None]:
-        """Give a block that trashes datasets; their files go when that is committed for good.
+    def _removing(self, ids: Sequence[Any] | bytes) -> Iterator[None]:
+        """Give a block that takes datasets out of the datastores; their files go when that is committed for good.
 
-        The files are announced, so that the next writer goes on if this one is killed, and so that nobody else goes on
+        The files are announced, so that the next writer removes them if this one is killed, and nobody else does
         while this one lives.
         """
-        intents: list[int] = []
+        going: list[tuple[FileDatastore, list[str], int]] = []
         for store in self._datastore.file_stores:
-            paths = self._core_registry.file_paths(ids, table=store.records_table)
-            if paths:
-                intents.append(self._core_registry.begin_write(store.name, paths))
+            own = [path for path in self._core_registry.file_paths(ids, table=store.records_table) if "://" not in path]
+            if own:
+                going.append((store, own, self._core_registry.begin_write(store.name, own)))
         try:
             yield
         except BaseException as error:
             if not isinstance(error, CommitUnknownError):
-                for intent in intents:
+                for _, _, intent in going:
                     self._core_registry.abandon_write(intent)
             raise
-        finish = partial(self._finish_removal, ids, intents)
+        finish = partial(self._finish_removal, going)
         if self._session is None:
             finish()
         else:
-            self._session.wait(finish, intents)
+            self._session.wait(finish, [intent for _, _, intent in going])
 
-    def _finish_removal(self, ids: list[Any], intents: list[int]) -> None:
-        try:
-            self._empty_trash(ids)
-        except (OSError, RegistryError) as error:  # the datasets are gone, so this is no failure
-            _LOG.warning("files of removed datasets are left until the repository is next opened: %s", error)
-            return
-        for intent in intents:
-            self._core_registry.abandon_write(intent)
+    def _finish_removal(self, going: list[tuple[FileDatastore, list[str], int]]) -> None:
+        """Remove files whose datasets are gone; what cannot be removed stays announced."""
+        for store, paths, intent in going:
+            try:  # a file may hold other datasets, too
+                store.remove(self._core_registry.unnamed_files(paths, table=store.records_table))
+            except (OSError, RegistryError) as error:  # the datasets are gone, so this is no failure
+                _LOG.warning(
+                    "files of removed datasets are left until the repository is next opened for writing: %s", error
+                )
+            else:
+                self._core_registry.abandon_write(intent)
 
-    def _empty_trash(self, ids: Sequence[Any] | None = None, paths: Container[str] | None = None) -> None:
-        """Remove the files of trashed datasets, then their records; only those of `ids` or `paths`, if given."""
+    def _empty_trash(self) -> None:
+        """Remove the files that other clients marked for deletion, then their records."""
         for store in self._datastore.file_stores:
-            records = [
-                record
-                for record in self._core_registry.trashed(store.name, ids, table=store.records_table)
-                if paths is None or record.path in paths
-            ]
+            records = self._core_registry.trashed(store.name, table=store.records_table)
             store.remove([record.path for record in records if not record.shared])
             self._core_registry.empty_trash(store.name, records, table=store.records_table)
 
-    def _trash(self, ids: list[Any], *, purge: bool) -> None:
-        """Mark the files of datasets for deletion in every datastore; with `purge` the datasets go, too."""
-        stores = self._datastore.file_stores
-        if len(stores) == 1:
-            self._core_registry.trash(stores[0].name, ids, purge=purge)
-        else:
-            self._core_registry.begin()
-            try:
-                for store in stores:
-                    self._core_registry.trash(store.name, ids, purge=False)
-                if purge:  # when no datastore holds them any more
-                    self._core_registry.trash("", ids, purge=True)
-            except BaseException:
-                self._core_registry.rollback()
-                raise
-            self._core_registry.commit()
+    def _unstore(self, ids: Sequence[Any] | bytes, *, purge: bool) -> None:
+        """Take datasets out of every datastore; with `purge` the datasets go, too."""
+        stores = [(store.name, store.records_table) for store in self._datastore.file_stores]
+        stores = stores or [("", DEFAULT_RECORDS_TABLE)]  # all in memory
+        self._core_registry.begin()
+        try:
+            for name, table in stores[:-1]:
+                self._core_registry.unstore(name, ids, purge=False, table=table)
+            name, table = stores[-1]  # a dataset goes with the last datastore that has it
+            self._core_registry.unstore(name, ids, purge=purge, table=table)
+        except BaseException:
+            self._core_registry.rollback()
+            raise
+        self._core_registry.commit()
         self._datastore.forget(ids)
 
     def removeRuns(self, names: Iterable[str], unstore: Any = True, *, unlink_from_chains: bool = False) -> None:
@@ -207,15 +206,15 @@ class MovingMixin(ZippingMixin):
                 f"`{name}` is in {', '.join(f'`{p}`' for p in chains)}" for name, chains in held.items() if chains
             )
             raise OrphanedRecordError(f"{shown}: take it out of the chain first, or use `unlink_from_chains=True`")
-        ids = {name: self._core_registry.run_dataset_ids(name) for name in runs}
-        with self._removing([one for own in ids.values() for one in own]):
+        ids = self._core_registry.packed_dataset_ids(runs)
+        with self._removing(ids):
             self._core_registry.begin()
             try:
                 for name, chains in held.items():
                     for chain in chains:
                         self._core_registry.remove_from_chain(chain, [name])
+                self._unstore(ids, purge=True)
                 for name in runs:
-                    self._trash(ids[name], purge=True)
                     self._core_registry.remove_collection(name)
             except BaseException:
                 self._core_registry.rollback()

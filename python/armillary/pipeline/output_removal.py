@@ -130,14 +130,14 @@ class OutputRemoval:
     def carry_out(self, butler: Butler) -> None:
         """Remove them all, in one transaction; files go last."""
         registry: Any = butler._core_registry
-        ids = {name: registry.run_dataset_ids(name) for name in self.runs}
-        with butler._removing([one for own in ids.values() for one in own]), butler.transaction():
+        ids = registry.packed_dataset_ids(self.runs)
+        with butler._removing(ids), butler.transaction():
             for name in self.chains:
                 registry.set_chain(name, [])
             for name in (*self.chains, *self.others):
                 registry.remove_collection(name)
+            butler._unstore(ids, purge=True)
             for name in self.runs:
-                butler._trash(ids[name], purge=True)
                 registry.remove_collection(name)
 
 

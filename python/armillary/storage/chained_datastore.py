@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import UUID
 
 from armillary.errors import ConfigurationError, DatasetTypeNotSupportedError
 from armillary.storage.datastore_config import Constraints
@@ -344,8 +345,10 @@ class ChainedDatastore:
         found: FileDatastore = record.datastore
         return found
 
-    def forget(self, ids: Iterable[Any]) -> None:
-        """Drop datasets that are kept in memory."""
+    def forget(self, ids: Iterable[Any] | bytes) -> None:
+        """Drop datasets that are kept in memory; `ids` has them as such, or sixteen bytes for each."""
+        if isinstance(ids, bytes):
+            ids = [UUID(bytes=ids[start : start + 16]) for start in range(0, len(ids), 16)]
         ids = list(ids)
         for child in self.children:
             if isinstance(child, InMemoryDatastore):

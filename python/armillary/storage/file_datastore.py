@@ -165,7 +165,7 @@ class FileDatastore(FileReading):
         predicted = self.predict_records(ref)
         return predicted if self.exists(predicted) else []
 
-    def forget(self, ids: Iterable[Any]) -> None:
+    def forget(self, ids: Iterable[Any] | bytes) -> None:
         """Nothing is kept in memory here."""
 
     # Names of files
@@ -459,7 +459,7 @@ class FileDatastore(FileReading):
         """Make files stay that were written without it, by stored path."""
         if self.durable and not self.is_remote:
             root = os.path.abspath(self.root)
-            sync_files([os.path.join(root, path) for path in paths], root, self._settled)
+            sync_files([os.path.join(root, path) for path in _own_files(paths)], root, self._settled)
 
     def undo(self, prepared: PreparedWrite | PreparedFile) -> None:
         """Remove what `write` made; the sources of ingested files were not touched."""
@@ -510,11 +510,7 @@ class FileDatastore(FileReading):
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files by stored path; those given as absolute URIs are somebody else's and stay."""
         self._check_writeable()
-        own = [
-            safe_relative_path(path)
-            for path in dict.fromkeys(path.partition(ZIP_MARK)[0] for path in paths)
-            if "://" not in path
-        ]
+        own = _own_files(paths)
         if self.is_remote:
             self.remote_root.remove(own)
         else:
@@ -525,7 +521,7 @@ class FileDatastore(FileReading):
     def recover(self, orphans: Iterable[str]) -> None:
         """Remove what a killed writer left: files without rows, by stored path, and half-written ones beside them."""
         self._check_writeable()
-        own = [safe_relative_path(path) for path in orphans if "://" not in path]
+        own = _own_files(orphans)
         if self.is_remote:
             self.remote_root.recover(own)
             return
@@ -567,3 +563,9 @@ class FileDatastore(FileReading):
     def ingest(self, prepared: PreparedIngest) -> list[FileRecord]:
         """Transfer prepared files and return their records; on failure, what was made is removed."""
         return self.write_many(prepared)
+
+
+def _own_files(paths: Iterable[str]) -> list[str]:
+    """The files below the root that stored paths name, each once: those given as absolute URIs are somebody else's."""
+    files = dict.fromkeys(path.partition(ZIP_MARK)[0] for path in paths if "://" not in path)
+    return [safe_relative_path(path) for path in files]

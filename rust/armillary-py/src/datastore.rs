@@ -6,7 +6,11 @@ use crate::{
     values::{uuid_from_python, uuid_to_python},
 };
 use armillary_registry::{FileRecord, Trashed};
-use pyo3::{prelude::*, types::PyDict};
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What a datastore knows of one file of a dataset.
@@ -121,6 +125,23 @@ impl PyFileRecord {
             record.file_size,
         );
         Ok((slf.get_type().into_any(), arguments))
+    }
+}
+
+/// The ids of datasets as [`ids`] takes them, or sixteen bytes for each in one object.
+pub(crate) struct DatasetIds(pub(crate) Vec<[u8; 16]>);
+
+impl<'py> FromPyObject<'_, 'py> for DatasetIds {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(packed) = object.cast::<PyBytes>() {
+            let (ids, []) = packed.as_bytes().as_chunks() else {
+                return Err(PyValueError::new_err("ids of datasets have sixteen bytes each"));
+            };
+            return Ok(Self(ids.to_vec()));
+        }
+        ids(&object.extract::<Vec<_>>()?).map(Self)
     }
 }
 

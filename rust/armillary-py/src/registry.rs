@@ -7,13 +7,16 @@ use crate::{
     dataset_ref::PyDatasetRef,
     dataset_type::PyDatasetType,
     datasets::{self, Associated},
-    datastore::{self, PyFileRecord},
+    datastore::{self, DatasetIds, PyFileRecord},
     errors::{os_error, to_python},
     timespan::PyTimespan,
     universe::{PyDimensionUniverse, wrap_universe},
 };
 use armillary_registry::{ChainEdit, Durability, Place, PostgresPlace, Registry, RegistryError, WriteError};
-use pyo3::{prelude::*, types::PyDict};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
@@ -338,6 +341,12 @@ impl PyRegistry {
         ids.iter().map(|id| crate::values::uuid_to_python(py, id)).collect()
     }
 
+    fn packed_dataset_ids<'py>(&self, py: Python<'py>, runs: Vec<String>) -> PyResult<Bound<'py, PyBytes>> {
+        let ids =
+            enter(py, || runs.iter().map(|run| self.registry.run_dataset_ids(run)).collect::<Result<Vec<_>, _>>())?;
+        Ok(PyBytes::new(py, ids.concat().as_flattened()))
+    }
+
     fn remove_datasets(&self, py: Python<'_>, refs: Vec<Bound<'_, PyDatasetRef>>) -> PyResult<()> {
         let ids: Vec<_> = refs.iter().map(|found| found.get().id_bytes()).collect();
         enter(py, || self.registry.remove_datasets(&ids))
@@ -455,16 +464,16 @@ impl PyRegistry {
     }
 
     #[pyo3(signature = (ids, *, table = "file_datastore_records"))]
-    fn records(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, table: &str) -> PyResult<Vec<PyFileRecord>> {
-        let ids = datastore::ids(&ids)?;
-        let found = enter(py, || self.registry.file_records(table, &ids))?;
+    #[expect(clippy::needless_pass_by_value, reason = "that is how arguments come")]
+    fn records(&self, py: Python<'_>, ids: DatasetIds, table: &str) -> PyResult<Vec<PyFileRecord>> {
+        let found = enter(py, || self.registry.file_records(table, &ids.0))?;
         Ok(found.into_iter().map(PyFileRecord::from).collect())
     }
 
     #[pyo3(signature = (ids, *, table = "file_datastore_records"))]
-    fn file_paths(&self, py: Python<'_>, ids: Vec<Bound<'_, PyAny>>, table: &str) -> PyResult<Vec<String>> {
-        let ids = datastore::ids(&ids)?;
-        enter(py, || self.registry.file_paths(table, &ids))
+    #[expect(clippy::needless_pass_by_value, reason = "that is how arguments come")]
+    fn file_paths(&self, py: Python<'_>, ids: DatasetIds, table: &str) -> PyResult<Vec<String>> {
+        enter(py, || self.registry.file_paths(table, &ids.0))
     }
 
     #[pyo3(signature = (ids, datastore_name = None))]
@@ -477,35 +486,27 @@ impl PyRegistry {
         datastore::locations(self, py, &ids, datastore_name)
     }
 
-    #[pyo3(signature = (datastore_name, ids, *, purge))]
-    fn trash(&self, py: Python<'_>, datastore_name: &str, ids: Vec<Bound<'_, PyAny>>, purge: bool) -> PyResult<()> {
-        let ids = datastore::ids(&ids)?;
-        enter(py, || self.registry.trash(datastore_name, &ids, purge))
+    #[pyo3(signature = (datastore_name, ids, *, purge, table = "file_datastore_records"))]
+    #[expect(clippy::needless_pass_by_value, reason = "that is how arguments come")]
+    fn unstore(&self, py: Python<'_>, datastore_name: &str, ids: DatasetIds, purge: bool, table: &str) -> PyResult<()> {
+        enter(py, || self.registry.unstore(datastore_name, table, &ids.0, purge))
     }
 
-    #[pyo3(signature = (datastore_name, ids = None, *, table = "file_datastore_records"))]
-    fn trashed(
-        &self,
-        py: Python<'_>,
-        datastore_name: &str,
-        ids: Option<Vec<Bound<'_, PyAny>>>,
-        table: &str,
-    ) -> PyResult<Vec<PyFileRecord>> {
-        let ids = ids.map(|ids| datastore::ids(&ids)).transpose()?;
-        let found = enter(py, || self.registry.trashed(datastore_name, table, ids.as_deref()))?;
+    #[pyo3(signature = (paths, *, table = "file_datastore_records"))]
+    #[expect(clippy::needless_pass_by_value, reason = "that is how arguments come")]
+    fn unnamed_files(&self, py: Python<'_>, paths: Vec<String>, table: &str) -> PyResult<Vec<String>> {
+        enter(py, || self.registry.unnamed_files(table, &paths))
+    }
+
+    #[pyo3(signature = (datastore_name, *, table = "file_datastore_records"))]
+    fn trashed(&self, py: Python<'_>, datastore_name: &str, table: &str) -> PyResult<Vec<PyFileRecord>> {
+        let found = enter(py, || self.registry.trashed(datastore_name, table))?;
         Ok(found.into_iter().map(PyFileRecord::from).collect())
     }
 
     #[pyo3(signature = (datastore_name, ids, *, table = "file_datastore_records"))]
-    fn empty_trash(
-        &self,
-        py: Python<'_>,
-        datastore_name: &str,
-        ids: Vec<Bound<'_, PyAny>>,
-        table: &str,
-    ) -> PyResult<()> {
-        let ids = datastore::ids(&ids)?;
-        enter(py, || self.registry.empty_trash(datastore_name, table, &ids))
+    fn empty_trash(&self, py: Python<'_>, datastore_name: &str, ids: DatasetIds, table: &str) -> PyResult<()> {
+        enter(py, || self.registry.empty_trash(datastore_name, table, &ids.0))
     }
 }
 

@@ -3,9 +3,8 @@
 use crate::{
     catalog::{Catalog, CollectionKind, CollectionRecord, DatasetTypeRecord},
     dataset_id::{IdMode, dataset_id},
-    datastore::refuse_held,
     decode::{hex_text, row_id},
-    deletion::delete_datasets,
+    deletion::Leaving,
     dialect::Dialect,
     error::RegistryError,
     parents::{self, Parents},
@@ -377,9 +376,9 @@ impl Registry {
     /// Removes datasets from the repository. Those that still have files are refused, and then none is removed.
     pub fn remove_datasets(&self, ids: &[[u8; 16]]) -> Result<(), RegistryError> {
         self.store().write("removing datasets", |connection| {
-            let (test, list) = one_of(self.store().dialect(), ids);
-            refuse_held(connection, &test, &list)?;
-            delete_datasets(connection, &test, &list)
+            let leaving = Leaving::new(connection, self.store().dialect(), ids)?;
+            leaving.refuse_held(connection)?;
+            leaving.purge(connection)
         })
     }
 

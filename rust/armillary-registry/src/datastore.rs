@@ -3,7 +3,7 @@
 use crate::{
     datasets::{Dataset, of_same_type_and_run, one_of},
     decode::{hex_text, row_id},
-    deletion::delete_datasets,
+    deletion::Leaving,
     dialect::Dialect,
     error::RegistryError,
     registry::Registry,
@@ -23,6 +23,14 @@ const FEW: usize = 100;
 
 /// How the table spells "the whole dataset" in its key.
 const NO_COMPONENT: &str = "__NULL_STRING__";
+
+/// What stands between an archive and its member in the path of a file.
+pub(crate) const ARCHIVE_MARK: &str = "#zip-path=";
+
+/// The archive that a path names, or a member of it.
+fn archive_of(path: &str) -> Option<&str> {
+    path.split_once(ARCHIVE_MARK).map(|(archive, _)| archive)
+}
 
 /// What a datastore knows of one file of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,16 +225,23 @@ impl Registry {
         })
     }
 
-    /// The paths of the files of datasets, in any order.
+    /// The paths of the files of datasets, in any order; an archive is there once, ending in `#zip-path=`.
     pub fn file_paths(&self, records_table: &str, ids: &[[u8; 16]]) -> Result<Vec<String>, RegistryError> {
         self.store().read_together(|connection| {
             if !connection.has_table(records_table)? {
                 return Ok(Vec::new());
             }
-            let (test, list) = one_of(self.store().dialect(), ids);
-            let sql = format!("SELECT path FROM {} WHERE dataset_id{test}", self.quoted(records_table));
-            let paths: Vec<Option<String>> = connection.prepare_cached(&sql)?.query_column([list])?;
-            Ok(paths.into_iter().flatten().collect())
+            let leaving = Leaving::new(connection, self.store().dialect(), ids)?;
+            let mut paths = leaving.paths(connection, &self.quoted(records_table))?;
+            let mut archives = HashSet::new();
+            paths.retain_mut(|path| match archive_of(path).map(str::to_owned) {
+                Some(archive) => {
+                    path.truncate(archive.len() + ARCHIVE_MARK.len());
+                    archives.insert(archive)
+                }
+                None => true,
+            });
+            Ok(paths)
         })
     }
 
@@ -244,56 +259,57 @@ impl Registry {
         })
     }
 
-    /// Marks the files of datasets for deletion, in one transaction; `purge` removes the datasets themselves, too.
+    /// Forgets where datasets are in a datastore, and their files, in one transaction; `purge` removes the datasets, too.
     ///
-    /// Nothing is deleted on disk: see [`Registry::trashed`] and [`Registry::empty_trash`].
-    pub fn trash(&self, datastore_name: &str, ids: &[[u8; 16]], purge: bool) -> Result<(), RegistryError> {
-        self.store().write("trashing datasets", |connection| {
-            let (test, list) = one_of(self.store().dialect(), ids);
-            connection
-                .prepare_cached(&format!(
-                    "INSERT INTO dataset_location_trash (dataset_id, datastore_name) SELECT dataset_id, datastore_name \
-                     FROM dataset_location WHERE datastore_name = ? AND dataset_id{test} ON CONFLICT DO NOTHING"
-                ))?
-                .execute([datastore_name, &list])?;
-            connection
-                .prepare_cached(&format!("DELETE FROM dataset_location WHERE datastore_name = ? AND dataset_id{test}"))?
-                .execute([datastore_name, &list])?;
-            if purge {
-                refuse_held(connection, &test, &list)?;
-                delete_datasets(connection, &test, &list)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// The files marked for deletion in a datastore: of some datasets, or all.
-    pub fn trashed(
+    /// Nothing is deleted on disk: those of the files that are [`Registry::unnamed_files`] afterwards can go.
+    pub fn unstore(
         &self,
         datastore_name: &str,
         records_table: &str,
-        ids: Option<&[[u8; 16]]>,
-    ) -> Result<Vec<Trashed>, RegistryError> {
+        ids: &[[u8; 16]],
+        purge: bool,
+    ) -> Result<(), RegistryError> {
+        self.store().write("removing datasets", |connection| {
+            let leaving = Leaving::new(connection, self.store().dialect(), ids)?;
+            if connection.has_table(records_table)? {
+                leaving.delete_records(connection, &self.quoted(records_table))?;
+            }
+            leaving.delete_locations(connection, datastore_name)?;
+            if !purge {
+                return Ok(());
+            }
+            // Of any dataset: found at once in the order of the key, which begins with the name.
+            let others =
+                "SELECT EXISTS (SELECT 1 FROM dataset_location WHERE datastore_name < ? OR datastore_name > ?)";
+            if connection.prepare_cached(others)?.query_row([datastore_name; 2], |row| row.get(0))? {
+                leaving.refuse_held(connection)?;
+            }
+            leaving.purge(connection)
+        })
+    }
+
+    /// Those of some files that no record names; a file that holds several datasets is named by each of them.
+    pub fn unnamed_files(&self, records_table: &str, files: &[String]) -> Result<Vec<String>, RegistryError> {
+        self.store().read_together(|connection| unnamed(connection, self.store().dialect(), records_table, files))
+    }
+
+    /// The files that other clients have marked for deletion in a datastore.
+    pub fn trashed(&self, datastore_name: &str, records_table: &str) -> Result<Vec<Trashed>, RegistryError> {
         self.store().read_together(|connection| {
             if !connection.has_table(records_table)? {
                 return Ok(Vec::new());
             }
             let table = self.quoted(records_table);
-            let (only, list) = match ids.map(|ids| one_of(self.store().dialect(), ids)) {
-                Some((test, list)) => (format!(" AND t.dataset_id{test}"), Some(list)),
-                None => (String::new(), None),
-            };
             // A file that holds several datasets goes with the last of them.
             let sql = format!(
                 "SELECT t.dataset_id, f.path, f.formatter, f.storage_class, f.component, f.checksum, f.file_size, \
                  EXISTS (SELECT 1 FROM {table} o WHERE o.path = f.path AND o.dataset_id NOT IN \
                  (SELECT dataset_id FROM dataset_location_trash WHERE datastore_name = ?)) \
                  FROM dataset_location_trash t JOIN {table} f ON f.dataset_id = t.dataset_id \
-                 WHERE t.datastore_name = ?{only} ORDER BY f.path"
+                 WHERE t.datastore_name = ? ORDER BY f.path"
             );
             let mut select = connection.prepare_cached(&sql)?;
-            let values: Vec<&str> = [datastore_name, datastore_name].into_iter().chain(list.as_deref()).collect();
-            let mut rows = select.query(values.as_slice())?;
+            let mut rows = select.query([datastore_name; 2])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 if let Some(file) = FileRecord::read(row, 1, row_id(row, 0)?)? {
@@ -314,12 +330,14 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let gone: HashSet<[u8; 16]> = trashed.iter().map(|trashed| trashed.file.dataset_id).collect();
         let mut used: HashMap<String, bool> = HashMap::new();
-        let sql = format!("SELECT dataset_id FROM {} WHERE path >= ? AND path < ?", self.quoted(records_table));
+        let dialect = self.store().dialect();
+        let mut sql = format!("SELECT dataset_id FROM {} WHERE path", self.quoted(records_table));
+        dialect.glob(&mut sql);
         let mut select = connection.prepare_cached(&sql)?;
         for trashed in trashed.iter_mut() {
-            let Some((archive, _)) = trashed.file.path.split_once("#zip-path=") else { continue };
+            let Some(archive) = archive_of(&trashed.file.path) else { continue };
             if !used.contains_key(archive) {
-                let mut rows = select.query([format!("{archive}#zip-path="), format!("{archive}#zip-path>")])?;
+                let mut rows = select.query([members(dialect, archive)])?;
                 let mut held = false;
                 while let Some(row) = rows.next()? {
                     held |= !gone.contains(&row_id(row, 0)?);
@@ -385,7 +403,7 @@ fn check_table_name(name: &str) -> Result<(), RegistryError> {
     Err(RegistryError::BadName { what: "table", name: name.to_owned(), reason })
 }
 
-/// Those of `paths` that no record names.
+/// Those of `paths` that no record names; an archive, which ends in [`ARCHIVE_MARK`], is named by its members.
 pub(crate) fn unnamed(
     connection: &Connection,
     dialect: &dyn Dialect,
@@ -395,17 +413,31 @@ pub(crate) fn unnamed(
     if !connection.has_table(records_table)? {
         return Ok(paths.to_vec());
     }
-    let mut sql = "SELECT EXISTS (SELECT 1 FROM ".to_owned();
-    dialect.quote(&mut sql, records_table);
-    sql.push_str(" WHERE path = ?)");
-    let mut select = connection.prepare_cached(&sql)?;
+    let mut any = "SELECT EXISTS (SELECT 1 FROM ".to_owned();
+    dialect.quote(&mut any, records_table);
+    any.push_str(" WHERE path");
+    let mut any_member = any.clone();
+    any.push_str(" = ?)");
+    dialect.glob(&mut any_member);
+    any_member.push(')');
     let mut orphans = Vec::new();
     for path in paths {
-        if !select.query_row([path.as_str()], |row| row.get::<bool>(0))? {
+        let named: bool = match archive_of(path) {
+            None => connection.prepare_cached(&any)?.query_row([path.as_str()], |row| row.get(0))?,
+            Some(archive) => {
+                connection.prepare_cached(&any_member)?.query_row([members(dialect, archive)], |row| row.get(0))?
+            }
+        };
+        if !named {
             orphans.push(path.clone());
         }
     }
     Ok(orphans)
+}
+
+/// A pattern of the paths of all members of an archive.
+fn members(dialect: &dyn Dialect, archive: &str) -> String {
+    dialect.glob_pattern(&format!("{archive}{ARCHIVE_MARK}*"))
 }
 
 fn insert_locations(connection: &Connection, datastore_name: &str, datasets: &[Dataset]) -> Result<(), RegistryError> {
@@ -428,16 +460,4 @@ fn record_exists(connection: &Connection, table: &str, record: &FileRecord) -> R
     let sql = format!("SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE dataset_id = ? AND path = ?)");
     let mut select = connection.prepare_cached(&sql)?;
     Ok(select.query_row(params![hex_text(&record.dataset_id, &mut [0; 32]), record.path], |row| row.get(0))?)
-}
-
-/// Refuses if a datastore still has some of the datasets that a condition of [`one_of`] means.
-pub(crate) fn refuse_held(connection: &Connection, test: &str, list: &str) -> Result<(), RegistryError> {
-    let sql =
-        format!("SELECT count(DISTINCT dataset_id), max(datastore_name) FROM dataset_location WHERE dataset_id{test}");
-    let (datasets, datastore): (u32, Option<String>) =
-        connection.query_row(&sql, [list], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    match datastore {
-        Some(datastore) => Err(RegistryError::DatasetsHaveFiles { datasets: datasets.into(), datastore }),
-        None => Ok(()),
-    }
 }

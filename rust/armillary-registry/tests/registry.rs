@@ -364,7 +364,7 @@ fn file(dataset: &Dataset, path: &str) -> FileRecord {
 }
 
 #[test]
-fn written_files_become_datasets_in_one_step_and_leave_through_the_trash() {
+fn written_files_become_datasets_in_one_step_and_leave_in_one() {
     let small = Small::filled();
     let store = "FileDatastore@<butlerRoot>";
     small.register("bias", &["detector"], false);
@@ -387,13 +387,14 @@ fn written_files_become_datasets_in_one_step_and_leave_through_the_trash() {
     assert!(matches!(refused, Err(RegistryError::DatasetsHaveFiles { .. })), "{refused:?}");
     let refused = small.registry.remove_collection("a");
     assert!(matches!(refused, Err(RegistryError::CollectionHasFiles { datasets: 2, .. })), "{refused:?}");
-    small.registry.trash(store, &[dataset.id], true).unwrap();
-    let trashed = small.registry.trashed(store, FILE_RECORDS, None).unwrap();
-    assert_eq!((trashed.len(), trashed[0].shared), (1, true), "the other dataset lives in the same file");
-    small.registry.empty_trash(store, FILE_RECORDS, &[dataset.id]).unwrap();
-    small.registry.trash(store, &[other.id], true).unwrap();
-    assert!(!small.registry.trashed(store, FILE_RECORDS, None).unwrap()[0].shared);
-    small.registry.empty_trash(store, FILE_RECORDS, &[other.id]).unwrap();
+    let unnamed = |paths: &[&str]| {
+        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        small.registry.unnamed_files(FILE_RECORDS, &paths).unwrap()
+    };
+    small.registry.unstore(store, FILE_RECORDS, &[dataset.id], true).unwrap();
+    assert!(unnamed(&["a/1.yaml"]).is_empty(), "the other dataset lives in the same file");
+    small.registry.unstore(store, FILE_RECORDS, &[other.id], true).unwrap();
+    assert_eq!(unnamed(&["a/1.yaml"]), ["a/1.yaml"]);
     for table in ["dataset", "dataset_tags_00000001", "dataset_location", "dataset_location_trash", FILE_RECORDS] {
         assert_eq!(small.count(table), 0, "{table}");
     }

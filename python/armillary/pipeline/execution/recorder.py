@@ -148,8 +148,7 @@ class OutputRecorder:
         finished = [intent for intent, quanta in self._open.items() if not quanta]
         name, table = self._datastore.name, self._datastore.records_table
         if self._removed:
-            self._registry.trash(name, self._removed, purge=False)
-            self._registry.empty_trash(name, self._removed)
+            self._registry.unstore(name, self._removed, purge=False, table=table)
             self._removed = []
         self._datastore.sync([record.path for record in self._records])
         if self._refs or finished:

@@ -132,8 +132,7 @@ def _move_datasets(butler: Butler, graph: ProvenanceQuantumGraph, graph_ref: Dat
     refs = [_ref(butler, graph, dataset) for dataset in moving]
     known = {ref.id for ref in registry.get_datasets(ids) if ref is not None}
     with butler.transaction():
-        registry.trash(store.name, ids, purge=False)
-        registry.empty_trash(store.name, ids, table=store.records_table)
+        registry.unstore(store.name, ids, purge=False, table=store.records_table)
         for register in (True, False):
             part = [ref for ref in refs if (ref.id not in known) is register]
             records = [_record(own, ref) for ref in part]
