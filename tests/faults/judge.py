@@ -6,7 +6,9 @@ import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
+from zipfile import is_zipfile
 
 DATABASE = "gen3.sqlite3"
 OWN = {"butler.yaml", DATABASE, f"{DATABASE}-journal"}
@@ -86,6 +88,9 @@ def find_problems(state: State) -> None:
                 state.problems.append(f"`{path}` is registered and not there")
         elif path not in state.files:
             state.problems.append(f"`{path}` is registered and not there")
+        elif path.endswith(".zip"):
+            if not is_zipfile(BytesIO(state.files[path])):
+                state.problems.append(f"`{path}` is no whole archive")
         elif size not in (None, -1, len(state.files[path])):
             state.problems.append(f"`{path}` is registered with {size} bytes and has {len(state.files[path])}")
 
@@ -102,7 +107,8 @@ def read_rows(select: Select, state: State, *, tables: str, timespan: str) -> No
     trash = "(SELECT dataset_id FROM dataset_location_trash)"
     located = "(SELECT dataset_id FROM dataset_location)"
     record = "file_datastore_records"
-    state.registered = dict(select(f"SELECT path, file_size FROM {record} WHERE dataset_id IN {located}"))
+    rows = select(f"SELECT path, file_size FROM {record} WHERE dataset_id IN {located}")
+    state.registered = {path.partition("#zip-path=")[0]: size for path, size in rows}  # members are in one file
     state.trash = {path for (path,) in select(f"SELECT path FROM {record} WHERE dataset_id IN {trash}")}
     state.collections = {name for (name,) in select("SELECT name FROM collection")}
     state.chains = select(

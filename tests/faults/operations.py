@@ -75,6 +75,22 @@ class Place:
             (self.folder / "exported").mkdir()
             with butler.export(directory=str(self.folder / "exported"), format="yaml", transfer="copy") as export:
                 export.saveDatasets(butler.query_datasets("piece"))
+            self._zip(butler, butler.query_datasets("piece"), "coming")
+        with Butler(self.other, run="u/zipped") as butler:
+            refs = [butler.put({"i": i}, "other", instrument="Cam", detector=i) for i in range(2)]
+            there = self._zip(butler, refs, "there")
+        with Butler(self.repo, writeable=True) as butler:
+            butler.ingest_zip(str(there), transfer="copy")
+
+    def archive(self, name: str) -> Path:
+        """A zip file of datasets of the other repository."""
+        (found,) = (self.folder / name).iterdir()
+        return found
+
+    def _zip(self, butler: Butler, refs: list[DatasetRef], name: str) -> Path:
+        (self.folder / name).mkdir()
+        butler.retrieve_artifacts_zip(refs, str(self.folder / name))
+        return self.archive(name)
 
     def copy(self, folder: Path) -> Place:
         """The same in another folder."""
@@ -150,6 +166,16 @@ def import_export(place: Place) -> None:
         )
 
 
+def ingest_zip(place: Place) -> None:
+    with Butler(place.repo, writeable=True) as butler:
+        butler.ingest_zip(str(place.archive("coming")), transfer="copy")
+
+
+def remove_zipped_run(place: Place) -> None:
+    with Butler(place.repo, writeable=True) as butler:
+        butler.removeRuns(["u/zipped"])
+
+
 def associate(place: Place) -> None:
     with Butler(place.repo, writeable=True, collections="u/there") as butler:
         butler.registry.associate("u/tagged", butler.query_datasets("piece"))
@@ -179,6 +205,8 @@ OPERATIONS: dict[str, Callable[[Place], None]] = {
         remove_runs,
         transfer_from,
         import_export,
+        ingest_zip,
+        remove_zipped_run,
         associate,
         certify,
         edit_chain,

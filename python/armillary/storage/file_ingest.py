@@ -77,8 +77,11 @@ class PreparedFile:
 
     @property
     def paths(self) -> list[str]:
-        """Paths of the files that will be made below the root."""
-        return [] if self.mode is None else [self.stored]
+        """Paths of the files that will be made below the root; that of an archive ends in `ZIP_MARK`."""
+        if self.mode is None:
+            return []
+        holds_members = any(ZIP_MARK in record.path for record in self.known_records or ())
+        return [self.stored + ZIP_MARK if holds_members else self.stored]
 
 
 class PreparedIngest(list[PreparedFile]):
