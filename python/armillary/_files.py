@@ -369,7 +369,7 @@ def unlink_all(paths: Iterable[str]) -> None:
 
 
 def unlink_for_good(paths: Iterable[str], *, durable: bool) -> None:
-    """Remove files; if `durable`, a power cut does not bring them back. Those already gone are no error.
+    """Remove files by full path; if `durable`, a power cut does not bring them back. Those gone already are no error.
 
     They stay away, too: who removed them may have been killed before that was on disk. Where one cannot be removed the
     others are, and then the first error is raised.
@@ -377,7 +377,7 @@ def unlink_for_good(paths: Iterable[str], *, durable: bool) -> None:
     folders: dict[str, None] = {}
     failure: OSError | None = None
     for path in paths:
-        folders[os.path.dirname(path)] = None
+        folders[path.rpartition(os.sep)[0]] = None
         try:
             os.unlink(path)
         except (FileNotFoundError, NotADirectoryError):

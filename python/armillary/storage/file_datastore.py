@@ -567,5 +567,5 @@ class FileDatastore(FileReading):
 
 def _own_files(paths: Iterable[str]) -> list[str]:
     """The files below the root that stored paths name, each once: those given as absolute URIs are somebody else's."""
-    files = dict.fromkeys(path.partition(ZIP_MARK)[0] for path in paths if "://" not in path)
-    return [safe_relative_path(path) for path in files]
+    files = dict.fromkeys([path.partition(ZIP_MARK)[0] if "#" in path else path for path in paths if "://" not in path])
+    return list(map(safe_relative_path, files))
