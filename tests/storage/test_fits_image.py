@@ -97,6 +97,20 @@ def test_a_cut_out_keeps_its_place(round_trip, picture, sip):
     )
 
 
+@pytest.mark.parametrize("box", [(0, 0, 10, 10), (5, 0, 10, 20), (0, 5, 20, 10), (0, 5, 10, 10), [3, 3, 0, 9]])
+def test_four_numbers_that_rather_are_corners_are_refused_with_the_order(round_trip, picture, box):
+    with pytest.raises(ValueError, match=r"read as x_min, x_max, y_min, y_max, and `.*` would be x .*; name them"):
+        round_trip("FitsMaskedImage", picture, parameters={"bbox": box})
+
+
+def test_a_box_may_be_named_limits(round_trip, picture):
+    limits = {"x_min": 3, "x_max": 3, "y_min": 0, "y_max": 9}
+    assert round_trip("FitsMaskedImage", picture, parameters={"bbox": limits}) == picture[Box(3, 3, 0, 9)]
+    del limits["y_max"]
+    with pytest.raises(ValueError, match="lacks `y_max`"):
+        round_trip("FitsMaskedImage", picture, parameters={"bbox": limits})
+
+
 @pytest.mark.parametrize("box", [Box(50, 60, 0, 3), Box(-1, 3, 0, 3), (0, 3, 30, 99)])
 def test_a_box_that_is_not_inside_is_refused(round_trip, picture, box):
     with pytest.raises(ValueError, match="is not inside"):

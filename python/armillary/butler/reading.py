@@ -322,7 +322,8 @@ class ReadingMixin(LimitedButler):
         dataId, **kwargs
             Which one. Record fields may stand for keys: `exposure.day_obs`, `detector="S00"`.
         parameters
-            What part of it to read, as its storage class allows: `{"bbox": box}`, `{"columns": [...]}`.
+            What part of it to read, as its storage class allows: `{"columns": [...]}`, or of a FITS image
+            `{"bbox": {"x_min": 0, "x_max": 9, "y_min": 0, "y_max": 4}}`, a box that holds its four limits.
         storageClass
             Storage class, or its name, to convert the result to.
         timespan

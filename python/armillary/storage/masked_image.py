@@ -24,7 +24,7 @@ Pixels = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Box:
-    """A rectangle of pixels; all four limits are inside it.
+    """A rectangle of pixels; all four limits are inside it, and x comes before y.
 
     >>> box = Box(0, 9, 0, 4)
     >>> box.width, box.height, box.shape
@@ -48,10 +48,20 @@ class Box:
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Make a box of a box, four limits in a sequence or mapping, or an object of the peer's kind."""
+        """Make a box of a box, four limits in a sequence or mapping, or an object of the peer's kind.
+
+        A sequence has x_min, x_max, y_min, y_max in this order, all inside. One that holds a single row or column is
+        refused, since it rather is two corners, or a corner and a size.
+
+        >>> Box.of((0, 9, 0, 4)) == Box.of({"x_min": 0, "x_max": 9, "y_min": 0, "y_max": 4})
+        True
+        """
         if isinstance(value, cls):
             return value
         if isinstance(value, Mapping):
+            missing = [name for name in ("x_min", "x_max", "y_min", "y_max") if name not in value]
+            if missing:
+                raise ValueError(f"a box has the limits x_min, x_max, y_min, y_max; `{value}` lacks `{missing[0]}`")
             return cls(*(int(value[name]) for name in ("x_min", "x_max", "y_min", "y_max")))
         if hasattr(value, "beginX"):  # the ends of these are outside
             return cls(int(value.beginX), int(value.endX) - 1, int(value.beginY), int(value.endY) - 1)
@@ -60,6 +70,12 @@ class Box:
         limits = [int(limit) for limit in value]
         if len(limits) != 4:
             raise ValueError(f"a box has the limits x_min, x_max, y_min, y_max; got `{value}`")
+        x_min, x_max, y_min, y_max = limits
+        if x_max <= x_min or y_max <= y_min:
+            raise ValueError(
+                f"four limits are read as x_min, x_max, y_min, y_max, and `{value}` would be x {x_min} to {x_max}, "
+                f"y {y_min} to {y_max}; name them, as in `Box(x_min=0, x_max=9, y_min=0, y_max=4)`"
+            )
         return cls(*limits)
 
     @property

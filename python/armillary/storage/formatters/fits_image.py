@@ -67,7 +67,8 @@ def _origin(header: fits.Header) -> tuple[int, int]:
 class FitsImageFormatter(FormatterV2):
     """Write and read `MaskedImage`, `Image`, plain arrays, headers and sky coordinates as FITS.
 
-    The read parameter `bbox` (a `Box`, or x_min, x_max, y_min, y_max) reads only those pixels. The write parameter
+    The read parameter `bbox` reads only those pixels: a `Box` such as `Box(x_min=0, x_max=9, y_min=0, y_max=4)`, a
+    mapping of those names, or x_min, x_max, y_min, y_max in this order, all inside the box. The write parameter
     `compression` is `none`, `gzip` or `rice` for float pixels; masks are always compressed, without loss.
     """
 
