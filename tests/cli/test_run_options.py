@@ -141,6 +141,11 @@ def test_a_run_can_be_replaced_and_a_chain_rebased(workshop):
         assert list(butler.collections.get_info("out").children) == ["out/2", "in"]
         assert "out/1" not in butler.collections.query("*")
     butler_command("collection-chain", workshop.repo, "more", "in")
+    Butler(workshop.repo, writeable=True, run="other").close()
+    ended = pipetask(*words, "-i", "other", "--output-run", "out/3")
+    assert ended.code != 0
+    told = "the chain `out` was made with the inputs `in`, and those given are `other`; leave `-i` out"
+    assert told in " ".join(ended.err.split())
     ended = pipetask(*words, "-i", "more", "--rebase", "--output-run", "out/3")
     assert ended.code == 0, ended.err
     with Butler(workshop.repo) as butler:

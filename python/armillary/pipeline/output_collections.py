@@ -219,9 +219,11 @@ def _checked(output: str | None, chain: tuple[str, ...], flat: tuple[str, ...], 
     for start in range(len(chain) - len(flat) + 1):
         if chain[start : start + len(flat)] == flat:
             return chain
+    made_with = [name for name in chain if not name.startswith(f"{output}/")]
+    before = f"with the inputs {', '.join(f'`{name}`' for name in made_with)}" if made_with else "without inputs"
     raise ValueError(
-        f"the inputs {', '.join(f'`{name}`' for name in flat)} are not what the chain `{output}` was made with "
-        f"({', '.join(f'`{name}`' for name in chain)}); leave `-i` out, or use `--rebase`"
+        f"the chain `{output}` was made {before}, and those given are {', '.join(f'`{name}`' for name in flat)}; "
+        "leave `-i` out, or use `--rebase`"
     )
 
 
