@@ -31,3 +31,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = nearest(name, known)
     return f"; did you mean `{near}`?" if near is not None else ""
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Write a number with what it counts.
+
+    >>> counted(1, "dataset"), counted(2, "dataset"), counted(1, "quantum", "quanta")
+    ('1 dataset', '2 datasets', '1 quantum')
+    """
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def these(number: int, noun: str) -> str:
+    """Point at things that were just listed.
+
+    >>> these(1, "run"), these(3, "run")
+    ('this run', 'these 3 runs')
+    """
+    return f"this {noun}" if number == 1 else f"these {counted(number, noun)}"

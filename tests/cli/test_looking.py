@@ -84,7 +84,7 @@ def test_show_tells_of_an_image_what_is_not_flagged(own_repo, capfd):
     assert told(capfd, "show", own_repo, "image", *point).splitlines() == [
         "MaskedImage of 2 x 3 float32",
         "least 0, median 2, greatest 4, mean 2",
-        "1 pixels are flagged and left out: BAD 1, EDGE 1",
+        "1 pixel is flagged and left out: BAD 1, EDGE 1",
     ]
     # A component is read before anything else has asked for a storage class: its own process.
     ended = butler_process("show", own_repo, "image", *point, "--component", "header")

@@ -161,7 +161,7 @@ def test_exposure_records_follow_headers_that_are_read_again(repo, frames, capfd
     assert main([*asked, "--where", "exposure > 40"]) == 1
     captured = capfd.readouterr()
     assert "exposure 51 stays as it is: its header is now understood as that of exposure 52" in captured.err
-    assert captured.out == "1 exposures updated, 2 were right already\n"
+    assert captured.out == "1 exposure updated, 2 were right already\n"
     assert {r.id: r.target_name for r in rows(repo, "exposure")} == {47: "field", 48: "field", 49: "moon", 51: "field"}
 
 

@@ -95,7 +95,7 @@ def test_cameras_are_guessed_from_raw_frames_only(survey, capfd):
     folder = survey[0]
     assert main(["init", str(folder / "guessed"), "--from", str(folder / "frames")]) == 0
     told = "".join(capfd.readouterr())
-    assert "registered `DECam`: 1 detectors, filters g DECam" in told
+    assert "registered `DECam`: 1 detector, filters g DECam" in told
     assert "SuprimeCam" not in told
     assert "InstCal" not in told
 

@@ -31,9 +31,8 @@ def test_every_kind_is_registered_once(repo, capfd, kind, tracts):
     asked += ["--pixel-scale", "60", "--patch-size", "2000"]
     assert main(asked) == 0
     assert main(asked) == 0
-    assert (
-        capfd.readouterr().out == f"`sky` has {tracts} tracts\n`sky` has {tracts} tracts; it was registered already\n"
-    )
+    told = f"`sky` has {tracts} {'tract' if tracts == 1 else 'tracts'}"
+    assert capfd.readouterr().out == f"{told}\n{told}; it was registered already\n"
     record, sky_map, records = registered(repo, "sky")
     assert record.tract_max == len(records) == len(sky_map) == tracts
 
@@ -103,7 +102,7 @@ def test_subfilters_of_bands_are_registered_once(repo, capfd):
     assert main(["register-dcr-subfilters", repo, "3", "g", "r"]) == 0
     assert capfd.readouterr().out.splitlines() == [
         "`g`: 2 subfilters registered",
-        "`g`: 1 subfilters registered; 2 were there already",
+        "`g`: 1 subfilter registered; 2 were there already",
         "`r`: 3 subfilters registered",
     ]
     with Butler(repo) as butler:

@@ -77,7 +77,7 @@ def test_a_dataset_type_keeps_its_definition(filled):
         registry.register_dataset_type(other)
     assert [found.name for found in registry.query_dataset_types(["r*", "nope", "raw"])] == ["raw"]
     registry.insert_datasets("bias", "run/a", [detector(1)])
-    with pytest.raises(OrphanedRecordError, match="still has 1 datasets"):
+    with pytest.raises(OrphanedRecordError, match="still has 1 dataset; remove it first"):
         registry.remove_dataset_type("bias")
     registry.remove_dataset_type("raw")
     assert [found.name for found in registry.query_dataset_types()] == ["bias"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from armillary._words import counted
 from armillary.cli.command import command
 from armillary.cli.options import split_commas
 from armillary.cli.pipetask_control import control_of, control_options, run_to_end
@@ -268,7 +269,8 @@ def tell_empty(components: Any) -> int:
     """Say why a graph holds no quanta; give the exit code: nothing left to do is a success."""
     done, reused = sum(components.n_skipped.values()), sum(components.n_reused.values())
     if (done or reused) and not components.explain():
-        what = f"{reused} quanta are taken from earlier runs" if reused else f"{done} quanta already succeeded"
+        taken = f"{counted(reused, 'quantum', 'quanta')} {'is' if reused == 1 else 'are'} taken from earlier runs"
+        what = taken if reused else f"{counted(done, 'quantum', 'quanta')} already succeeded"
         click.echo(f"nothing to do: {what}", err=True)
         return 0
     click.echo("error: the quantum graph is empty", err=True)
@@ -283,8 +285,8 @@ def tell_graph(components: Any) -> None:
     skipped = sum(components.n_skipped.values())
     text = ", ".join(f"{label} {n}" for label, n in counts.items())
     note = f"; {skipped} already succeeded" if skipped else ""
-    noun = "task" if len(counts) == 1 else "tasks"
-    click.echo(f"{components.header.n_quanta} quanta for {len(counts)} {noun}: {text}{note}", err=True)
+    quanta, tasks = counted(components.header.n_quanta, "quantum", "quanta"), counted(len(counts), "task")
+    click.echo(f"{quanta} for {tasks}: {text}{note}", err=True)
 
 
 @click.command(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from armillary._words import counted
 from armillary.cli.command import command
 from armillary.cli.options import split_commas
 from armillary.cli.output import print_table
@@ -244,7 +245,7 @@ def check(ctx: click.Context, /, **options: Any) -> int:
             click.echo(f"{finding.level}: {finding.message}")
             if finding.hint:
                 click.echo(f"  hint: {finding.hint}")
-        click.echo(f"\n{errors} errors, {len(findings) - errors} warnings")
+        click.echo(f"\n{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}")
     return int(errors > 0)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from armillary._words import these
 from armillary.cli.command import command
 from armillary.cli.options import split_commas
 from armillary.cli.output import print_table
@@ -233,5 +234,5 @@ def ask_and_remove(butler: Any, removal: OutputRemoval, confirm: bool) -> None:
         if names:
             click.echo(f"{kind}: {', '.join(names)}")
     if confirm:
-        click.confirm(f"remove these {len(removal.names)} collections, and the runs with all their files?", abort=True)
+        click.confirm(f"remove {these(len(removal.names), 'collection')}, and runs with all their files?", abort=True)
     removal.carry_out(butler)

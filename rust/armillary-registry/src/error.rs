@@ -135,6 +135,10 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
+const fn them(number: u64) -> &'static str {
+    if number == 1 { "it" } else { "them" }
+}
+
 impl fmt::Display for RegistryError {
     #[expect(clippy::too_many_lines, reason = "a line or two for each variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,7 +212,9 @@ impl fmt::Display for RegistryError {
             }
             Self::CollectionHasFiles { name, datasets } => write!(
                 f,
-                "run `{name}` still has {datasets} datasets with files; remove it with `removeRuns`, which removes them too"
+                "run `{name}` still has {datasets} {} with files; remove it with `removeRuns`, which removes {} too",
+                if *datasets == 1 { "dataset" } else { "datasets" },
+                them(*datasets)
             ),
             Self::NoSuchDatasetType { name, nearest } => {
                 write!(f, "no dataset type is called `{name}`{}", Hint(nearest))
@@ -217,7 +223,8 @@ impl fmt::Display for RegistryError {
                 write!(f, "dataset type `{name}` is registered as {stored}, which differs from the given {given}")
             }
             Self::DatasetTypeInUse { name, datasets } => {
-                write!(f, "dataset type `{name}` still has {datasets} datasets; remove them first")
+                let noun = if *datasets == 1 { "dataset" } else { "datasets" };
+                write!(f, "dataset type `{name}` still has {datasets} {noun}; remove {} first", them(*datasets))
             }
             Self::NotACalibration { name } => {
                 write!(f, "dataset type `{name}` is not a calibration, so its datasets have no validity ranges")

@@ -6,6 +6,7 @@ import contextlib
 
 import click
 
+from armillary._words import these
 from armillary.cli.command import command
 from armillary.cli.completion import collections as complete_collections
 from armillary.cli.options import confirm_option, durability_option, globs, repo_argument, split_commas
@@ -83,7 +84,7 @@ def remove_collections(repo: str, patterns: tuple[str, ...], confirm: bool, remo
             return
         click.echo("\n".join(names))
         if confirm:
-            click.confirm(f"remove these {len(names)} collections?", abort=True)
+            click.confirm(f"remove {these(len(names), 'collection')}?", abort=True)
         parents = {
             name: sorted(butler.registry.getCollectionParentChains(name)) if remove_from_parents else []
             for name in names
@@ -120,7 +121,7 @@ def remove_runs(repo: str, patterns: tuple[str, ...], confirm: bool, force: bool
             return
         click.echo("\n".join(names))
         if confirm:
-            click.confirm(f"remove these {len(names)} runs with all their datasets and files?", abort=True)
+            click.confirm(f"remove {these(len(names), 'run')} with all datasets and files?", abort=True)
         butler.removeRuns(names, unlink_from_chains=force)
 
 

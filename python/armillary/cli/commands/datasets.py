@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from armillary._words import counted, these
 from armillary.cli.command import command
 from armillary.cli.commands.queries import dataset_table
 from armillary.cli.completion import collections as complete_collections
@@ -119,7 +120,7 @@ def associate(
         with journal.noting("associate", collection, types), butler.transaction():
             butler.collections.register(collection, CollectionType.TAGGED)
             butler.registry.associate(collection, refs)
-        click.echo(f"{len(refs)} datasets are in `{collection}`")
+        click.echo(f"{counted(len(refs), 'dataset')} {'is' if len(refs) == 1 else 'are'} in `{collection}`")
 
 
 @command("butler certify-calibrations REPO u/me/flats LSSTCam/calib flat --begin-date 2025-01-01 --end-date 2025-07-01")
@@ -241,13 +242,14 @@ def prune_datasets(
         if dry_run or not refs:
             return
         if confirm and not quiet:
-            click.confirm(f"go on with these {len(refs)} datasets?", abort=True)
+            click.confirm(f"go on with {these(len(refs), 'dataset')}?", abort=True)
         if purge:
             butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
         else:
             butler.pruneDatasets(refs, disassociate=bool(tags), unstore=unstore, tags=split_commas(tags))
         if not quiet:
-            click.echo(f"{len(refs)} datasets are {'removed' if purge else 'pruned'}")
+            are = "is" if len(refs) == 1 else "are"
+            click.echo(f"{counted(len(refs), 'dataset')} {are} {'removed' if purge else 'pruned'}")
 
 
 def _show_doomed(butler: Any, refs: list[Any]) -> None:
@@ -305,4 +307,5 @@ def retrieve_artifacts(
     if verbose:
         for file in files:
             click.echo(str(file))
-    click.echo(f"{len(files)} files are in {destination}" if not as_zip else f"{len(refs)} datasets are in {files[0]}")
+    number, noun, place = (len(refs), "dataset", files[0]) if as_zip else (len(files), "file", destination)
+    click.echo(f"{counted(number, noun)} {'is' if number == 1 else 'are'} in {place}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from armillary._words import counted
 from armillary.cli.command import command
 from armillary.cli.completion import collections as complete_collections
 from armillary.cli.options import (
@@ -93,7 +94,7 @@ def init(repo: str, folders: tuple[str, ...], pattern: str | None, description: 
                 click.echo(f"`{made.name}` is described already by {place}, which is kept", err=True)
             DescribedInstrument(made).register(butler.registry)
             filters = ", ".join(made.filters)
-            click.echo(f"registered `{made.name}`: {len(made.detectors)} detectors, filters {filters}")
+            click.echo(f"registered `{made.name}`: {counted(len(made.detectors), 'detector')}, filters {filters}")
             click.echo(f"its description is {place}")
             if description is not None:
                 with open(description, "x", encoding="utf-8") as stream:
@@ -163,7 +164,8 @@ def ingest_raws(
         click.echo(f"not ingested: `{bad.path}`: {bad.reason}", err=True)
     skipped = f", {len(report.skipped)} were there already" if report.skipped else ""
     failed = f", {len(report.failed)} could not be used" if report.failed else ""
-    click.echo(f"{len(report.ingested)} files of {report.exposures} exposures ingested{skipped}{failed}")
+    files, exposures = counted(len(report.ingested), "file"), counted(report.exposures, "exposure")
+    click.echo(f"{files} of {exposures} ingested{skipped}{failed}")
     if report.failed:
         click.echo(f"error: {len(report.failed)} of the files could not be ingested; they are named above", err=True)
     return 1 if report.failed else 0
@@ -285,7 +287,7 @@ def update_exposures_from_raws(repo: str, instrument: str, collections: tuple[st
         report = update_exposures(butler, camera, where=where, collections=searched, track=track)
     for number, reason in report.failed.items():
         click.echo(f"exposure {number} stays as it is: {reason}", err=True)
-    click.echo(f"{len(report.updated)} exposures updated, {len(report.unchanged)} were right already")
+    click.echo(f"{counted(len(report.updated), 'exposure')} updated, {len(report.unchanged)} were right already")
     return 1 if report.failed else 0
 
 
@@ -293,7 +295,7 @@ def _tell_visits(report: Any, what: str) -> int:
     for number, reason in report.failed.items():
         click.echo(f"no visit {number}: {reason}", err=True)
     existing = f", {len(report.existing)} were there already" if report.existing else ""
-    click.echo(f"{len(report.defined)} visits {what}{existing}")
+    click.echo(f"{counted(len(report.defined), 'visit')} {what}{existing}")
     return 1 if report.failed else 0
 
 

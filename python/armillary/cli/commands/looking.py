@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from armillary._words import counted
 from armillary.cli.command import command
 from armillary.cli.commands.queries import (
     dataset_table,
@@ -119,7 +120,7 @@ def _print_object(held: Any, rows: int) -> None:
         kept = range(number if rows == 0 else min(rows, number))
         write_tables([Table(names, [[columns[name][i] for name in names] for i in kept])])
         if len(kept) < number:
-            click.echo(f"{number - len(kept)} more rows; `--rows 0` shows all", err=True)
+            click.echo(f"{counted(number - len(kept), 'more row')}; `--rows 0` shows all", err=True)
         return
     array = getattr(held, "array", getattr(held, "image", held))
     if hasattr(array, "dtype") and hasattr(array, "shape") and array.dtype.names is None and array.size:
@@ -143,7 +144,8 @@ def _print_pixels(held: Any, array: Any) -> None:
         planes = getattr(held, "mask_planes", {})
         told = [f"{name} {int(np.count_nonzero(mask & (1 << bit)))}" for name, bit in planes.items()]
         number = array.size - values.size
-        click.echo(f"{number} pixels are flagged{' and left out' if number else ''}: {', '.join(told) or 'no planes'}")
+        pixels = f"{counted(number, 'pixel')} {'is' if number == 1 else 'are'} flagged"
+        click.echo(f"{pixels}{' and left out' if number else ''}: {', '.join(told) or 'no planes'}")
 
 
 def _columns(held: Any) -> dict[str, list[Any]] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from armillary._words import counted
 from armillary.cli.command import command
 from armillary.cli.commands.datasets import select
 from armillary.cli.commands.looking import key_values
@@ -86,7 +87,8 @@ def export_calibs(
             export.saveDatasets(refs.values())
             for name in [*sources, *chains]:
                 export.saveCollection(name)
-    click.echo(f"{len(refs)} calibrations of {len(sources)} collections are in {directory}")
+    found, searched = counted(len(refs), "calibration"), counted(len(sources), "collection")
+    click.echo(f"{found} of {searched} {'is' if len(refs) == 1 else 'are'} in {directory}")
 
 
 @command(
@@ -138,7 +140,7 @@ def ingest_files(repo: str, dataset_type: str, run: str, table_file: str, transf
             )
         datasets = [FileDataset(path=path, refs=refs, formatter=options["formatter"]) for path, refs in rows.items()]
         butler.ingest(*datasets, transfer=transfer, record_validation_info=options["track_file_attrs"])
-    click.echo(f"{len(table)} datasets of {len(datasets)} files ingested")
+    click.echo(f"{counted(len(table), 'dataset')} of {counted(len(datasets), 'file')} ingested")
 
 
 def _python_value(value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from armillary._words import counted
 from armillary.cli.command import command
 from armillary.cli.completion import collections as complete_collections
 from armillary.cli.completion import dataset_types as complete_dataset_types
@@ -64,7 +65,7 @@ def register_skymap(
         else:
             sky_map = _described_sky_map(butler, **options)
         new = sky_map.register(name, butler)
-    click.echo(f"`{name}` has {len(sky_map)} tracts" + ("" if new else "; it was registered already"))
+    click.echo(f"`{name}` has {counted(len(sky_map), 'tract')}" + ("" if new else "; it was registered already"))
 
 
 def _configured_sky_map(
@@ -168,7 +169,7 @@ def make_discrete_skymap(
             before = SkyMap.from_dict(butler.get("skyMap", skymap=old_skymap_id, collections=[*searched, "skymaps"]))
         sky_map = config.make([region for region in regions if region is not None], before)
         new = sky_map.register(skymap_id, butler)
-    click.echo(f"`{skymap_id}` has {len(sky_map)} tracts" + ("" if new else "; it was registered already"))
+    click.echo(f"`{skymap_id}` has {counted(len(sky_map), 'tract')}" + ("" if new else "; it was registered already"))
 
 
 @command("butler register-dcr-subfilters REPO 3 g r")
@@ -187,4 +188,4 @@ def register_dcr_subfilters(repo: str, number: int, bands: tuple[str, ...]) -> N
                 if butler.registry.syncDimensionData("subfilter", {"band": band, "id": subfilter})
             ]
             there = "" if len(added) == number else f"; {number - len(added)} were there already"
-            click.echo(f"`{band}`: {len(added)} subfilters registered{there}")
+            click.echo(f"`{band}`: {counted(len(added), 'subfilter')} registered{there}")

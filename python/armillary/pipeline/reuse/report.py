@@ -122,8 +122,9 @@ class ReuseReport:
 
     def __str__(self) -> str:
         total = sum(task.n_total for task in self.tasks)
-        whole = f"all {total}" if total == self.n_reused else f"{self.n_reused} of {total}"
-        lines = [f"{whole} quanta are taken from earlier runs", *(f"  {task}" for task in self.tasks)]
+        whole = f"all {total}" if total == self.n_reused > 1 else f"{self.n_reused} of {total}"
+        quanta = "quantum is" if total == 1 else "quanta are"
+        lines = [f"{whole} {quanta} taken from earlier runs", *(f"  {task}" for task in self.tasks)]
         return "\n".join(lines + self._told_software())
 
 
