@@ -16,6 +16,7 @@ import pytest
 from armillary.butler import Butler, CollectionType, Timespan
 from armillary.cli import plugins
 from armillary.cli.butler import COMMANDS, cli, main
+from armillary.cli.pipetask import cli as pipetask
 from armillary.testing import small_repository
 
 
@@ -143,6 +144,39 @@ def test_a_shell_completes_names_of_the_repository(repository):
     assert complete("query-data-ids", repository, "visit", last="det") == ["detector"]
     assert complete("query-datasets", repository, "--collections", last="u/me,ch") == ["u/me,chain"]
     assert complete("query-datasets", repository + "/nowhere", last="me") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "last", "expected"),
+    [
+        (["run", "-b", "{repo}", "-i"], "c", ["chain"]),
+        (["run", "-b", "{repo}", "-i"], "u/me,ch", ["u/me,chain"]),
+        (["run", "-b", "{repo}", "-o"], "ch", ["chain"]),
+        (["qgraph", "-b", "{repo}", "--skip-existing-in"], "u/", ["u/me"]),
+        (["run", "-b", "{repo}", "--reuse-from"], "u/", ["u/me"]),
+        (["qgraph", "-b", "{repo}", "--dataset-query-constraint"], "me", ["metrics"]),
+        (["plan", "-b", "{repo}", "--history"], "ch", ["chain"]),
+        (["report", "{repo}", "run.qg", "--collections"], "ch", ["chain"]),
+        (["purge", "-b", "{repo}"], "ch", ["chain"]),
+        (["run", "-b"], "m", ["main"]),
+        (["run", "-i"], "c", []),
+    ],
+)
+def test_pipetask_completes_names_of_the_repository(monkeypatch, repository, words, last, expected):
+    from click.shell_completion import ShellComplete
+
+    monkeypatch.setenv("DAF_BUTLER_REPOSITORIES", f"main: {repository}\n")
+    words = [word.format(repo=repository) for word in words]
+    found = ShellComplete(pipetask, {}, "pipetask", "_PIPETASK_COMPLETE").get_completions(words, last)
+    assert [item.value for item in found] == expected
+
+
+def test_pipetask_leaves_files_to_the_shell():
+    from click.shell_completion import ShellComplete
+
+    for words in (["run", "-p"], ["run", "-g"], ["run-qbb", "repo"], ["diff"]):
+        (found,) = ShellComplete(pipetask, {}, "pipetask", "_PIPETASK_COMPLETE").get_completions(words, "pi")
+        assert (found.type, found.value) == ("file", "pi")
 
 
 def test_labels_are_completed(monkeypatch, repository):

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["collections", "dataset_types", "dimensions", "repositories"]
+__all__ = ["collections", "dataset_types", "dimensions", "files", "repositories"]
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -60,6 +60,11 @@ def repositories(ctx: click.Context, parameter: click.Parameter, incomplete: str
     if labels and os.sep not in incomplete:
         return labels
     return [CompletionItem(incomplete, type="dir")]
+
+
+def files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Files, which the shell finds itself."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 @_quiet

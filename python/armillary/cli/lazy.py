@@ -134,10 +134,25 @@ def tell_usage(error: click.ClickException) -> None:
     text = error.format_message()
     if "`" not in text:
         text = re.sub(r"'([^']*)'", r"`\1`", text)
+    wanted = _wanted_number(getattr(getattr(error, "param", None), "type", None))
+    if wanted:
+        text = re.sub(
+            r"`?([^\s`]+)`? is not (a valid \w+( range)?|in the range .*)\.?$", rf"`\1` is not {wanted}", text
+        )
     click.echo(f"error: {text[:1].lower()}{text[1:].removesuffix('.')}", err=True)
     context = getattr(error, "ctx", None)
     if context is not None and context.command.get_help_option(context) is not None:
         click.echo(f"hint: `{context.command_path} {context.help_option_names[-1]}` lists what can be given", err=True)
+
+
+def _wanted_number(kind: Any) -> str:
+    """What an option with limits takes, in words; empty for other options."""
+    if not isinstance(kind, click.IntRange | click.FloatRange):
+        return ""
+    noun = "an integer" if isinstance(kind, click.IntRange) else "a number"
+    least = "" if kind.min is None else f"greater than {kind.min}" if kind.min_open else f"of at least {kind.min}"
+    most = "" if kind.max is None else f"less than {kind.max}" if kind.max_open else f"of at most {kind.max}"
+    return f"{noun} {' and '.join(filter(None, (least, most)))}"
 
 
 def describe(error: BaseException) -> str:

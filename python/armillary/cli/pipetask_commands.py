@@ -12,6 +12,8 @@ import click
 
 from armillary._words import counted
 from armillary.cli.command import command
+from armillary.cli.completion import files as complete_files
+from armillary.cli.completion import repositories as complete_repositories
 from armillary.cli.options import split_commas
 from armillary.cli.pipetask_control import control_of, control_options, run_to_end
 from armillary.cli.pipetask_options import (
@@ -121,7 +123,13 @@ def draw(pipeline: Pipeline, options: dict[str, Any]) -> None:
 
 @click.command(cls=OrderedCommand, example="pipetask build -p pipe.yaml -c isr:doFlat=False --show config=isr::do*")
 @build_options()
-@click.option("-b", "--butler-config", metavar="REPO", help="A repository to look dataset types up in.")
+@click.option(
+    "-b",
+    "--butler-config",
+    metavar="REPO",
+    help="A repository to look dataset types up in.",
+    shell_complete=complete_repositories,
+)
 @click.pass_context
 def build(ctx: click.Context, /, **options: Any) -> None:
     """Make a pipeline from a file and changes; show, draw or save it."""
@@ -447,8 +455,8 @@ def execute(butler: Butler, graph: Any, collections: OutputCollections, options:
 
 
 @command("pipetask pre-exec-init-qbb REPO run.qg")
-@click.argument("repo")
-@click.argument("qgraph")
+@click.argument("repo", shell_complete=complete_repositories)
+@click.argument("qgraph", shell_complete=complete_files)
 @click.option("--config-search-path", multiple=True, help="Kept for compatibility; has no effect.")
 @click.option("--qgraph-id", metavar="ID", help="Kept for compatibility; has no effect.")
 @coverage_options()
@@ -463,8 +471,8 @@ def pre_exec_init_qbb(ctx: click.Context, /, repo: str, qgraph: str, **options: 
 
 
 @command("pipetask run-qbb REPO run.qg --qgraph-node-id 01a21682-f315-74c3-9c74-2a1b59ab8826")
-@click.argument("repo")
-@click.argument("qgraph")
+@click.argument("repo", shell_complete=complete_repositories)
+@click.argument("qgraph", shell_complete=complete_files)
 @click.option("--qgraph-node-id", multiple=True, metavar="IDS", help="Only these quanta, with commas.")
 @control_options()
 @click.option("--no-existing-outputs", is_flag=True, help="Do not look for outputs that are there already.")

@@ -8,6 +8,10 @@ from typing import Any, TypeVar
 import click
 
 from armillary.cli.command import ExampleCommand
+from armillary.cli.completion import collections as complete_collections
+from armillary.cli.completion import dataset_types as complete_dataset_types
+from armillary.cli.completion import files as complete_files
+from armillary.cli.completion import repositories as complete_repositories
 from armillary.cli.options import combined, durability_option
 from armillary.cli.pipetask_reuse import reuse_options
 
@@ -84,7 +88,11 @@ def build_options() -> Callable[[Function], Function]:
     """Options that make a pipeline."""
     return combined(
         click.option(
-            "-p", "--pipeline", metavar="FILE[#LABELS]", help="Pipeline file, with the labels or subsets to keep."
+            "-p",
+            "--pipeline",
+            metavar="FILE[#LABELS]",
+            help="Pipeline file, with the labels or subsets to keep.",
+            shell_complete=complete_files,
         ),
         click.option("-t", "--task", "tasks", multiple=True, metavar="CLASS[:LABEL]", help="Add a task."),
         click.option("--delete", multiple=True, metavar="LABEL", help="Take a task out."),
@@ -116,10 +124,31 @@ def build_options() -> Callable[[Function], Function]:
 def repository_options(*, required: bool = True) -> Callable[[Function], Function]:
     """Options that name the repository and collections."""
     return combined(
-        click.option("-b", "--butler-config", required=required, metavar="REPO", help="The repository."),
-        click.option("-i", "--input", "inputs", multiple=True, metavar="NAMES", help="Input collections, with commas."),
-        click.option("-o", "--output", metavar="NAME", help="Chain to write to; each run is a new RUN below its name."),
-        click.option("--output-run", metavar="NAME", help="RUN to write to."),
+        click.option(
+            "-b",
+            "--butler-config",
+            required=required,
+            metavar="REPO",
+            help="The repository.",
+            shell_complete=complete_repositories,
+        ),
+        click.option(
+            "-i",
+            "--input",
+            "inputs",
+            multiple=True,
+            metavar="NAMES",
+            help="Input collections, with commas.",
+            shell_complete=complete_collections,
+        ),
+        click.option(
+            "-o",
+            "--output",
+            metavar="NAME",
+            help="Chain to write to; each run is a new RUN below its name.",
+            shell_complete=complete_collections,
+        ),
+        click.option("--output-run", metavar="NAME", help="RUN to write to.", shell_complete=complete_collections),
         click.option("--extend-run", is_flag=True, help="Go on with the latest RUN."),
         click.option("--replace-run", is_flag=True, help="Take the latest RUN out of the chain."),
         click.option(
@@ -133,11 +162,21 @@ def graph_options() -> Callable[[Function], Function]:
     """Options that make or read a quantum graph."""
     return combined(
         click.option("-d", "--data-query", default="", metavar="TEXT", help="Expression that data IDs must meet."),
-        click.option("-g", "--qgraph", metavar="FILE", help="Read the quantum graph from a file."),
+        click.option(
+            "-g",
+            "--qgraph",
+            metavar="FILE",
+            help="Read the quantum graph from a file.",
+            shell_complete=complete_files,
+        ),
         click.option("-q", "--save-qgraph", metavar="FILE", help="Write the quantum graph to a file (`.qg`)."),
         click.option("--skip-existing", is_flag=True, help="Leave out what the output RUN has already."),
         click.option(
-            "--skip-existing-in", multiple=True, metavar="NAMES", help="Leave out what these collections have already."
+            "--skip-existing-in",
+            multiple=True,
+            metavar="NAMES",
+            help="Leave out what these collections have already.",
+            shell_complete=complete_collections,
         ),
         reuse_options(),
         click.option("--clobber-outputs", is_flag=True, help="Replace outputs of quanta that failed."),
@@ -147,6 +186,7 @@ def graph_options() -> Callable[[Function], Function]:
             show_default=True,
             metavar="all|off|NAMES",
             help="Inputs that must exist.",
+            shell_complete=complete_dataset_types,
         ),
         click.option(
             "--tract-slicing/--no-tract-slicing",
@@ -177,7 +217,11 @@ def graph_options() -> Callable[[Function], Function]:
             help="Let the mock of a task fail where an expression holds, unless it has so much memory.",
         ),
         click.option(
-            "--unmocked-dataset-types", multiple=True, metavar="NAMES", help="Inputs that mocks read as they are."
+            "--unmocked-dataset-types",
+            multiple=True,
+            metavar="NAMES",
+            help="Inputs that mocks read as they are.",
+            shell_complete=complete_dataset_types,
         ),
         click.option("--qgraph-id", metavar="ID", help="Kept for compatibility; has no effect."),
         click.option("--qgraph-dot", metavar="FILE", help="Draw the quantum graph as Graphviz text."),

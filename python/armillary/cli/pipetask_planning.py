@@ -9,6 +9,8 @@ import click
 
 from armillary._words import counted
 from armillary.cli.command import command
+from armillary.cli.completion import collections as complete_collections
+from armillary.cli.completion import files as complete_files
 from armillary.cli.options import split_commas
 from armillary.cli.output import print_table
 from armillary.cli.pipetask_commands import make_pipeline, plan_collections
@@ -44,7 +46,13 @@ format_option = click.option(
     metavar="N",
     help="Tell when N quanta at once would be done; may be repeated.",
 )
-@click.option("--history", multiple=True, metavar="NAMES", help="Collections with earlier runs; all by default.")
+@click.option(
+    "--history",
+    multiple=True,
+    metavar="NAMES",
+    help="Collections with earlier runs; all by default.",
+    shell_complete=complete_collections,
+)
 @format_option
 @click.pass_context
 def plan(ctx: click.Context, /, **options: Any) -> None:
@@ -132,8 +140,8 @@ def duration(seconds: float) -> str:
 
 
 @command("pipetask diff yesterday.qg today.qg; or with configs: pipetask diff old.yaml new.yaml#isr")
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=complete_files)
+@click.argument("second", metavar="B", shell_complete=complete_files)
 @format_option
 def diff(first: str, second: str, form: str) -> None:
     """Tell which quanta would differ between two graph files, or which fields between two pipelines, and why.

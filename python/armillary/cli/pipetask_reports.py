@@ -9,7 +9,10 @@ import click
 
 from armillary._words import these
 from armillary.cli.command import command
-from armillary.cli.options import split_commas
+from armillary.cli.completion import collections as complete_collections
+from armillary.cli.completion import files as complete_files
+from armillary.cli.completion import repositories as complete_repositories
+from armillary.cli.options import repo_argument, split_commas
 from armillary.cli.output import print_table
 from armillary.cli.pipetask_options import processes_option
 
@@ -27,9 +30,15 @@ _brief = click.option("--brief", is_flag=True, help="Only counts, no data IDs.")
 
 
 @command("pipetask report REPO first.qg second.qg --full-output-filename report.json")
-@click.argument("repo", metavar="REPO")
-@click.argument("qgraphs", metavar="QGRAPHS...", nargs=-1, required=True)
-@click.option("--collections", multiple=True, metavar="NAMES", help="Where datasets must be found, the latest first.")
+@repo_argument
+@click.argument("qgraphs", metavar="QGRAPHS...", nargs=-1, required=True, shell_complete=complete_files)
+@click.option(
+    "--collections",
+    multiple=True,
+    metavar="NAMES",
+    help="Where datasets must be found, the latest first.",
+    shell_complete=complete_collections,
+)
 @click.option("--where", default="", metavar="TEXT", help="Expression that datasets must meet.")
 @_full_output
 @click.option("--logs/--no-logs", default=True, show_default=True, help="Read the logs of failed quanta.")
@@ -169,7 +178,7 @@ def graph_notes(summary: Summary) -> dict[str, str]:
 
 
 @command("pipetask aggregate-reports night1.json night2.json --full-output-filename all.json")
-@click.argument("filenames", metavar="FILES...", nargs=-1, required=True)
+@click.argument("filenames", metavar="FILES...", nargs=-1, required=True, shell_complete=complete_files)
 @_full_output
 @_brief
 def aggregate_reports(filenames: tuple[str, ...], full_output_filename: str | None, brief: bool) -> None:
@@ -181,7 +190,7 @@ def aggregate_reports(filenames: tuple[str, ...], full_output_filename: str | No
 
 
 @command("pipetask update-graph-run first.qg u/me/second second.qg")
-@click.argument("qgraph", metavar="QGRAPH")
+@click.argument("qgraph", metavar="QGRAPH", shell_complete=complete_files)
 @click.argument("run", metavar="RUN")
 @click.argument("output_qgraph", metavar="OUTPUT_QGRAPH")
 @click.option("--metadata-run-key", default="output_run", show_default=True, help="Kept for compatibility.")
@@ -198,8 +207,15 @@ def update_graph_run(qgraph: str, run: str, output_qgraph: str, **_: Any) -> Non
 def removal_options(command: Any) -> Any:
     """Argument and options of what removes outputs."""
     command = click.option("--confirm/--no-confirm", default=True, help="Ask before anything is removed.")(command)
-    command = click.option("-b", "--butler-config", required=True, metavar="REPO", help="The repository.")(command)
-    return click.argument("collection", metavar="CHAIN")(command)
+    command = click.option(
+        "-b",
+        "--butler-config",
+        required=True,
+        metavar="REPO",
+        help="The repository.",
+        shell_complete=complete_repositories,
+    )(command)
+    return click.argument("collection", metavar="CHAIN", shell_complete=complete_collections)(command)
 
 
 @command("pipetask purge u/me/old -b REPO")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from armillary.cli.completion import collections as complete_collections
 from armillary.cli.options import combined, split_commas
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def reuse_options() -> Callable[[Function], Function]:
             multiple=True,
             metavar="NAMES",
             help="The same, with outputs of these collections or globs only.",
+            shell_complete=complete_collections,
         ),
     )
 
