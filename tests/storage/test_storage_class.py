@@ -168,6 +168,17 @@ def test_composites_are_taken_apart_and_put_together(factory):
         delegate.getComponent({}, "q")
 
 
+class Without:
+    """A finder of modules that hides some, wherever the test runs."""
+
+    def __init__(self, *names: str):
+        self._names = names
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name in self._names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 class TestTrust:
     """Names out of a repository do not run code nobody asked for."""
 
@@ -211,6 +222,39 @@ class TestTrust:
                     assert callable(import_object(converter, "a converter"))
                     found += 1
         assert found > 25
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            (
+                "lsst.images.fits.formatters.ImageFormatter",
+                "there is no module `lsst.images`; `pip install lsst-images` brings it",
+            ),
+            (
+                "lsst.obs.base.formatters.fitsExposure.FitsExposureFormatter",
+                "there is no module `lsst.obs`; it comes with the LSST Science Pipelines",
+            ),
+            ("lsst.dax.apdb.Apdb", "there is no module `lsst.dax`; `pip install lsst-dax-apdb` brings it"),
+            ("lsst.nowhere.X", "there is no module `lsst.nowhere`$"),
+            ("lsst.utils.nope.X", "there is no module `lsst.utils.nope`$"),
+            ("lsst.sphgeom.Nope", "module 'lsst.sphgeom' has no attribute 'Nope'$"),
+            ("armillary.config.ButlerConfig.nope", "'ButlerConfig' has no attribute 'nope'$"),
+        ],
+    )
+    def test_what_is_missing_is_named_with_what_brings_it(self, name, told, monkeypatch):
+        for module in [module for module in sys.modules if f"{module}.".startswith(("lsst.images.", "lsst.obs."))]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setattr(sys, "meta_path", [Without("lsst.images", "lsst.obs", "lsst.dax"), *sys.meta_path])
+        with pytest.raises(ImportError, match=f"^the formatter names `{name}`, which cannot be imported: .*{told}"):
+            import_object(name, "the formatter")
+
+    def test_what_a_named_module_needs_is_named_with_what_brings_it(self, tmp_path, monkeypatch):
+        (tmp_path / "armillary_probe_c.py").write_text("import lsst.afw.image\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(sys, "meta_path", [Without("lsst.afw"), *sys.meta_path])
+        monkeypatch.setenv(named_objects.TRUSTED_MODULES_VARIABLE, "armillary_probe_c")
+        with pytest.raises(ImportError, match=r"which needs `lsst\.afw`: .*; it comes with the LSST Science Pipelines"):
+            import_object("armillary_probe_c.X", "the formatter")
 
     @pytest.mark.parametrize("name", ["eval", "exec", "print", "nope"])
     def test_builtins_that_are_not_plain_types(self, name):

@@ -16,6 +16,7 @@ from typing import Any
 
 from armillary.config import default_section
 from armillary.errors import UntrustedContentError
+from armillary.storage.distributions import how_to_get
 from armillary.storage.peer_names import to_own_name
 
 __all__ = ["TRUSTED_MODULES_VARIABLE", "dotted_name", "import_object", "trust_module"]
@@ -114,14 +115,16 @@ def _resolve(name: str, purpose: str, stored: str) -> Any:
     """
     parts = name.split(".")
     reason: Exception | None = None
+    missing = ""
     for split in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:split])
         try:
             found: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is None or not _is_below(module_name, error.name):
-                raise ImportError(f"{purpose} names `{name}`, which needs `{error.name}`: {error}") from error
-            reason = error
+                hint = how_to_get(error.name or "", error.name or "")
+                raise ImportError(f"{purpose} names `{name}`, which needs `{error.name}`: {error}{hint}") from error
+            reason, missing = error, error.name
             continue
         try:
             for part in parts[split:]:
@@ -134,7 +137,17 @@ def _resolve(name: str, purpose: str, stored: str) -> Any:
             reason = error
             continue
         return found
-    raise ImportError(f"{purpose} names `{name}`, which cannot be imported: {reason}") from reason
+    told = str(reason)
+    if missing and _is_about(reason, missing):
+        told = f"there is no module `{missing}`{how_to_get(name, missing)}"
+    raise ImportError(f"{purpose} names `{name}`, which cannot be imported: {told}") from reason
+
+
+def _is_about(reason: Exception | None, module: str) -> bool:
+    """Whether an error says that a module is not there; a namespace that others share says it has no such attribute."""
+    if isinstance(reason, AttributeError):
+        return f"{getattr(reason.obj, '__name__', '')}.{reason.name}" == module
+    return isinstance(reason, ModuleNotFoundError)
 
 
 def dotted_name(cls: type) -> str:
