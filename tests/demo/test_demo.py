@@ -220,7 +220,7 @@ def test_the_command_tells_what_is_missing_and_prints_a_summary(simulated, monke
     result = CliRunner().invoke(command.demo, [str(demo.directory)])
     assert result.exit_code == 1
     assert "`no_such_package`" in result.output
-    assert "armillary[demo]" in result.output
+    assert "`pip install no_such_package` brings them" in result.output
 
 
 def test_nothing_of_the_demo_is_run_twice(simulated, capfd):

@@ -98,6 +98,14 @@ def test_executor_of_the_user_is_left_open(built):  # noqa: F811
     check_whole(root)
 
 
+@pytest.mark.parametrize(("name", "package"), [("parsl", "parsl"), ("dask", "distributed")])
+def test_package_that_is_missing_is_named_as_pip_knows_it(name, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    told = f"^the package of the executor `{name}` is not installed: `pip install {package}`$"
+    with pytest.raises(ConfigurationError, match=told), executor_factory(name, 1)():
+        raise AssertionError("it was made")
+
+
 def test_unknown_executor_is_told_with_the_nearest():
     with pytest.raises(ConfigurationError, match="no executor is called `parsal`; did you mean `parsl`"):
         executor_factory("parsal", 1)

@@ -28,9 +28,8 @@ def demo(directory: Path, frames: Path | None, jobs: int) -> None:
 
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise click.ClickException(
-            f"the demo needs {', '.join(f'`{name}`' for name in missing)}; `pip install 'armillary[demo]'` brings them"
-        )
+        named = ", ".join(f"`{name}`" for name in missing)
+        raise click.ClickException(f"the demo needs {named}; `pip install {' '.join(missing)}` brings them")
     from armillary.demo.run import Demo, DemoError
     from armillary.demo.summary import summarise
 

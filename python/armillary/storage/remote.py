@@ -97,7 +97,7 @@ def _obstore() -> Any:
         import obstore.store
     except ImportError as error:
         raise ConfigurationError(
-            "files on other machines need the package `obstore`; install it with `pip install armillary[remote]`"
+            "files on other machines need the package `obstore`; install it with `pip install obstore`"
         ) from error
     return obstore
 

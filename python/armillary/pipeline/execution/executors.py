@@ -131,7 +131,8 @@ def _end_with_parent() -> None:
 
 
 def _missing(name: str) -> ConfigurationError:
-    return ConfigurationError(f"the package of the executor `{name}` is not installed: `pip install armillary[{name}]`")
+    package = {"dask": "distributed"}.get(name, name)
+    return ConfigurationError(f"the package of the executor `{name}` is not installed: `pip install {package}`")
 
 
 # -- Parsl
