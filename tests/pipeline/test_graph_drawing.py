@@ -332,6 +332,20 @@ def test_svg_says_what_edges_are():
     assert "<title>test &lt;&amp;&gt;</title>" in svg
 
 
+def test_svg_explains_each_box_and_line_that_it_may_have():
+    root = ElementTree.fromstring(pipeline_svg(Pipeline(DIAMOND)))
+    (legend,) = root.findall("svg:g[@class='legend']", SVG)
+    explained = {found.get("class") for found in legend.findall("svg:g", SVG)}
+    drawn = {found.get("class") for found in root.findall("svg:g[@transform]/svg:g", SVG)}
+    for sort in ("node", "edge"):
+        classes = {name for text in drawn if text.startswith(sort) for name in text.split()} - {"task_init"}
+        assert classes <= {name for text in explained if text.startswith(sort) for name in text.split()}
+    words = legend.findall("svg:text", SVG)
+    ends = [float(text.get("x")) + 0.602 * 10.5 * len(text.text) for text in words]
+    assert all(end < float(text.get("x")) for end, text in zip(ends, words[1:], strict=False))
+    assert ends[-1] < float(root.get("width"))
+
+
 def test_layout_of_a_line_keeps_it_straight():
     layout = layered_layout([(100.0, 30.0)] * 5, [(n, n + 1) for n in range(4)])
     assert len({place.x for place in layout.places}) == 1

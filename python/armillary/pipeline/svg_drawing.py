@@ -178,18 +178,25 @@ def _legend(top: float) -> list[str]:
     )
     for classes, words, radius in boxes:
         parts.append(
-            f'<g class="node {classes}">'
-            f'<rect x="{_number(x)}" y="{_number(y)}" width="24" height="16" rx="{radius}"/></g>'
+            f"{_legend_box(classes, x, y, radius)}"
             f'<text class="detail" x="{_number(x + 30)}" y="{_number(y + 12)}">{words}</text>'
         )
         x += 30 + len(words) * _CHARACTER * _DETAIL_SIZE + 22
     for classes, words in (("edge prerequisite", "prerequisite"), ("edge init", "when the task is made")):
+        if words == "prerequisite":  # its box is dashed, too
+            parts.append(_legend_box("dataset_type prerequisite", x, y, 8))
+            x += 24
         parts.append(
             f'<g class="{classes}"><path d="M{_number(x)} {_number(y + 8)}h30" marker-end="url(#head)"/></g>'
             f'<text class="detail" x="{_number(x + 38)}" y="{_number(y + 12)}">{words}</text>'
         )
         x += 38 + len(words) * _CHARACTER * _DETAIL_SIZE + 22
     return [*parts, "</g>"]
+
+
+def _legend_box(classes: str, x: float, y: float, radius: int) -> str:
+    rect = f'<rect x="{_number(x)}" y="{_number(y)}" width="24" height="16" rx="{radius}"/>'
+    return f'<g class="node {classes}">{rect}</g>'
 
 
 def _number(value: float) -> str:
