@@ -14,9 +14,11 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import hypothesis
-from hypothesis import strategies
+from hypothesis import stateful, strategies
+from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy, booleans, none, sampled_from
 
@@ -389,4 +391,7 @@ def run_program(actors: TwoActors, steps: int, seed: str) -> None:
         deadline=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    run_state_machine_as_test(hypothesis.seed(seed)(Program), settings=settings)
+    # Hypothesis draws a limited amount for one program, which is used up after some 320 steps: 20 of its units each.
+    room = max(engine.BUFFER_SIZE, 64 * steps)
+    with mock.patch.object(engine, "BUFFER_SIZE", room), mock.patch.object(stateful, "BUFFER_SIZE", room):
+        run_state_machine_as_test(hypothesis.seed(seed)(Program), settings=settings)
