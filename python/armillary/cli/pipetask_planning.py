@@ -171,7 +171,8 @@ def diff(first: str, second: str, form: str) -> None:
 def tell_difference(difference: Any, of_graphs: bool) -> None:
     """Print how two graphs or pipelines differ."""
     if not difference:
-        click.echo(f"no difference: all {difference.n_same} quanta are the same" if of_graphs else "no difference")
+        same = "the one quantum is" if difference.n_same == 1 else f"all {difference.n_same} quanta are"
+        click.echo(f"no difference: {same} the same" if of_graphs else "no difference")
         return
     for name, labels in (("A", difference.tasks_only_first), ("B", difference.tasks_only_second)):
         if labels:
@@ -201,7 +202,8 @@ def tell_difference(difference: Any, of_graphs: bool) -> None:
         for label in labels
     ]
     print_table(["Task", "Only in A", "Only in B", "Changed"], counts)
-    click.echo(f"\n{difference.n_same} quanta are the same")
+    are = "is" if difference.n_same == 1 else "are"
+    click.echo(f"\n{counted(difference.n_same, 'quantum', 'quanta')} {are} the same")
     if difference.changed:
         click.echo()
         reasons = difference.reasons()

@@ -149,10 +149,11 @@ def _collections(butler: Butler, types: list[DatasetType], inputs: list[str], wh
         hidden = {key: seen[key][0] for key, identity in own.items() if key in seen and seen[key][1] != identity}
         if own and len(hidden) == len(own):
             by = ", ".join(f"`{other}`" for other in dict.fromkeys(hidden.values()))
+            all_of_it = "its one input is" if len(own) == 1 else f"all its {len(own)} inputs are"
             yield Finding(
                 "warning",
                 "shadowed",
-                f"nothing of `{name}` is used: all its {len(own)} inputs are found in {by} first",
+                f"nothing of `{name}` is used: {all_of_it} found in {by} first",
                 f"put `{name}` before {by} if its datasets are meant",
             )
         elif hidden:
@@ -160,7 +161,8 @@ def _collections(butler: Butler, types: list[DatasetType], inputs: list[str], wh
             yield Finding(
                 "warning",
                 "shadowed",
-                f"{len(hidden)} of {len(own)} inputs in `{name}` ({kinds}) are hidden by others earlier on the path",
+                f"{len(hidden)} of {len(own)} inputs in `{name}` ({kinds}) "
+                f"{'is' if len(hidden) == 1 else 'are'} hidden by others earlier on the path",
             )
         for key, identity in own.items():
             seen.setdefault(key, (name, identity))
