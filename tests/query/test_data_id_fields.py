@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from armillary.errors import (
     DimensionValueError,
     EmptyQueryResultError,
     InvalidQueryError,
+    QueryTypeError,
 )
 
 A = {"instrument": "CamA"}
@@ -54,6 +57,54 @@ def test_mistakes_in_fields_are_named(butler, fields, error, message):
     with pytest.raises(error) as caught:
         butler.query_data_ids("detector", **A, **fields)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "args", "options"),
+    [
+        ("query_datasets", ("calexp", "run1"), {"findFirst": "find_first", "dataId": "data_id", "explane": "explain"}),
+        ("query_data_ids", ("detector",), {"orderBy": "order_by", "with_dimension_record": "with_dimension_records"}),
+        ("query_dimension_records", ("detector",), {"limits": "limit", "order": "order_by"}),
+        ("query_all_datasets", ("run1",), {"findFirst": "find_first"}),
+        ("registry.queryDatasets", ("calexp",), {"find_first": "findFirst", "data_id": "dataId"}),
+        ("registry.queryDataIds", ("detector",), {"binds": "bind"}),
+        ("registry.queryDimensionRecords", ("detector",), {"wher": "where"}),
+    ],
+)
+@pytest.mark.parametrize("value", [False, "detector", 1])
+def test_a_misspelt_option_of_a_query_is_no_dimension(butler, call, args, options, value):
+    for name, near in options.items():
+        with pytest.raises(DimensionNameError) as caught:
+            operator.attrgetter(call)(butler)(*args, **A, **{name: value})
+        own = call.rpartition(".")[2]
+        assert str(caught.value) == f"`{own}` has no option `{name}`; did you mean `{near}`?"
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "near"),
+    [
+        ("get", "storage_class", "storageClass"),
+        ("get", "collection", "collections"),
+        ("getDeferred", "parameter", "parameters"),
+        ("find_dataset", "storageClass", "storage_class"),
+        ("exists", "fullCheck", "full_check"),
+        ("getURIs", "predicted", "predict"),
+    ],
+)
+def test_a_misspelt_option_of_a_call_for_one_dataset_is_no_dimension(butler, call, name, near):
+    with pytest.raises(DimensionValueError) as caught:
+        getattr(butler, call)("calexp", **A, visit=100, detector=0, **{name: "run1"})
+    assert str(caught.value) == f"`{call}` has no option `{name}`; did you mean `{near}`?"
+
+
+def test_properties_of_datasets_are_no_misspelt_options(butler):
+    refs = butler.query_datasets("calexp", ["run1", "run2"], **A, visit=100, run="run1")
+    assert {ref.run for ref in refs} == {"run1"}
+
+
+def test_a_value_of_what_is_no_dimension_is_not_called_one(butler):
+    with pytest.raises(QueryTypeError, match=r"`False` cannot be a value of `unheard_of`; give an integer or a string"):
+        butler.query_data_ids("detector", **A, unheard_of=False)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from armillary import _core
+from armillary.butler.call_options import refuse_options
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.collections import ButlerCollections, CollectionChains, as_patterns, is_glob
 from armillary.butler.dataset_uris import (
@@ -487,6 +488,7 @@ class Butler(MovingMixin, SearchingMixin):
             If the object is not of the storage class and cannot be converted, or the butler is read-only.
         """
         self._need_writeable()
+        refuse_options(self.put, kwargs, self.dimensions, is_query=False)
         with self._metrics.instrument_put():
             ref = self._new_ref(datasetRefOrType, dataId, run, kwargs)
             self._core_registry.check_collection(ref.run)

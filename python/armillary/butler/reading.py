@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from armillary import _core
+from armillary.butler.call_options import refuse_options
 from armillary.butler.collection_type import DatasetExistence
 from armillary.butler.data_id_rewriting import TEMPORAL, rewrite_data_id
 from armillary.butler.limited import DatasetRefURIs, LimitedButler
@@ -184,6 +185,7 @@ class ReadingMixin(LimitedButler):
         CalibrationLookupError
             If several calibrations are valid.
         """
+        refuse_options(self.find_dataset, kwargs, self.dimensions, is_query=False)
         found_type = self._core_registry.dataset_type(type_name(dataset_type))
         coordinate, timespan = self._standardize_search(found_type, data_id, kwargs, timespan)
         path = self._collections_to_search(collections)
@@ -336,6 +338,7 @@ class ReadingMixin(LimitedButler):
         FileNotFoundError
             If its file is gone.
         """
+        refuse_options(self.get, kwargs, self.dimensions, is_query=False)
         with self._metrics.instrument_get():
             ref, records = self._find_records(datasetRefOrType, dataId, collections, timespan, kwargs)
             return self._datastore.get(
@@ -355,6 +358,7 @@ class ReadingMixin(LimitedButler):
         **kwargs: Any,
     ) -> Any:
         """Find a dataset now and read it later."""
+        refuse_options(self.getDeferred, kwargs, self.dimensions, is_query=False)
         ref, records = self._find_records(datasetRefOrType, dataId, collections, timespan, kwargs)
         self._need_records(ref, records)
         return super().getDeferred(ref, parameters=parameters, storageClass=storageClass)
@@ -381,6 +385,7 @@ class ReadingMixin(LimitedButler):
         **kwargs: Any,
     ) -> DatasetExistence:
         """Say what is known of a dataset's existence."""
+        refuse_options(self.exists, kwargs, self.dimensions, is_query=False)
         if isinstance(dataset_ref_or_type, _core.DatasetRef):
             ref: DatasetRef | None = dataset_ref_or_type
             known = self._core_registry.get_dataset(dataset_ref_or_type.id) is not None
@@ -419,6 +424,7 @@ class ReadingMixin(LimitedButler):
         **kwargs: Any,
     ) -> DatasetRefURIs:
         """Where the files of a dataset are; with `predict`, where they would be written."""
+        refuse_options(self.getURIs, kwargs, self.dimensions, is_query=False)
         try:
             ref, records = self._find_records(datasetRefOrType, dataId, collections, None, kwargs)
         except DatasetNotFoundError:

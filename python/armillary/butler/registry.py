@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from armillary._words import did_you_mean
+from armillary.butler.call_options import refuse_options
 from armillary.butler.collection_type import CollectionType, DatasetIdGenEnum
 from armillary.butler.collections import (
     as_patterns,
@@ -456,6 +457,7 @@ class Registry:
         **kwargs: Any,
     ) -> DatasetRefQueryResults | ChainedDatasetQueryResults:
         """Find datasets of types given by name or glob."""
+        refuse_options(self.queryDatasets, kwargs, self.dimensions)
         context = self._butler._query_context
         try:
             path = context.search_path(collections, globs_allowed=not findFirst)
@@ -507,6 +509,7 @@ class Registry:
         **kwargs: Any,
     ) -> DataCoordinateQueryResults:
         """Find data IDs for dimensions, optionally only those of existing datasets."""
+        refuse_options(self.queryDataIds, kwargs, self.dimensions)
         names = dimension_names(dimensions)
         self.dimensions.conform(names)
         spec = self._with_datasets(QuerySpec().filtered([where, dataId], bind, kwargs), datasets, collections)
@@ -525,6 +528,7 @@ class Registry:
         **kwargs: Any,
     ) -> DimensionRecordQueryResults:
         """Find records of a dimension element."""
+        refuse_options(self.queryDimensionRecords, kwargs, self.dimensions)
         name = getattr(element, "name", element)
         check_element(self.dimensions, name)
         spec = self._with_datasets(QuerySpec().filtered([where, dataId], bind, kwargs), datasets, collections)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from armillary.butler.call_options import refuse_options
 from armillary.butler.query import check_element
 from armillary.butler.query_results import (
     DataCoordinateQueryResults,
@@ -110,6 +111,7 @@ class SearchingMixin(ReadingMixin):
         ...     [found.dataId for found in butler.query_datasets("summary", "u/me")]
         [{instrument: 'Cam'}]
         """
+        refuse_options(self.query_datasets, kwargs, self.dimensions)
         context = self._query_context
         name = searched_type(self._core_registry, dataset_type)
         path = context.search_path(collections, globs_allowed=not find_first)
@@ -139,6 +141,7 @@ class SearchingMixin(ReadingMixin):
         ...     butler.query_data_ids("detector", where="detector > 1", instrument="Cam")
         [{instrument: 'Cam', detector: 2}]
         """
+        refuse_options(self.query_data_ids, kwargs, self.dimensions)
         names = dimension_names(dimensions)
         self._query_context.universe.conform(names)
         spec = QuerySpec(with_records=with_dimension_records).filtered([where, data_id], bind, kwargs)
@@ -165,6 +168,7 @@ class SearchingMixin(ReadingMixin):
         ...     [record.full_name for record in butler.query_dimension_records("detector", instrument="Cam")]
         ['S00', 'S01']
         """
+        refuse_options(self.query_dimension_records, kwargs, self.dimensions)
         check_element(self._query_context.universe, element)
         spec = QuerySpec().filtered([where, data_id], bind, kwargs)
         return run_query(DimensionRecordQueryResults(self._query_context, spec, element), order_by, limit, explain)
@@ -184,6 +188,7 @@ class SearchingMixin(ReadingMixin):
         """Find datasets of all types whose names match names or globs."""
         from armillary.butler.collections import dataset_type_patterns, is_glob
 
+        refuse_options(self.query_all_datasets, kwargs, self.dimensions)
         context = self._query_context
         path = context.search_path(collections, globs_allowed=not find_first)
         held = set(self._core_registry.collection_summary(*path)[0])

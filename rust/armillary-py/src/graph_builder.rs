@@ -207,7 +207,7 @@ impl PyQuantumGraphBuilder {
         let request = BuildRequest {
             where_text: r#where.to_owned(),
             binds: bind.map(query::binds).transpose()?.unwrap_or_default(),
-            data_id: data_id.map(query::data_id).transpose()?.unwrap_or_default(),
+            data_id: data_id.map(|given| query::data_id(given, &universe)).transpose()?.unwrap_or_default(),
             input_collections,
             output_run,
             skip_existing_in,

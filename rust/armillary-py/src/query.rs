@@ -49,8 +49,8 @@ impl PyQueryEngine {
                 "dimensions_joined" => {
                     request.dimensions = group_from_python(py, Some(registry.universe()), &value)?.1;
                 }
-                "data_id" => request.data_id = data_id(&value)?,
-                "defaults" => request.defaults = data_id(&value)?,
+                "data_id" => request.data_id = data_id(&value, registry.universe())?,
+                "defaults" => request.defaults = data_id(&value, registry.universe())?,
                 "where" => {
                     let known = common.get_item("bind")?.filter(|bind| !bind.is_none());
                     request.clauses = clauses(&value, known.as_ref(), registry.universe())?;
@@ -208,14 +208,14 @@ fn clauses(
 }
 
 /// Constraints from a data ID or a mapping, or from several that must all hold.
-pub(crate) fn data_id(object: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
+pub(crate) fn data_id(object: &Bound<'_, PyAny>, universe: &Universe) -> PyResult<Vec<(String, Value)>> {
     if let Ok(coordinate) = object.cast::<PyDataCoordinate>() {
         let id = &coordinate.get().id;
         let name = |index: ElementIndex| id.universe().get(index).name.clone();
         return Ok(id.iter().map(|(index, key)| (name(index), key.clone().into())).collect());
     }
     if let Ok(several) = object.cast::<PyList>() {
-        let parts: PyResult<Vec<_>> = several.iter().map(|part| data_id(&part)).collect();
+        let parts: PyResult<Vec<_>> = several.iter().map(|part| data_id(&part, universe)).collect();
         return Ok(parts?.into_iter().flatten().collect());
     }
     let mapping = object.cast::<PyMapping>().map_err(|_| {
@@ -224,24 +224,25 @@ pub(crate) fn data_id(object: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)
     let mut values = Vec::new();
     for item in mapping.items()? {
         let (name, value): (String, Bound<'_, PyAny>) = item.extract()?;
-        let value = constraint(&name, &value)?;
+        let value = constraint(&name, &value, universe)?;
         values.push((name, value));
     }
     Ok(values)
 }
 
 /// A value that a dimension must have; whether it can have it is for the query to say.
-fn constraint(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Value> {
+fn constraint(name: &str, object: &Bound<'_, PyAny>, universe: &Universe) -> PyResult<Value> {
     if let Ok(number) = object.cast::<PyFloat>()
         && number.value().fract() != 0.0
     {
         return Ok(Value::Float(number.value()));
     }
-    key_from_python(name, object).map(Value::from).map_err(|_| {
-        let message =
-            format!("`{}` cannot be a value of dimension `{name}`; give an integer or a string", shown(object));
-        raise(object.py(), ErrorClass::QueryTypeError, &message)
-    })
+    if let Ok(key) = key_from_python(name, object) {
+        return Ok(key.into());
+    }
+    let what = if universe.find(name).is_some() { "dimension " } else { "" };
+    let message = format!("`{}` cannot be a value of {what}`{name}`; give an integer or a string", shown(object));
+    Err(raise(object.py(), ErrorClass::QueryTypeError, &message))
 }
 
 pub(crate) fn binds(object: &Bound<'_, PyAny>) -> PyResult<IndexMap<String, Bind>> {
