@@ -29,7 +29,7 @@ def reasons(call) -> list[str]:
             "visit_summary",
             "run3",
             f"{A} AND visit = 100 AND detector = 77",
-            "no rows satisfy `detector = 77`; the nearest value of `detector` is `3`",
+            "no rows satisfy `detector = 77`; the nearest value of `detector` is `3`, and all are from `0` to `3`",
         ),
         (
             "calexp",
@@ -66,7 +66,16 @@ def test_a_search_that_cannot_succeed_says_where_it_could(butler):
 @pytest.mark.parametrize(
     ("dimension", "where", "expected"),
     [
-        ("visit", "instrument = 'CamB' AND visit = 100", "`visit = 100`; the nearest value of `visit` is `200`"),
+        (
+            "visit",
+            "instrument = 'CamB' AND visit = 100",
+            "`visit = 100`; the nearest value of `visit` is `200`, and all",
+        ),
+        ("visit", f"{A} AND visit > 99999999", "`visit > 99999999`; all values of `visit` are from `100` to `106`"),
+        ("visit", f"{A} AND visit IN (7, 8)", "`visit IN (7, 8)`; all values of `visit` are from `100` to `106`"),
+        ("visit", f"{A} AND visit.id < 99.5", "`visit.id < 99.5`; all values of `visit` are from `100` to `106`"),
+        ("detector", "instrument = 'CamB' AND detector = 9", "`detector` is `1`, and all are from `0` to `1`"),
+        ("day_obs", f"{A} AND day_obs = 2020", "the nearest value of `day_obs` is `20200101`, and all are from"),
         ("visit", f"{A} AND visit = 103 AND visit = 104", "`visit = 104` together with"),
         (
             "physical_filter",

@@ -118,7 +118,10 @@ def test_several_clauses_all_hold(engine):
 @pytest.mark.parametrize(
     ("arguments", "reasons"),
     [
-        ({"where": "detector = 77"}, ["no rows satisfy `detector = 77`; the nearest value of `detector` is `3`"]),
+        (
+            {"where": "detector = 77"},
+            ["no rows satisfy `detector = 77`; the nearest value of `detector` is `3`, and all are from `0` to `3`"],
+        ),
         (
             {"where": "visit = 104 AND exposure.seq_num = 5"},
             ["no rows satisfy `exposure.seq_num = 5` together with `instrument = 'CamA'` and `visit = 104`"],

@@ -6,9 +6,10 @@ use super::{
     request::{Clause, DatasetSearch, QueryRequest, ResultKind},
     resolve::outermost_terms,
     skypix::Pixelization,
+    statement::key_type,
 };
 use crate::{Catalog, Registry, RegistryError};
-use armillary_dimensions::{Column, ElementKind, Key, Value, nearest};
+use armillary_dimensions::{Column, ColumnType, ElementKind, Key, Value, nearest};
 use armillary_expression::{Comparison, Kind, parse, shortened_to};
 use indexmap::IndexMap;
 use std::borrow::Cow;
@@ -247,7 +248,7 @@ impl Registry {
             return match (term.number(), term.word()) {
                 (Some(number), _) => self.nearest_numbers(&dimension, number, governed),
                 (None, Some(word)) => self.nearest_words(&dimension, word, governed),
-                (None, None) => Ok(String::new()),
+                (None, None) => self.all_numbers(&dimension, governed),
             };
         }
         let known = self.known_values(element.index)?;
@@ -285,29 +286,68 @@ impl Registry {
         })
     }
 
-    /// The values of a dimension just below and above a number.
+    /// The values of a dimension just below and above a number, and from where to where all are.
     fn nearest_numbers(&self, dimension: &str, number: i64, governed: &QueryRequest) -> Result<String, RegistryError> {
-        let group = self.universe().group([dimension])?;
-        let mut found = Vec::new();
-        for (comparison, order) in [("<", format!("-{dimension}")), (">", dimension.to_owned())] {
-            let mut request = QueryRequest::new(ResultKind::DataIds(group));
-            request.clauses.clone_from(&governed.clauses);
-            request.data_id.clone_from(&governed.data_id);
-            request.defaults.clone_from(&governed.defaults);
-            let request = request.filtered(&format!("{dimension} {comparison} {number}")).ordered(&order).limited(1);
-            let answer = self.query(&request)?;
-            let element = self.universe().dimension(dimension)?.index;
-            if answer.rows > 0
-                && let Some(key) = answer.data_id(0).get(element)
-            {
-                found.push(format!("`{key}`"));
+        let below =
+            self.first_number(dimension, &format!("{dimension} < {number}"), &format!("-{dimension}"), governed)?;
+        let above = self.first_number(dimension, &format!("{dimension} > {number}"), dimension, governed)?;
+        let nearest = match (below, above) {
+            (None, None) => return Ok(format!("; there are no `{dimension}` records")),
+            (Some(one), None) | (None, Some(one)) => format!("the nearest value of `{dimension}` is `{one}`"),
+            (Some(below), Some(above)) => {
+                format!("the nearest values of `{dimension}` are `{below}` and `{above}`")
             }
-        }
-        Ok(match found.as_slice() {
-            [] => format!("; there are no `{dimension}` records"),
-            [one] => format!("; the nearest value of `{dimension}` is {one}"),
-            _ => format!("; the nearest values of `{dimension}` are {}", found.join(" and ")),
+        };
+        Ok(match self.smallest_and_largest(dimension, governed)? {
+            None => format!("; {nearest}"),
+            Some((smallest, largest)) if smallest == largest => format!("; {nearest}, the only one"),
+            Some((smallest, largest)) => format!("; {nearest}, and all are from `{smallest}` to `{largest}`"),
         })
+    }
+
+    /// From where to where all values of a dimension are, if they are integers.
+    fn all_numbers(&self, dimension: &str, governed: &QueryRequest) -> Result<String, RegistryError> {
+        if key_type(self.universe().dimension(dimension)?) != ColumnType::Int {
+            return Ok(String::new());
+        }
+        Ok(match self.smallest_and_largest(dimension, governed)? {
+            None => format!("; there are no `{dimension}` records"),
+            Some((smallest, largest)) if smallest == largest => {
+                format!("; the only value of `{dimension}` is `{smallest}`")
+            }
+            Some((smallest, largest)) => {
+                format!("; all values of `{dimension}` are from `{smallest}` to `{largest}`")
+            }
+        })
+    }
+
+    fn smallest_and_largest(
+        &self,
+        dimension: &str,
+        governed: &QueryRequest,
+    ) -> Result<Option<(i64, i64)>, RegistryError> {
+        let smallest = self.first_number(dimension, "", dimension, governed)?;
+        let largest = self.first_number(dimension, "", &format!("-{dimension}"), governed)?;
+        Ok(smallest.zip(largest))
+    }
+
+    /// The first value of a dimension in an order, of those that meet a condition: one row, found by the primary key.
+    fn first_number(
+        &self,
+        dimension: &str,
+        condition: &str,
+        order: &str,
+        governed: &QueryRequest,
+    ) -> Result<Option<i64>, RegistryError> {
+        let mut request = QueryRequest::new(ResultKind::DataIds(self.universe().group([dimension])?));
+        request.clauses.clone_from(&governed.clauses);
+        request.data_id.clone_from(&governed.data_id);
+        request.defaults.clone_from(&governed.defaults);
+        let request = if condition.is_empty() { request } else { request.filtered(condition) };
+        let answer = self.query(&request.ordered(order).limited(1))?;
+        let element = self.universe().dimension(dimension)?.index;
+        let first = (answer.rows > 0).then(|| answer.data_id(0).get(element).cloned()).flatten();
+        Ok(first.and_then(|key| if let Key::Int(number) = key { Some(number) } else { None }))
     }
 }
 
@@ -461,7 +501,11 @@ fn terms(request: &QueryRequest) -> Vec<Term> {
                 _ => None,
             };
             let dimension = compared.and_then(|node| match &node.kind {
-                Kind::Name(parts) if parts.len() == 1 => Some(parts[0].clone()),
+                Kind::Name(parts) => match parts.as_slice() {
+                    [name] => Some(name.clone()),
+                    [name, key] if key == "id" => Some(name.clone()),
+                    _ => None,
+                },
                 _ => None,
             });
             let number = match &part.kind {
