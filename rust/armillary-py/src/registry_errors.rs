@@ -61,6 +61,7 @@ fn query_class(problem: &QueryProblem) -> ErrorClass {
         | QueryProblem::NotACondition { .. }
         | QueryProblem::NotAValue { .. }
         | QueryProblem::WrongTypes { .. }
+        | QueryProblem::NotADay { .. }
         | QueryProblem::UnknownBind { .. }
         | QueryProblem::ShadowedBind { .. }
         | QueryProblem::NotJoined { .. }

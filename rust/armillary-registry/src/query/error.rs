@@ -29,6 +29,8 @@ pub enum QueryProblem {
     NotAValue { found: String },
     /// Values that cannot be compared or combined.
     WrongTypes { operator: String, left: String, right: String, hint: Option<&'static str> },
+    /// A day compared with what looks like a day, and is a difference, a text or a time.
+    NotADay { name: String, written: String, meant: String, is: String },
     /// A `:name` without a value.
     UnknownBind { name: String, nearest: Option<String> },
     /// A dimension cannot have this value.
@@ -140,6 +142,9 @@ impl fmt::Display for QueryProblem {
             Self::WrongTypes { operator, left, right, hint } => {
                 write!(f, "`{operator}` does not go between {} and {}", phrase(left), phrase(right))?;
                 hint.iter().try_for_each(|hint| write!(f, "; {hint}"))
+            }
+            Self::NotADay { name, written, meant, is } => {
+                write!(f, "`{written}` is {is}, and `{name}` is compared with a number: write `{meant}`")
             }
             Self::UnknownBind { name, nearest } => {
                 write!(f, "no value was bound to `:{}`", shortened(name))?;

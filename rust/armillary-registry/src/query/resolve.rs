@@ -230,6 +230,9 @@ impl Resolver<'_> {
 
     fn compare(&self, comparison: Comparison, left: &Node, right: &Node, span: Span) -> Result<Predicate, QueryError> {
         let (first, second) = (self.operand(left)?, self.operand(right)?);
+        for (name, day) in [(left, right), (right, left)] {
+            self.refuse_a_written_day(name, day)?;
+        }
         let refuse = |hint| {
             let (left, right) = (first.text().to_owned(), second.text().to_owned());
             let operator = comparison.text().to_owned();
@@ -276,6 +279,27 @@ impl Resolver<'_> {
             }
             (Operand::Region(_), _) | (_, Operand::Region(_)) => refuse(Some("regions are tested with `OVERLAPS`")),
             _ => refuse(None),
+        }
+    }
+
+    /// Refuses `day_obs > 2024-03-01`, which would compare with 2020 and hold for every day, and its like.
+    fn refuse_a_written_day(&self, name: &Node, day: &Node) -> Result<(), QueryError> {
+        let Kind::Name(parts) = &name.kind else { return Ok(()) };
+        let written = day.span.of(self.text);
+        let (digits, is) = match &day.kind {
+            Kind::Arithmetic { .. } => (written, difference(written)),
+            Kind::Text(text) => (text.as_str(), Some("a text".to_owned())),
+            Kind::Time(text) => (text.as_str(), Some("a time".to_owned())),
+            _ => return Ok(()),
+        };
+        let is_day = parts.last().is_some_and(|name| name == "day_obs") && day_parts(digits).is_some();
+        match is {
+            Some(is) if is_day => {
+                let (name, written) = (parts.join("."), written.to_owned());
+                let problem = QueryProblem::NotADay { name, written, meant: digits.replace('-', ""), is };
+                Err(self.error(problem, day.span))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -417,6 +441,23 @@ fn single_stars(pattern: &str) -> String {
 }
 
 /// A timespan, or a moment counted as one.
+/// Year, month and day of `2024-03-01`, of which each has all its digits and nothing stands around.
+fn day_parts(text: &str) -> Option<[i64; 3]> {
+    let mut parts = text.split('-');
+    let mut next = |digits: usize| {
+        let part = parts.next()?;
+        (part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok())?
+    };
+    let day = [next(4)?, next(2)?, next(2)?];
+    parts.next().is_none().then_some(day)
+}
+
+/// What `2024-03-01` is without quotes.
+fn difference(text: &str) -> Option<String> {
+    let [year, month, day] = day_parts(text)?;
+    Some(format!("the difference {}", year - month - day))
+}
+
 fn time_term(operand: &Operand) -> Option<TimeTerm> {
     match operand {
         Operand::Time(term) => Some(term.clone()),
