@@ -146,6 +146,10 @@ impl Fetch for Survey {
         Ok(query.group.union(query.joined)) // the survey has no conditions, which might name more
     }
 
+    fn nearest_registered(&self, _dataset_type: &str) -> Result<Option<String>, GraphError> {
+        Ok(None)
+    }
+
     fn is_registered(&self, _dataset_type: &str) -> Result<bool, GraphError> {
         Ok(true)
     }

@@ -10,7 +10,10 @@ import pytest
 from astropy.table import Table
 
 from armillary.butler import Butler
+from armillary.errors import QuantumGraphBuilderError
+from armillary.pipeline import PipelineGraph
 from armillary.pipeline.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
+from pipeline.execution_tasks import MeasureTask
 from pipeline.test_resume import N_DETECTORS, RUN, make_pipeline, make_repository
 
 
@@ -66,6 +69,25 @@ def test_qgraph_explains(repository):
         assert done.returncode == 1
         assert "suggestion: change the data query: no rows satisfy `detector=9999`" in getattr(done, stream)
         assert "measure: 0 data IDs -> 0 quanta" in getattr(done, stream)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("raw_nombers", "did you mean `raw_numbers`? Else leave its task out"),
+        ("starlight", "check its name, or leave its task out"),
+    ],
+)
+def test_input_that_is_not_registered_is_told_with_the_nearest_that_is(name, told, repository):
+    pipeline = PipelineGraph(description="measure")
+    config = MeasureTask.ConfigClass()
+    config.connections.raw = name
+    pipeline.add_task("measure", MeasureTask, config)
+    with Butler(repository, collections=["raws"]) as butler:
+        builder = AllDimensionsQuantumGraphBuilder(pipeline, butler, input_collections=["raws"], output_run=RUN)
+        with pytest.raises(QuantumGraphBuilderError) as caught:
+            builder.finish(attach_datastore_records=False)
+    assert f"overall input `{name}` were found: the dataset type is not even registered; {told}" in str(caught.value)
 
 
 def test_only_data_ids_of_a_table_are_used(repository):

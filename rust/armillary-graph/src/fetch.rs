@@ -1,7 +1,7 @@
 //! The only place that asks the registry.
 
 use crate::GraphError;
-use armillary_dimensions::{Column, DimensionGroup, ElementIndex, Key, Timespan, Universe, Value};
+use armillary_dimensions::{Column, DimensionGroup, ElementIndex, Key, Timespan, Universe, Value, nearest};
 use armillary_registry::{
     Registry,
     query::{Clause, DatasetSearch, QueryRequest, QueryResult, ResultKind, Upload},
@@ -82,6 +82,9 @@ pub trait Fetch: Send + Sync {
     /// Whether a dataset type is registered.
     fn is_registered(&self, dataset_type: &str) -> Result<bool, GraphError>;
 
+    /// The name of the registered dataset type that is most like a name, if any is.
+    fn nearest_registered(&self, dataset_type: &str) -> Result<Option<String>, GraphError>;
+
     /// Whether there is a collection of this name.
     fn has_collection(&self, name: &str) -> Result<bool, GraphError>;
 
@@ -126,6 +129,11 @@ impl Fetch for Registry {
 
     fn is_registered(&self, dataset_type: &str) -> Result<bool, GraphError> {
         Ok(self.catalog()?.dataset_type(dataset_type).is_some())
+    }
+
+    fn nearest_registered(&self, dataset_type: &str) -> Result<Option<String>, GraphError> {
+        let catalog = self.catalog()?;
+        Ok(nearest(dataset_type, catalog.dataset_types().map(|known| &*known.name)))
     }
 
     fn has_collection(&self, name: &str) -> Result<bool, GraphError> {

@@ -294,10 +294,13 @@ impl Asker<'_> {
                 continue;
             }
             if !self.fetch.is_registered(name)? {
+                let what = match self.fetch.nearest_registered(name)? {
+                    Some(near) => format!("did you mean `{near}`? Else leave its task out"),
+                    None => "check its name, or leave its task out".to_owned(),
+                };
                 return Err(GraphError::Build {
                     reason: format!(
-                        "no datasets of overall input `{name}` were found: the dataset type is not even registered; check \
-                         its name, or leave its task out"
+                        "no datasets of overall input `{name}` were found: the dataset type is not even registered; {what}"
                     ),
                 });
             }
