@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,10 @@ def header_wcs(header: Mapping[str, Any]) -> Any:
         wcs = WCS(naxis=2)
         wcs.wcs.crval = [float(header[f"CRVAL{axis}"]) for axis in (1, 2)]
         wcs.wcs.crpix = [float(header[f"CRPIX{axis}"]) for axis in (1, 2)]
-        wcs.wcs.cd = [[float(header[f"CD{i}_{j}"]) for j in (1, 2)] for i in (1, 2)]
-    except (KeyError, TypeError, ValueError) as error:
+        wcs.wcs.cd = _degrees_per_pixel(header)
+    except KeyError as error:
+        raise ValueError(f"the header has no usable WCS: {error.args[0]}") from error
+    except (TypeError, ValueError) as error:
         raise ValueError(f"the header has no usable WCS: {error}") from error
     if kinds != ["RA---TAN", "DEC--TAN"]:
         raise ValueError(
@@ -52,6 +55,32 @@ def header_wcs(header: Mapping[str, Any]) -> Any:
     return wcs
 
 
+def _degrees_per_pixel(header: Mapping[str, Any]) -> list[list[float]]:
+    """The matrix `CDi_j`, which headers tell in one of three forms; `KeyError` if they tell it in none.
+
+    `CDi_j` itself, where cards that are left out are 0; `CDELTi` with `PCi_j`, where they are those of no rotation; or
+    `CDELTi` with the older `CROTA2`, in degrees.
+
+    >>> _degrees_per_pixel({"CDELT1": -0.5, "CDELT2": 0.25, "PC1_2": 0.5})
+    [[-0.5, -0.25], [0.0, 0.25]]
+    >>> [[round(value, 3) for value in row] for row in _degrees_per_pixel({"CDELT1": 2, "CDELT2": 1, "CROTA2": 90})]
+    [[0.0, -1.0], [2.0, 0.0]]
+    """
+    both = (1, 2)
+    if "CDELT1" not in header or any(f"CD{i}_{j}" in header for i in both for j in both):
+        if "CD1_1" not in header and "CD1_2" not in header:
+            raise KeyError("there is neither `CD1_1` nor `CDELT1`")
+        return [[float(header.get(f"CD{i}_{j}", 0.0)) for j in both] for i in both]
+    steps = [float(header[f"CDELT{i}"]) for i in both]
+    if "CROTA2" in header and not any(f"PC{i}_{j}" in header for i in both for j in both):
+        turn = math.radians(float(header["CROTA2"]))
+        return [
+            [steps[0] * math.cos(turn), -steps[1] * math.sin(turn)],
+            [steps[0] * math.sin(turn), steps[1] * math.cos(turn)],
+        ]
+    return [[steps[i - 1] * float(header.get(f"PC{i}_{j}", float(i == j))) for j in both] for i in both]
+
+
 def _distorted(header: Mapping[str, Any], kinds: list[str]) -> Any:
     """The WCS of the cards that tell it, and of no others: those of other software beside them confuse the reader."""
     from astropy.io.fits import Header
@@ -59,8 +88,11 @@ def _distorted(header: Mapping[str, Any], kinds: list[str]) -> Any:
 
     wanted = _WCS_CARDS[kinds[0]]
     cards = Header([(key, header[key]) for key in map(str, header) if wanted.fullmatch(key)])
-    for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CD1_1", "CD1_2", "CD2_1", "CD2_2"):
+    for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"):
         cards[key] = float(header[key])
+    for i, row in enumerate(_degrees_per_pixel(header), start=1):
+        for j, value in enumerate(row, start=1):
+            cards[f"CD{i}_{j}"] = value
     cards["CTYPE1"], cards["CTYPE2"] = kinds
     cards["CUNIT1"] = cards["CUNIT2"] = "deg"
     cards["RADESYS"] = "ICRS"
