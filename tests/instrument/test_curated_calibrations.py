@@ -64,7 +64,7 @@ def test_each_is_valid_until_the_next(repo, camera, capfd):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("defects/S05/20190901.ecsv", "`Snap` has no detector `S05`; did you mean `s0"),
+        ("defects/S05/20190901.ecsv", "`Snap` has no detector `S05`; did you mean `S0"),
         ("defects/S03/monday.ecsv", "must be named for the date"),
         ("defects/S03/20190902.pickle", "is of no kind known here"),
     ],

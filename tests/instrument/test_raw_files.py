@@ -11,6 +11,7 @@ from astropy.io import fits
 from armillary.demo.simulate import Survey, write_survey
 from armillary.instrument import Nickel
 from armillary.instrument.raw_files import find_files, read_frames
+from armillary.instrument.raw_formatter import read_raw
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_each_broken_file_is_named_and_the_rest_are_read(frames, tmp_path, jobs)
         "head.fits": (content[:1000], "Header size"),
         "cut.fits": (content[: len(content) // 2], "cut short"),
         "torn.fits.gz": (gzip.compress(content)[:-500], "marker|cut short|end"),
-        "fake.fits.gz": (b"not gzip", "gzip"),
+        "fake.fits.gz": (b"not gzip", "no FITS file"),
         "noise.fits": (np.random.default_rng(1).bytes(20000), "no FITS file"),
     }
     for name, (data, _) in broken.items():
@@ -69,6 +70,20 @@ def test_a_torn_gzip_file_passes_only_without_the_check(frames, tmp_path):
     torn.write_bytes(gzip.compress(frames[0].read_bytes())[:-200])
     assert len(read([torn])[1]) == 1
     assert len(read([torn], check_data=False)[0]) == 1
+
+
+def test_a_file_is_unpacked_whatever_its_name_says(frames, tmp_path):
+    content = frames[0].read_bytes()
+    packed, plain = tmp_path / "packed.fits", tmp_path / "plain.fits.gz"
+    packed.write_bytes(gzip.compress(content))
+    plain.write_bytes(content)
+    torn = tmp_path / "torn.fits"
+    torn.write_bytes(gzip.compress(content)[:-200])
+    found, bad = read([packed, plain, torn])
+    assert [frame.path for frame in found] == [str(packed), str(plain)]
+    assert [file.path for file in bad] == [str(torn)]
+    for path in (packed, plain):
+        assert (read_raw(str(path)).array == fits.getdata(frames[0])).all()
 
 
 def test_a_frame_of_another_camera_is_named(tmp_path):

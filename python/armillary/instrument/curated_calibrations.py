@@ -105,7 +105,8 @@ def write_curated_calibrations(
 def _find(butler: Any, instrument: str, folder: Path) -> list[_Curated]:
     """The files of a folder in order."""
     records = list(butler.registry.queryDimensionRecords("detector", instrument=instrument))
-    known = {record.full_name.lower(): record.id for record in records} | {str(r.id): r.id for r in records}
+    numbers = {record.full_name: record.id for record in records} | {str(r.id): r.id for r in records}
+    known = {written.lower(): number for written, number in numbers.items()}
     found = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
         parts = path.relative_to(folder).parts
@@ -120,7 +121,7 @@ def _find(butler: Any, instrument: str, folder: Path) -> list[_Curated]:
             if parts[1].lower() not in known:
                 from armillary._words import did_you_mean
 
-                raise LookupError(f"`{instrument}` has no detector `{parts[1]}`{did_you_mean(parts[1].lower(), known)}")
+                raise LookupError(f"`{instrument}` has no detector `{parts[1]}`{did_you_mean(parts[1], numbers)}")
             detector = known[parts[1].lower()]
         found.append(_Curated(path, parts[0], detector, path.stem))
     if not found:

@@ -19,6 +19,7 @@ FITS_NAMES = r"\.fit[s]?\b"
 INDEX_NAME = "_index.json"
 FITS_BLOCK = 2880
 FITS_BEGIN = b"SIMPLE  ="
+GZIP_BEGIN = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,13 @@ def read_header(path: str) -> Mapping[str, Any]:
 
 
 def _open(path: str) -> Any:
-    return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+    return gzip.open(path) if _is_gzipped(path) else open(path, "rb")
+
+
+def _is_gzipped(path: str) -> bool:
+    """Whether the first bytes of a file are those of gzip, whatever its name says."""
+    with open(path, "rb") as stream:
+        return stream.read(len(GZIP_BEGIN)) == GZIP_BEGIN
 
 
 def _check_size(path: str, header: Mapping[str, Any]) -> None:
@@ -176,7 +183,7 @@ def _check_size(path: str, header: Mapping[str, Any]) -> None:
     for axis in range(int(header["NAXIS"])):
         pixels *= int(header[f"NAXIS{axis + 1}"])
     needed = pixels * abs(int(header["BITPIX"])) // 8
-    if not path.endswith(".gz"):
+    if not _is_gzipped(path):
         size = Path(path).stat().st_size
     else:
         with gzip.open(path) as stream:  # only reading to the end finds a torn gzip file
