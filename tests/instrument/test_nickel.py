@@ -7,7 +7,8 @@ import pytest
 from lsst.sphgeom import LonLat, UnitVector3d
 
 from armillary.instrument import Nickel, TranslationError
-from armillary.instrument.raw_files import find_files, read_frames, read_header
+from armillary.instrument.raw_files import find_files, read_frames
+from armillary.instrument.raw_headers import read_header
 from armillary.instrument.visit_definition import frame_region
 from conftest import shared_path
 

@@ -16,7 +16,8 @@ from armillary.instrument.described import (
     translator_class,
 )
 from armillary.instrument.observation_info import TranslationError
-from armillary.instrument.raw_files import FITS_NAMES, check_raw, find_files, read_header
+from armillary.instrument.raw_files import FITS_NAMES, check_raw, find_files
+from armillary.instrument.raw_headers import DETECTOR_KEYS, EXTENSION, read_images
 
 __all__ = ["guess_descriptions"]
 
@@ -38,7 +39,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "observation_type": ("OBSTYPE", "IMAGETYP", "IMGTYPE", "OBSMODE"),
     "object": ("OBJECT", "TARGET", "TARGNAME"),
     "counter": ("OBSNUM", "SEQNUM", "EXPNUM", "FRAME", "FRAMENUM", "RUNNUM"),
-    "detector": ("CCDNUM", "DETNUM", "CHIPID", "CAMCOL", "IMAGEID"),
+    "detector": DETECTOR_KEYS,
     "ra": ("RA", "TELRA", "OBJRA"),
     "dec": ("DEC", "TELDEC", "OBJDEC"),
 }
@@ -74,11 +75,11 @@ def guess_descriptions(locations: Iterable[Any], pattern: str = FITS_NAMES) -> l
     places = list(locations)
     for path in find_files(places, pattern):
         try:
-            header = dict(read_header(path))
-            check_raw(header)
+            found = [dict(image.header) for image in read_images(path)]
+            check_raw(found[0])
         except (OSError, ValueError, EOFError):
             continue  # a broken file, or no raw frame; ingest-raws names it
-        headers.append(header)
+        headers += found
     if not headers:
         where = " or ".join(f"`{place}`" for place in places)
         raise LookupError(f"there are no FITS files of raw frames in {where} to guess a camera from")
@@ -87,10 +88,10 @@ def guess_descriptions(locations: Iterable[Any], pattern: str = FITS_NAMES) -> l
         marked = next((key for key in _NAMES if str(header.get(key, "")).strip()), None)
         if marked is not None:
             cameras.setdefault((marked, str(header[marked]).strip()), []).append(header)
-    found = _merge(_guess(key, value, group) for (key, value), group in sorted(cameras.items()))
-    if not found:
+    made = _merge(_guess(key, value, group) for (key, value), group in sorted(cameras.items()))
+    if not made:
         raise LookupError(f"no header names its camera: none has one of {', '.join(_NAMES)}")
-    return found
+    return made
 
 
 def _merge(guesses: Iterable[InstrumentDescription]) -> list[InstrumentDescription]:
@@ -202,6 +203,8 @@ def _fits(what: str, choice: Any, headers: Sequence[Mapping[str, Any]]) -> bool:
     for header in headers:
         if any(name not in header or str(header[name]).strip() == "" for name in names):
             continue
+        if choice == "EXTVER" and EXTENSION not in header:
+            continue  # the version of the only image of a file numbers nothing
         if what in ("counter", "detector"):
             good += str(header[choice]).strip().isdecimal()
         elif what.startswith("datetime"):

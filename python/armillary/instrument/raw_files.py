@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
@@ -14,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from armillary.instrument.observation_info import ObservationInfo, Translator
+from armillary.instrument.raw_headers import DETECTOR_KEYS, RawImage, check_size, image_of_detector, read_images
 
 FITS_NAMES = r"\.fit[s]?\b"
 INDEX_NAME = "_index.json"
-FITS_BLOCK = 2880
-FITS_BEGIN = b"SIMPLE  ="
-GZIP_BEGIN = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,8 @@ def read_frames(
 ) -> tuple[list[RawFile], list[BadFile]]:
     """Read the headers of files; those that are broken or come from no known camera are told apart.
 
-    With `check_data`, a file that ends before its pixels do is broken too. `jobs` files are read at a time. A header in
+    A file whose first image has no pixels holds a frame in each of its extensions that is an image. With
+    `check_data`, a file that ends before its pixels do is broken too. `jobs` files are read at a time. A header in
     a sidecar file is taken instead of the file's own, and with `search_indexes` one in the folder's index. `track` goes
     through items and shows how far it has come.
     """
@@ -89,20 +87,33 @@ def read_frames(
         {folder: read_index(folder) for folder in {str(Path(path).parent) for path in paths}} if search_indexes else {}
     )
 
-    def read(path: str) -> RawFile | BadFile:
+    def read(path: str) -> list[RawFile] | BadFile:
         try:
-            header = indexes.get(str(Path(path).parent), {}).get(Path(path).name) or read_sidecar(path)
-            header = header or read_header(path)
-            check_raw(header)
+            given = indexes.get(str(Path(path).parent), {}).get(Path(path).name) or read_sidecar(path)
+            images = [RawImage(0, given)] if given else read_images(path)
+            check_raw(images[0].header)
             if check_data:
-                _check_size(path, header)
-            return RawFile(path, _translate(header, translators))
+                check_size(path, images[-1])
+            return _frames(path, images, translators)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             return BadFile(path, " ".join(str(error).split()) or type(error).__name__)
 
     results = _map(read, paths, jobs, track)
-    frames = [result for result in results if isinstance(result, RawFile)]
+    frames = [frame for result in results if isinstance(result, list) for frame in result]
     return frames, [result for result in results if isinstance(result, BadFile)]
+
+
+def _frames(path: str, images: Sequence[RawImage], translators: Sequence[Translator]) -> list[RawFile]:
+    """The frames of a file; `ValueError` if the formatter would take another extension for one of their detectors."""
+    frames = [RawFile(path, _translate(image.header, translators)) for image in images]
+    for frame, image in zip(frames, images, strict=True):
+        detector = frame.info.detector_num
+        if len(images) > 1 and image_of_detector(images, detector) is not image:
+            raise ValueError(
+                f"extension {image.place} is understood as detector {detector}, by which it cannot be told from the "
+                f"file's others: each needs its own whole number under one of {', '.join(DETECTOR_KEYS)}"
+            )
+    return frames
 
 
 def read_sidecar(path: str) -> Mapping[str, Any] | None:
@@ -152,46 +163,6 @@ def _metadata(content: dict[str, Any]) -> dict[str, Any] | None:
     return {key: value for key, value in content.items() if key != "__CONTENT__"}
 
 
-def read_header(path: str) -> Mapping[str, Any]:
-    """Give the primary header of a FITS file, plain or gzipped; `OSError` if it is none."""
-    from astropy.io import fits
-
-    if Path(path).stat().st_size == 0:
-        raise OSError("the file is empty")
-    with _open(path) as stream:
-        if stream.read(len(FITS_BEGIN)) != FITS_BEGIN:
-            raise OSError("this is no FITS file")
-        stream.seek(0)
-        header = fits.Header.fromfile(stream, endcard=True, padding=True)
-    if "NAXIS" not in header:
-        raise OSError("the header does not say how large the image is")
-    return header  # type: ignore[no-any-return]  # astropy has no types
-
-
-def _open(path: str) -> Any:
-    return gzip.open(path) if _is_gzipped(path) else open(path, "rb")
-
-
-def _is_gzipped(path: str) -> bool:
-    """Whether the first bytes of a file are those of gzip, whatever its name says."""
-    with open(path, "rb") as stream:
-        return stream.read(len(GZIP_BEGIN)) == GZIP_BEGIN
-
-
-def _check_size(path: str, header: Mapping[str, Any]) -> None:
-    pixels = 1
-    for axis in range(int(header["NAXIS"])):
-        pixels *= int(header[f"NAXIS{axis + 1}"])
-    needed = pixels * abs(int(header["BITPIX"])) // 8
-    if not _is_gzipped(path):
-        size = Path(path).stat().st_size
-    else:
-        with gzip.open(path) as stream:  # only reading to the end finds a torn gzip file
-            size = sum(iter(lambda: len(stream.read(1 << 20)), 0))
-    if size < needed + FITS_BLOCK:
-        raise OSError(f"the file is cut short: it has {size} bytes, and its pixels alone need {needed}")
-
-
 def check_raw(header: Mapping[str, Any]) -> None:
     """Raise `ValueError` for a header that says by itself that its pixels are no longer those of the camera.
 
@@ -222,11 +193,11 @@ def _translate(header: Mapping[str, Any], translators: Sequence[Translator]) -> 
 
 
 def _map(
-    function: Callable[[str], RawFile | BadFile],
+    function: Callable[[str], list[RawFile] | BadFile],
     paths: Sequence[str],
     jobs: int,
     track: Callable[[Sequence[Any], str], Iterable[Any]],
-) -> list[RawFile | BadFile]:
+) -> list[list[RawFile] | BadFile]:
     if jobs <= 1:
         return [function(path) for path in track(paths, "reading headers")]
     with ThreadPoolExecutor(jobs) as pool:

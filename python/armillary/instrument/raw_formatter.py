@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from armillary.storage.formatter import FormatterV2
 
+if TYPE_CHECKING:
+    from armillary.instrument.raw_headers import RawImage
+
 
 class RawFitsFormatter(FormatterV2):
-    """Reads the primary image of a raw FITS file, plain or gzipped, and writes none.
+    """Reads a raw FITS file, plain or gzipped, and writes none.
 
-    The image keeps the file's numbers, overscan included. `header` and `wcs` read the header alone; the parameter
-    `bbox` gives the pixels of a box.
+    A file whose primary image has no pixels holds a frame in each extension that is an image, plain or compressed; the
+    detector of the data ID chooses one. The image keeps the file's numbers, overscan included. `header` and `wcs` read
+    headers alone; the parameter `bbox` gives the pixels of a box.
     """
 
     can_read_from_local_file = True
 
     def read_from_local_file(self, path: str, component: str | None = None, expected_size: int = -1) -> Any:
         """Read the frame or one component of it; `ValueError` for a component that raw frames lack."""
-        from armillary.instrument.raw_files import read_header
         from armillary.instrument.wcs import header_wcs
 
+        detector = self.data_id.get("detector")
         if component == "header":
-            return read_header(path)
+            return _raw_image(path, detector).header
         if component == "wcs":
-            return header_wcs(read_header(path))
-        image = read_raw(path)
+            return header_wcs(_raw_image(path, detector).header)
+        image = read_raw(path, detector)
         bbox = (self.file_descriptor.parameters or {}).get("bbox")
         if bbox is not None:
             image = image[bbox]
@@ -36,21 +40,29 @@ class RawFitsFormatter(FormatterV2):
         raise ValueError(f"a raw frame has no component `{component}`")
 
 
-def read_raw(path: str) -> Any:
-    """Read a raw frame of one image (`armillary.storage.masked_image.Image`)."""
+def read_raw(path: str, detector: int | None = None) -> Any:
+    """Read a raw frame of one image, or that of a detector (`armillary.storage.masked_image.Image`)."""
     from astropy.io import fits
 
-    from armillary.instrument.raw_files import read_header
     from armillary.instrument.wcs import header_wcs
     from armillary.storage.masked_image import Image
 
-    header = read_header(path)  # before astropy reads the pixels and takes the scaling cards away
+    raw = _raw_image(path, detector)  # before astropy reads the pixels and takes the scaling cards away
     with fits.open(path, memmap=False) as file:
-        pixels = file[0].data
-    if pixels is None:
-        raise ValueError("the raw frame's first image has no pixels")
+        pixels = file[raw.place].data
     try:
-        wcs = header_wcs(header)
+        wcs = header_wcs(raw.header)
     except ValueError:  # a bias need not point anywhere
         wcs = None
-    return Image(pixels, wcs, header)
+    return Image(pixels, wcs, raw.header)
+
+
+def _raw_image(path: str, detector: int | None) -> RawImage:
+    """Where a frame is in its file, and its header; `ValueError` if the file has none of the detector."""
+    from armillary.instrument.raw_headers import image_of_detector, read_images
+
+    images = read_images(path)
+    found = images[0] if len(images) == 1 else None if detector is None else image_of_detector(images, detector)
+    if found is None:
+        raise ValueError(f"none of the {len(images)} images in the raw file `{path}` is of detector {detector}")
+    return found

@@ -163,14 +163,15 @@ class _Ingest:
             elif fail_fast:
                 raise RuntimeError(f"`{exposure[-1].path}` cannot be ingested: {reason}")
             else:
-                report.failed += [BadFile(frame.path, reason) for frame in exposure]
+                report.failed += [BadFile(path, reason) for path in _paths(exposure)]
         try:
             self._ingest_together(good)
         except Exception:
             if fail_fast:
                 raise
             good = self._ingest_one_by_one(good, report)
-        report.ingested += [frame.path for exposure in good for frame in exposure]
+        report.ingested += _paths(frame for exposure in good for frame in exposure)
+        report.skipped = list(dict.fromkeys(report.skipped))
         report.exposures += len(good)
 
     def _known(self, element: str) -> set[Any]:
@@ -216,7 +217,8 @@ class _Ingest:
                 self._ingest_together([exposure])
                 good.append(exposure)
             except Exception as error:
-                report.failed += [BadFile(frame.path, f"{type(error).__name__}: {error}") for frame in exposure]
+                reason = f"{type(error).__name__}: {error}"
+                report.failed += [BadFile(path, reason) for path in _paths(exposure)]
         return good
 
     def _datasets(self, exposure: Sequence[RawFile]) -> list[Any]:
@@ -226,7 +228,7 @@ class _Ingest:
         registry, info = self.butler.registry, exposure[0].info
         for element, record in exposure_records(info):
             registry.syncDimensionData(element, record, update=self.update_records and element == "exposure")
-        datasets = []
+        datasets: dict[tuple[str, Any], Any] = {}  # one for all detectors of a file
         for frame in exposure:
             data_id = registry.expandDataId(
                 instrument=info.instrument, exposure=info.exposure_id, detector=frame.info.detector_num
@@ -234,8 +236,14 @@ class _Ingest:
             mode = DatasetIdGenEnum.DATAID_TYPE_RUN
             ref = DatasetRef(self.dataset_type, data_id, run=self.run, id_generation_mode=mode)
             formatter = self.instrument.getRawFormatter(data_id)
-            datasets.append(FileDataset(path=frame.path, refs=[ref], formatter=formatter))
-        return datasets
+            key = (frame.path, formatter)
+            datasets.setdefault(key, FileDataset(path=frame.path, refs=[], formatter=formatter)).refs.append(ref)
+        return list(datasets.values())
+
+
+def _paths(frames: Iterable[RawFile]) -> list[str]:
+    """The files of frames, each once."""
+    return list(dict.fromkeys(frame.path for frame in frames))
 
 
 def exposure_records(info: ObservationInfo) -> list[tuple[str, dict[str, Any]]]:
