@@ -66,6 +66,22 @@ def to_local_path(location: Any) -> str | None:
     return unquote(rest if rest.startswith("/") else "/" + rest.partition("/")[2])
 
 
+def local_place(location: Any, what: str) -> str:
+    """The operating system path of a location that must be on this machine; `ValueError` if it is not.
+
+    >>> local_place("file:///data/my%20folder", "the directory of an export")
+    '/data/my folder'
+    >>> local_place("s3://bucket/folder", "the directory of an export")
+    Traceback (most recent call last):
+        ...
+    ValueError: `s3://bucket/folder` is on another machine; the directory of an export must be on this one
+    """
+    local = to_local_path(location)
+    if local is None:
+        raise ValueError(f"`{location}` is on another machine; {what} must be on this one")
+    return local
+
+
 def read_text(location: Any) -> str:
     """The text of a local or remote file. Raises `FileNotFoundError` naming it."""
     local = to_local_path(location)

@@ -69,6 +69,32 @@ def test_no_file_outside_the_export_is_taken(butler, export, tmp_path, transfer,
     nothing_came(butler)
 
 
+@pytest.mark.parametrize("path", ["../secret.yaml", "a/../../secret.yaml", "%2e%2e/secret.yaml", "/etc/hosts"])
+def test_no_object_outside_an_export_elsewhere_is_taken(butler, export, tmp_path, path):
+    file = Path(export(path), "export.yaml")
+    if "%" in path:
+        file.write_text(file.read_text().replace(path, f"s3://bucket/export/{path}"))
+    with pytest.raises(ValidationError, match="which is outside its directory `s3://bucket/export`"):
+        butler.import_(directory="s3://bucket/export", filename=str(file), transfer="copy")
+    nothing_came(butler)
+
+
+def test_places_of_exports_may_be_uris_of_this_machine(butler, export, tmp_path, monkeypatch):
+    folder = export("in it.yaml")
+    (tmp_path / "export" / "in it.yaml").write_text("{here: 1}\n")
+    butler.import_(directory=f"file://{folder}", filename=f"file://{folder}/export.yaml", transfer="copy")
+    assert butler.get("meta", instrument="Cam", collections="run") == {"here": 1}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "made new").mkdir()
+    with butler.export(directory=f"file://{tmp_path}/made%20new", transfer="copy") as context:
+        context.saveDatasets(butler.query_datasets("meta", collections="run"))
+    assert len(list((tmp_path / "made new").rglob("*.yaml"))) == 2
+    for places in ({"directory": "s3://bucket/export"}, {"filename": "s3://bucket/export.yaml"}):
+        with pytest.raises(ValueError, match="is on another machine"), butler.export(**places):
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "made new", "repo", "secret.yaml"]
+
+
 def test_a_file_outside_is_taken_if_it_may_be(butler, export, tmp_path):
     butler.import_(directory=export("../secret.yaml"), transfer="copy", allow_external=True)
     assert butler.get("meta", instrument="Cam", collections="run") == {"secret": 1}

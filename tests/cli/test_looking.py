@@ -149,6 +149,33 @@ def test_get_copies_a_file_out_and_replaces_none(repo, capfd, tmp_path):
     assert told(capfd, *asked[:-1], "-") == "a: 1\n"
 
 
+def test_get_takes_a_dataset_out_of_its_zip_file(repo, capfd, tmp_path):
+    other = str(tmp_path / "other")
+    Butler.makeRepo(other)
+    with Butler(repo) as butler, Butler(other, writeable=True) as target:
+        refs = butler.query_datasets("metrics", collections="u/me")
+        zipped = butler.retrieve_artifacts_zip(refs, str(tmp_path))
+        target.ingest_zip(zipped, transfer="copy", transfer_dimensions=True)
+    asked = ("get", other, "metrics", *POINT, "--collections", "u/me", "-o")
+    assert told(capfd, *asked, "-") == "a: 1\n"
+    told(capfd, *asked, str(tmp_path / "metrics.yaml"))
+    assert (tmp_path / "metrics.yaml").read_text() == "a: 1\n"
+    place = told(capfd, *asked, str(tmp_path)).strip()
+    assert place.endswith(".yaml")
+    assert Path(place).read_text() == "a: 1\n"
+
+
+def test_copies_go_to_a_directory_of_this_machine(repo, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen = ("-d", "metrics", "--collections", "u/me")
+    for more in ((), ("--zip",)):
+        error = told(capfd, "retrieve-artifacts", repo, "s3://bucket/copies", *chosen, *more, code=1)
+        assert "`s3://bucket/copies` is on another machine; DESTINATION must be on this one" in error
+    assert list(tmp_path.iterdir()) == []
+    told(capfd, "retrieve-artifacts", repo, f"file://{tmp_path}/my%20copies", *chosen)
+    assert len(list((tmp_path / "my copies").rglob("*.yaml"))) == 2
+
+
 def test_a_dataset_type_is_described_with_where_it_is(repo, capfd):
     text = told(capfd, "describe", repo, "metrics")
     assert "dimensions:         instrument, detector, visit\n" in text

@@ -311,6 +311,45 @@ def test_datasets_go_from_one_store_to_another(make_butler, bucket, tmp_path):
     ]
 
 
+def local_butler(root):
+    Butler.makeRepo(str(root))
+    return Butler(str(root), writeable=True)
+
+
+@pytest.mark.parametrize("transfer", ["auto", "copy", "move", "direct"])
+def test_zip_files_elsewhere_are_taken_in(make_butler, bucket, tmp_path, transfer):
+    source = make_butler()
+    ref = source.put({"a": 1}, "summary", instrument="Cam")
+    zipped = source.retrieve_artifacts_zip([ref], str(tmp_path / "zip"))
+    files, folder = remote_files(bucket + "/")
+    files.put(folder + "in coming/x.zip", zipped.ospath)
+    uri = f"{bucket}/in%20coming/x.zip"
+    with local_butler(tmp_path / "local") as target:
+        target.ingest_zip(uri, transfer=transfer, transfer_dimensions=True)
+        assert target.get(ref) == {"a": 1}
+        (record,) = target._datastore.records(target._core_registry, [ref.id])
+        assert record.path.startswith(uri) == (transfer == "direct")
+    assert ("in coming/x.zip" in keys(bucket)) == (transfer != "move")
+    with make_butler("third") as third:  # `auto` copies what is here and what is there: an object store has no links
+        third.ingest_zip(zipped, transfer="auto" if transfer == "auto" else "copy")
+        assert third.get(ref) == {"a": 1}
+
+
+def test_exports_elsewhere_are_taken_in(make_butler, bucket, tmp_path):
+    source = make_butler()
+    ref = source.put({"a": 1}, "summary", instrument="Cam")
+    (tmp_path / "export").mkdir()
+    with source.export(directory=str(tmp_path / "export"), transfer="copy") as context:
+        context.saveDatasets([ref])
+    files, folder = remote_files(bucket + "/")
+    for path in (tmp_path / "export").rglob("*.yaml"):
+        files.put(f"{folder}my exports/{path.relative_to(tmp_path / 'export')}", str(path))
+    for number, more in enumerate(({}, {"filename": f"{bucket}/my%20exports/export.yaml"})):
+        with local_butler(tmp_path / f"local {number}") as target:
+            target.import_(directory=f"{bucket}/my%20exports", transfer="copy", **more)
+            assert target.get(ref) == {"a": 1}
+
+
 def test_profiles_and_tokens_come_from_the_environment(bucket, server, monkeypatch, tmp_path):
     files, key = remote_files(bucket + "/a")
     files.put(key, b"1")

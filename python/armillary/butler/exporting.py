@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from armillary._files import new_file, unlink_all
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.export_yaml import EXPORT_VERSION, Region, dump, timespan_bounds
+from armillary.config import local_place
 
 if TYPE_CHECKING:
     from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionRecord
@@ -24,14 +25,18 @@ def export_file(directory: Any, filename: Any, format: str | None) -> str:
     TypeError
         If neither a file nor a directory is named.
     ValueError
-        If the format is not YAML.
+        If the format is not YAML, or a place is on another machine.
     """
     if directory is None and filename is None:
         raise TypeError("an export needs `filename` or `directory`")
     if format not in (None, "yaml") or (filename is not None and not str(filename).endswith((".yaml", ".yml"))):
         raise ValueError(f"`{format or filename}` is not an export format; exports are YAML files (`.yaml`)")
-    name = os.fspath(filename) if filename is not None else "export.yaml"
-    return name if directory is None or os.path.isabs(name) else os.path.join(os.fspath(directory), name)
+    name = local_place(filename, "the file of an export") if filename is not None else "export.yaml"
+    return name if directory is None or os.path.isabs(name) else os.path.join(_directory(directory), name)
+
+
+def _directory(directory: Any) -> str:
+    return local_place(directory, "the directory of an export")
 
 
 class RepoExportContext:
@@ -39,7 +44,7 @@ class RepoExportContext:
 
     def __init__(self, butler: Any, *, directory: str | None, transfer: str | None):
         self._butler = butler
-        self._directory = directory
+        self._directory = None if directory is None else _directory(directory)
         self._transfer = transfer
         self._records: dict[str, dict[DataCoordinate, DimensionRecord]] = {}
         self._collections: dict[str, None] = {}

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import IO, Any
+from urllib.parse import quote, unquote
 
 from armillary import _core
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.export_yaml import load, timespan_of
 from armillary.config import to_local_path
 from armillary.errors import ValidationError
+from armillary.storage.remote import is_remote
+from armillary.storage.remote_writing import local_copy
 
 __all__ = ["import_file"]
 
@@ -34,10 +38,7 @@ def import_file(
     if hasattr(filename, "read"):
         content = read_export(filename)
     else:
-        path = os.fspath(filename) if filename is not None else "export.yaml"
-        if directory is not None and not os.path.isabs(path) and not os.path.exists(path):
-            path = os.path.join(os.fspath(directory), path)
-        with open(path, "rb") as stream:
+        with _opened("export.yaml" if filename is None else filename, directory) as stream:
             content = read_export(stream)
     items = content["data"]
     version = (
@@ -53,6 +54,22 @@ def import_file(
         if not without_datastore:
             reader.load_files(files, directory, transfer, record_validation_info, allow_external=allow_external)
         reader.load_associations(items)
+
+
+@contextmanager
+def _opened(filename: Any, directory: Any) -> Iterator[IO[Any]]:
+    """Open a description: as it is named, or else in the directory of the export."""
+    path = _text(filename)
+    if directory is not None and not is_remote(path) and not os.path.isabs(path) and not os.path.exists(path):
+        folder = _text(directory)
+        path = folder.rstrip("/") + "/" + quote(path) if is_remote(folder) else os.path.join(folder, path)
+    with local_copy(path) if is_remote(path) else nullcontext(path) as readable, open(readable, "rb") as stream:
+        yield stream
+
+
+def _text(location: Any) -> str:
+    """A path of this machine, or the URI of another."""
+    return to_local_path(location) or str(location)
 
 
 def read_export(stream: IO[Any]) -> dict[str, Any]:
@@ -162,7 +179,9 @@ class _Import:
 
         known = self._butler._datastore.records(self._butler._core_registry, list(self._refs))
         stored = {record.dataset_id for record in known}
-        folder = None if directory is None else os.path.abspath(os.fspath(directory))
+        folder = None if directory is None else _text(directory)
+        if folder is not None and not is_remote(folder):
+            folder = os.path.abspath(folder)
         datasets = [
             FileDataset(path=_place(folder, path, transfer, allow_external), refs=refs, formatter=name)
             for path, formatter, refs in files
@@ -240,6 +259,8 @@ def _place(folder: str | None, path: str, transfer: str | None, allow_external: 
         If it is such a file.
     """
     external = "://" in path or os.path.isabs(path)
+    if folder is not None and is_remote(folder):
+        return _remote_place(folder, path, external and (allow_external or transfer in _STAYING))
     if folder is None or allow_external or (external and transfer in _STAYING):
         return path if folder is None or external else os.path.normpath(os.path.join(folder, path))
     local = to_local_path(path) if external else os.path.join(folder, path)
@@ -248,11 +269,26 @@ def _place(folder: str | None, path: str, transfer: str | None, allow_external: 
     if inside and transfer == "move":
         inside = _is_below(os.path.realpath(str(place)), os.path.realpath(folder))
     if place is None or not inside:
-        raise ValidationError(
-            f"the export names `{path}`, which is outside its directory `{folder}`; if you trust where it comes from, "
-            "use `allow_external=True`"
-        )
+        raise _outside(path, folder)
     return place
+
+
+def _remote_place(folder: str, path: str, external: bool) -> str:
+    """The URI of a file in an export's directory on another machine."""
+    if external:
+        return path
+    below = folder.rstrip("/") + "/"
+    place = path if "://" in path else below + quote(path)
+    if not place.startswith(below) or os.path.isabs(path) or ".." in unquote(place).split("/"):
+        raise _outside(path, folder)
+    return place
+
+
+def _outside(path: str, folder: str) -> ValidationError:
+    return ValidationError(
+        f"the export names `{path}`, which is outside its directory `{folder}`; if you trust where it comes from, "
+        "use `allow_external=True`"
+    )
 
 
 def _is_below(place: str, folder: str) -> bool:

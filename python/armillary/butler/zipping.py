@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from armillary.butler.collection_type import CollectionType
 from armillary.butler.reading import ReadingMixin
+from armillary.config import to_local_path
 from armillary.errors import ConflictingDefinitionError
 
 if TYPE_CHECKING:
@@ -51,15 +52,15 @@ class ZippingMixin(ReadingMixin):
         FileNotFoundError
             If a dataset has no file.
         ValueError
-            If no datasets are given.
+            If no datasets are given, or the directory is on another machine.
         """
         from armillary.storage.location import resource_path
         from armillary.storage.zip_files import write_zip
 
         refs = self._expand_refs(refs)
         records = self._datastore.file_records(self._core_registry, [ref.id for ref in refs])
-        folder = os.path.abspath(os.fspath(destination))
-        return resource_path(write_zip(self._datastore, refs, records, folder, overwrite=overwrite))
+        made = write_zip(self._datastore, refs, records, destination, overwrite=overwrite)
+        return resource_path(os.path.abspath(made))
 
     def ingest_zip(
         self,
@@ -77,7 +78,7 @@ class ZippingMixin(ReadingMixin):
         Parameters
         ----------
         zip_file
-            A file that `retrieve_artifacts_zip` made.
+            A file that `retrieve_artifacts_zip` made, here or, as a URI, on another machine.
         transfer
             How the file gets below the root; "direct" leaves it where it is.
         transfer_dimensions
@@ -94,11 +95,14 @@ class ZippingMixin(ReadingMixin):
         ValidationError
             If it is not such a file.
         """
+        from armillary.storage.remote_writing import local_copy
         from armillary.storage.zip_files import read_zip_index
 
         self._need_writeable()
-        path = os.fspath(zip_file) if not hasattr(zip_file, "ospath") else zip_file.ospath
-        index = read_zip_index(path, self.dimensions)
+        local = to_local_path(zip_file)
+        path = str(zip_file) if local is None else local
+        with nullcontext(local) if local is not None else local_copy(path) as readable:
+            index = read_zip_index(readable, self.dimensions)
         refs = list(index.refs.values())
         stored = {
             record.dataset_id for record in self._datastore.records(self._core_registry, [ref.id for ref in refs])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from armillary._files import new_file
+from armillary.config import local_place
 from armillary.errors import ValidationError
 from armillary.storage.file_dataset import FileDataset
 from armillary.storage.file_record import ZIP_MARK, FileRecord
@@ -38,8 +39,9 @@ def retrieve(
     `transfer` is `copy` (also meant by `auto`), `hardlink`, `link`, `symlink` or `relsymlink`. With `preserve_path`
     the folders of the datastore are kept. A file of several datasets is copied once; out of a zip file only the
     members that are asked for are taken, always as copies. Raises `FileExistsError` if a copy would replace a file and
-    `overwrite` is false.
+    `overwrite` is false, and `ValueError` for a directory on another machine.
     """
+    destination = local_place(destination, "the directory for copies")
     os.makedirs(destination, exist_ok=True)
     if not os.path.isdir(destination):
         raise NotADirectoryError(f"`{destination}` is not a directory")

@@ -12,12 +12,15 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from armillary._core import DataCoordinate, DatasetRef, DatasetType, DimensionRecord
 from armillary._files import new_file
+from armillary.config import local_place
 from armillary.errors import ValidationError
 from armillary.storage.file_ingest import PreparedFile, PreparedIngest
 from armillary.storage.file_record import ZIP_MARK, FileRecord
+from armillary.storage.remote import is_remote
 
 if TYPE_CHECKING:
     from armillary.storage.file_datastore import FileDatastore
@@ -147,6 +150,7 @@ def write_zip(
         if ref.id not in found:
             raise FileNotFoundError(f"{ref} has no file in datastore `{datastore.name}`")
     text = _index_text(refs, members)
+    destination = local_place(destination, "the directory for a zip file")
     os.makedirs(destination, exist_ok=True)
     target = os.path.join(destination, _zip_name(members))
     with (
@@ -214,19 +218,21 @@ def prepare_zip(datastore: FileDatastore, path: str, index: ZipIndex, transfer: 
 
     With transfer `direct` it stays where it is, with None it is below the root already.
     """
-    source = os.path.abspath(path)
-    inside = os.path.relpath(source, datastore.root)
-    is_inside = not inside.startswith("..")
+    remote = is_remote(path)
+    source = path if remote else os.path.abspath(path)
+    if datastore.is_remote:
+        inside = datastore.remote_root.path_below(source)
+    else:
+        below = None if remote else os.path.relpath(source, datastore.root)
+        inside = None if below is None or below.partition(os.sep)[0] == ".." else below
     if transfer == "auto":
-        transfer = None if is_inside else "link"
+        transfer = None if inside is not None else "copy" if remote or datastore.is_remote else "link"
     if transfer is None:
-        if not is_inside:
+        if inside is None:
             raise RuntimeError(f"`{path}` is not inside `{datastore.root}`; give a transfer mode such as `copy`")
         stored = inside
     elif transfer == "direct":
-        from urllib.parse import quote
-
-        stored, transfer = "file://" + quote(source), None
+        stored, transfer = source if remote else "file://" + quote(source), None
     else:
         name = _zip_name(index.members)  # whatever it was called on its way here
         stored = f"zips/{name[:4]}/{name}"

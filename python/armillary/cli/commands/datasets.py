@@ -290,7 +290,9 @@ def retrieve_artifacts(
 ) -> None:
     """Copy the files of datasets to the directory DESTINATION."""
     from armillary.butler import Butler
+    from armillary.config import local_place
 
+    destination = local_place(destination, "DESTINATION")
     if transfer in ("move", "direct"):
         raise click.UsageError(f"`--transfer {transfer}` would take files out of the repository")
     with Butler(repo) as butler:

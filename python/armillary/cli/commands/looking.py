@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote
 
 import click
 
@@ -187,15 +190,34 @@ def get(
                 f"the dataset has a file for each of {', '.join(sorted(sources))}: `--output` must be a directory"
             )
         for source in sources.values():
-            if output == "-":
-                sys.stdout.buffer.write(source.read())
-                continue
-            target = Path(output, source.basename()) if Path(output).is_dir() else Path(output)
-            if target.exists() and not clobber:
+            name = _file_name(source)
+            target = Path(output, name) if Path(output).is_dir() else Path(output)
+            if output != "-" and target.exists() and not clobber:
                 raise FileExistsError(f"`{target}` is there already; `--clobber` replaces it")
-            with source.as_local() as local:
-                _copy(local.ospath, target)
+            with _own_file(butler, ref, source, name) as local:
+                if output == "-":
+                    sys.stdout.buffer.write(Path(local).read_bytes())
+                    continue
+                _copy(local, target)
             click.echo(str(target))
+
+
+def _file_name(source: Any) -> str:
+    """What a dataset's file is called; in a zip file it is a member."""
+    member = source.fragment.partition("zip-path=")[2]
+    return str(source.basename()) if not member else unquote(member).rpartition("/")[2]
+
+
+@contextmanager
+def _own_file(butler: Any, ref: Any, source: Any, name: str) -> Iterator[str]:
+    """Give a path of this machine at which a dataset's file is, taken out of a zip file or fetched if need be."""
+    if "zip-path=" not in source.fragment:
+        with source.as_local() as local:
+            yield local.ospath
+        return
+    with TemporaryDirectory() as folder:
+        butler.retrieveArtifacts([ref], folder, transfer="copy", preserve_path=False)
+        yield str(Path(folder, name))
 
 
 def _copy(source: str, target: Path) -> None:

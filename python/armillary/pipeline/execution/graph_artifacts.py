@@ -48,7 +48,7 @@ def zip_outputs(graph_path: str, repo: Any, destination: str, dataset_types: Seq
     refs, records = _stored(datastore, chosen_types(all_outputs(graph), dataset_types))
     if not refs:
         raise FileNotFoundError(f"nothing that `{graph_path}` was to write is in `{repo}`: has it been run?")
-    return write_zip(datastore, refs, records, os.path.abspath(destination))
+    return os.path.abspath(write_zip(datastore, refs, records, destination))
 
 
 def retrieve_artifacts(
