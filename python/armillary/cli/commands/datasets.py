@@ -147,6 +147,11 @@ def certify_calibrations(
     from armillary.instrument import certify_calibrations as certify
 
     times = [parse_time(text, option) for text, option in ((begin_date, "--begin-date"), (end_date, "--end-date"))]
+    timespan = Timespan(*times)
+    if timespan.isEmpty():
+        raise click.UsageError(
+            f"`--end-date {end_date}` is not after `--begin-date {begin_date}`: the calibrations would never be valid"
+        )
     with Butler(repo, writeable=True) as butler:
         noting = CollectionJournal(butler).noting("certify-calibrations", output_collection, [dataset_type])
         with noting, butler.transaction():
@@ -155,7 +160,7 @@ def certify_calibrations(
                 input_collection,
                 output_collection,
                 dataset_type,
-                Timespan(*times),
+                timespan,
                 search_all_inputs=search_all_inputs,
             )
     click.echo(f"{number} `{dataset_type}` are certified in `{output_collection}`")
