@@ -139,6 +139,21 @@ def test_slashes_that_follow_each_other_are_one_in_roots_and_refused_in_keys(mak
         butler.ingest(FileDataset(f"{bucket}/x//y.yaml", [ref]), transfer="direct")
 
 
+def test_a_bucket_that_is_not_there_is_told(bucket):
+    if not bucket.startswith("s3://"):
+        pytest.skip("buckets are of S3")
+    files, key = remote_files("s3://no-such-bucket/some/key")
+    for ask in (lambda: files.put(key, b"1"), lambda: files.read(key), lambda: list(files.walk("some"))):
+        with pytest.raises(FileNotFoundError, match="there is no bucket `s3://no-such-bucket`"):
+            ask()
+
+
+@pytest.mark.parametrize("path", ["../up", "a/../b", "a/./b", "a/%2E%2E/b"])
+def test_keys_do_not_climb(bucket, path):
+    with pytest.raises(ValueError, match=r"has a part `.` or `..`"):
+        remote_files(f"{bucket}/{path}")
+
+
 def test_what_fails_halfway_leaves_nothing(make_butler, bucket, tmp_path, monkeypatch):
     butler = make_butler()
     kinds = []

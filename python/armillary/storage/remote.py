@@ -71,14 +71,15 @@ def remote_files(uri: str) -> tuple[RemoteFiles, str]:
     ConfigurationError
         If the kind of URI is not known, or obstore is not installed.
     ValueError
-        If the key has an empty part, which obstore cannot ask for.
-
+        If the key has an empty part, or one of dots, which obstore cannot ask for.
     """
     parts = urlsplit(uri)
     if parts.scheme not in _SCHEMES or not parts.netloc:
         raise ConfigurationError(f"`{uri}` is not on a kind of store that can be used: {', '.join(_SCHEMES)}")
     settings = tuple(sorted((name, text) for name, text in os.environ.items() if name.startswith(_SETTINGS)))
     key = uri.split("://", 1)[1].partition("/")[2].partition("#zip-path=")[0]
+    if not {".", ".."}.isdisjoint(unquote(key).split("/")):
+        raise ValueError(f"`{uri}` has a part `.` or `..`, which an object store has no meaning for")
     if "//" in key.strip("/"):
         raise ValueError(
             f"`{uri}` has nothing between two slashes, and such keys cannot be reached; copy the object to another key"
@@ -180,14 +181,22 @@ class RemoteFiles:
         try:
             yield
         except FileNotFoundError as error:
-            raise FileNotFoundError(f"`{uri}` does not exist") from error
+            raise self._no_bucket(error) or FileNotFoundError(f"`{uri}` does not exist") from error
         except known.AlreadyExistsError as error:
             raise FileExistsError(f"`{uri}` already exists") from error
         except (known.PermissionDeniedError, known.UnauthenticatedError) as error:
             raise PermissionError(f"`{uri}` may not be used with the credentials at hand") from error
         except known.BaseError as error:
+            if missing := self._no_bucket(error):
+                raise missing from error
             reason = str(error).partition("\n")[0]
             raise OSError(f"`{uri}` cannot be reached: {reason}") from error
+
+    def _no_bucket(self, error: Exception) -> FileNotFoundError | None:
+        """What to raise if the server said that there is not even the bucket."""
+        if "<Code>NoSuchBucket</Code>" not in str(error):
+            return None
+        return FileNotFoundError(f"there is no bucket `{self._where}`; make it first, or correct its name")
 
     # Reading
 
