@@ -11,7 +11,7 @@ import pytest
 
 from armillary._core import copy_files, distinct_records
 from armillary.butler import Butler, DataCoordinate, DatasetRef, DatasetType, FileDataset
-from armillary.errors import ConflictingDefinitionError, ValidationError
+from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError, ValidationError
 from armillary.storage import MaskedImage
 
 FILES = "lsst.daf.butler.datastores.fileDatastore.FileDatastore"
@@ -105,6 +105,16 @@ def test_files_outside_their_datastore_get_a_place_in_it(make_butler, tmp_path):
     target.transfer_from(source, [source.get_dataset(ref.id)], transfer="copy")
     assert target.getURI(ref).ospath == os.path.join(target._root, "run/summary/summary_Cam_run.yaml")
     assert target.get(ref) == {"a": 5}
+
+
+def test_a_dataset_type_that_the_target_lacks_is_told(make_butler):
+    source, target = make_butler("source"), make_butler("target")
+    kind = DatasetType("other", ["instrument"], "StructuredDataDict", universe=source.dimensions)
+    source.registry.registerDatasetType(kind)
+    ref = source.put({"a": 1}, "other", instrument="Cam")
+    with pytest.raises(MissingDatasetTypeError, match=r"target repository has no dataset type `other`; .*--register"):
+        target.transfer_from(source, [ref], transfer="copy")
+    assert target.transfer_from(source, [ref], transfer="copy", register_dataset_types=True) == [ref]
 
 
 def test_what_cannot_be_transferred_leaves_nothing(make_butler):

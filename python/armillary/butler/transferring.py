@@ -67,7 +67,10 @@ def _check_types(target: Any, refs: list[DatasetRef], register: bool, allowed: b
             if register:
                 target.registry.registerDatasetType(dataset_type)
             elif not allowed:
-                raise
+                raise MissingDatasetTypeError(
+                    f"the target repository has no dataset type `{dataset_type.name}`; "
+                    "`register_dataset_types=True` (`--register-dataset-types`) makes it known there"
+                ) from None
             continue
         if ours.dimensions.names != dataset_type.dimensions.names:
             raise ConflictingDefinitionError(f"{dataset_type} is {ours} in the target repository")
