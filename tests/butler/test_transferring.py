@@ -107,6 +107,16 @@ def test_files_outside_their_datastore_get_a_place_in_it(make_butler, tmp_path):
     assert target.get(ref) == {"a": 5}
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_files_are_not_moved_away_from_the_records_of_their_repository(make_butler, dry_run):
+    source, target = make_butler("source"), make_butler("target")
+    ref = source.put({"a": 1}, "summary", instrument="Cam")
+    with pytest.raises(ValueError, match="by `move`: the source would keep their records without"):
+        target.transfer_from(source, [ref], transfer="move", dry_run=dry_run)
+    assert source.get(ref) == {"a": 1}
+    assert not target.stored(ref)
+
+
 def test_a_dataset_type_that_the_target_lacks_is_told(make_butler):
     source, target = make_butler("source"), make_butler("target")
     kind = DatasetType("other", ["instrument"], "StructuredDataDict", universe=source.dimensions)

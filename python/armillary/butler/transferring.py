@@ -27,7 +27,15 @@ def transfer_datasets(
     transfer_dimensions: bool,
     dry_run: bool,
 ) -> list[DatasetRef]:
-    """Copy datasets with their ids, relative paths and, if asked, dimension records."""
+    """Copy datasets with their ids, relative paths and, if asked, dimension records.
+
+    Raises `ValueError` for `move` out of a repository, whose records would be left without their files.
+    """
+    if transfer == "move" and hasattr(source, "registry"):
+        raise ValueError(
+            "datasets do not go from one repository to another by `move`: the source would keep their records without "
+            "their files; use `copy` or `hardlink`, and remove them from the source afterwards"
+        )
     _check_types(target, refs, register_dataset_types and not dry_run, register_dataset_types)
     ids = [ref.id for ref in refs]
     here = target._core_registry.get_datasets(ids)
