@@ -14,10 +14,11 @@ import boto3
 import pytest
 
 from armillary._files import _host_mark
-from armillary.butler import Butler
+from armillary.butler import Butler, DatasetRef, FileDataset
 from armillary.butler.checking import check_repository
 from armillary.storage.file_listing import FileListing
 from armillary.storage.remote import remote_files
+from armillary.storage.remote_writing import remote_size
 
 N = 8
 STRANGE = ["a b#1.txt", "p%41q.txt", "é+&=.txt", "q*'(x)~.txt", "sub/deep/y.txt"]
@@ -212,6 +213,37 @@ def test_a_server_that_cannot_be_listed_is_told_and_asked_for_each_file(butler, 
 class Silent(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *words):
         pass
+
+
+def test_files_of_a_server_that_is_gone_are_told_and_the_rest_is_looked_at(butler, place, tmp_path, monkeypatch):
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    files = []
+    kind, data_id = butler.get_dataset_type("summary"), butler.registry.expandDataId(instrument="Cam0")
+    for number in range(20):
+        (folder / f"{number}.yaml").write_text("a: 1\n")
+        butler.collections.register(f"r{number}")
+        ref = DatasetRef(kind, data_id, f"r{number}")
+        files.append(FileDataset(f"http://127.0.0.1:{server.server_port}/{number}.yaml", [ref]))
+    try:
+        butler.ingest(*files, transfer="direct")
+        assert check_repository(butler, checksums=True).counts() == {}
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    store, by_id = place
+    delete(store, by_id[butler.find_dataset("summary", instrument="Cam3", collections="run").id])
+    asked = []
+    monkeypatch.setattr("armillary.butler.checking.remote_size", lambda uri: asked.append(uri) or remote_size(uri))
+    report = check_repository(butler, checksums=True)
+    assert report.counts() == {"missing file": 1, "unreadable file": 20}
+    assert all("cannot be reached" in one.detail for one in report.problems if one.kind == "unreadable file")
+    assert 0 < sum(f":{server.server_port}/" in uri for uri in asked) < 20  # the others would wait as long
 
 
 def test_a_long_listing_does_not_stay_in_memory():

@@ -26,6 +26,7 @@ KINDS = {
     "missing file": "a record names a file that is not there",
     "wrong size": "a file has another size than its record says",
     "wrong checksum": "a file has another content than its record says",
+    "unreadable file": "a file cannot be looked at, so that nobody knows whether it is right",
     "no record": "a dataset is said to be in a datastore that has no record of it",
     "orphan file": "no record names a file",
     "temporary file": "a writer that no longer runs left a half-written file",
@@ -137,6 +138,8 @@ class _CheckedStore:
         self._store = store
         self._report = report
         self._checksums = checksums
+        self._silent: dict[str, OSError] = {}
+        """What was said of servers that do not answer: each of their files would wait for as long again."""
 
     def check(self) -> None:
         """Look at files first: what is written meanwhile has its records when those are read."""
@@ -216,12 +219,12 @@ class _CheckedStore:
         if self._checksums:
             self._check_checksums([record for record in sound if record.checksum and not _is_member(record)])
 
-    def _sizes(self, records: list[Any], listed: dict[str, int]) -> dict[str, int | None]:
-        """The size of each file by the path in its record; None where there is none.
+    def _sizes(self, records: list[Any], listed: dict[str, int]) -> dict[str, int | OSError | None]:
+        """The size of each file by the path in its record; None where there is none, or why it cannot be looked at.
 
         Servers are asked only for files that were not listed with the size recorded: they may be new.
         """
-        sizes: dict[str, int | None] = {}
+        sizes: dict[str, int | OSError | None] = {}
         elsewhere: dict[str, str] = {}
         for record in records:
             size = listed.get(_file_of(record.path))
@@ -233,9 +236,23 @@ class _CheckedStore:
                 elsewhere[record.path] = place
             else:
                 sizes[record.path] = _local_size(place)
-        return sizes | dict(zip(elsewhere, in_parallel(remote_size, elsewhere.values()), strict=True))
+        return sizes | dict(zip(elsewhere, in_parallel(self._remote_size, elsewhere.values()), strict=True))
 
-    def _has_its_size(self, record: Any, size: int | None) -> bool:
+    def _remote_size(self, place: str) -> int | OSError | None:
+        server = "/".join(place.split("/", 3)[:3])
+        if server in self._silent:
+            return self._silent[server]
+        try:
+            return remote_size(place)
+        except OSError as error:
+            if "error sending request" in str(error):
+                self._silent[server] = error
+            return error
+
+    def _has_its_size(self, record: Any, size: int | OSError | None) -> bool:
+        if isinstance(size, OSError):
+            self._tell("unreadable file", record.path, record.dataset_id, str(size))
+            return False
         if size is None:
             if self._registry.locations([record.dataset_id], self._store.name):  # not removed meanwhile
                 self._tell("missing file", record.path, record.dataset_id)
@@ -248,10 +265,18 @@ class _CheckedStore:
 
     def _check_checksums(self, records: list[Any]) -> None:
         by_path = {record.path: record for record in records}
-        found = in_parallel(self._store.checksum, by_path.values())
+        found = in_parallel(self._checksum, by_path.values())
         for record, checksum in zip(by_path.values(), found, strict=True):
-            if checksum != record.checksum:
+            if isinstance(checksum, OSError):
+                self._tell("unreadable file", record.path, record.dataset_id, str(checksum))
+            elif checksum != record.checksum:
                 self._tell("wrong checksum", record.path, record.dataset_id)
+
+    def _checksum(self, record: Any) -> str | OSError:
+        try:
+            return str(self._store.checksum(record))
+        except OSError as error:
+            return error
 
     def _check_unnamed(self, path: str, size: int, announced: set[str]) -> None:
         name = os.path.basename(path)
@@ -275,11 +300,13 @@ def _is_member(record: Any) -> bool:
     return ZIP_MARK in record.path
 
 
-def _local_size(path: str) -> int | None:
+def _local_size(path: str) -> int | OSError | None:
     try:
         return os.stat(path).st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        return error
 
 
 def _repair(butler: Butler, report: RepositoryReport, older_than: float) -> None:
