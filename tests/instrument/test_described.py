@@ -152,6 +152,12 @@ GOOD = "name: Cam\nmatch: {INSTRUME: Cam}\nheader: {datetime_begin: DATE-OBS, ex
         (GOOD.replace("match: {INSTRUME: Cam}\n", ""), "`match` must say"),
         (GOOD + "translator: magic\n", "`magic` is no translator"),
         (GOOD + "detectors: {a: b}\n", "no description of a camera"),
+        (GOOD + "detectors: {-1: b}\n", "by whole numbers from 0"),
+        (GOOD + "filters: [g, r]\n", "`filters` must be a mapping"),
+        (GOOD + "filters: {Off: white}\n", "for `False`; write it in quotes"),
+        (GOOD + "day_offset: noon\n", "`day_offset` must be a whole number of seconds"),
+        (GOOD + "day_offset: 100000\n", "of a day at most"),
+        (GOOD + "exposure_id: '{NUMBER:0999999999d}'\n", "the format `0999999999d` for `NUMBER`"),
         (GOOD + "filters: !!python/object/apply:os.system [ls]\n", "python/object"),
     ],
 )
@@ -160,6 +166,20 @@ def test_bad_descriptions_are_refused(tmp_path, text, reason):
     file.write_text(text)
     with pytest.raises(ConfigurationError, match=reason):
         InstrumentDescription.read(file)
+
+
+def test_a_description_is_not_written_through_a_link(tmp_path):
+    Butler.makeRepo(tmp_path / "repo")
+    (tmp_path / "camera.yaml").write_text(GOOD)
+    (tmp_path / "mine").write_text("mine")
+    folder = tmp_path / "repo" / "instruments"
+    folder.mkdir()
+    for name in ("Cam.yaml", "Cam.tmp"):
+        (folder / name).symlink_to(tmp_path / "mine")
+    assert main(["register-instrument", str(tmp_path / "repo"), str(tmp_path / "camera.yaml")]) == 0
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert InstrumentDescription.read(folder / "Cam.yaml").name == "Cam"
+    assert not (folder / "Cam.yaml").is_symlink()
 
 
 def test_headers_that_lack_something_are_told(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from armillary import _yaml
+from armillary._files import new_file
 from armillary._words import did_you_mean
 from armillary.errors import ConfigurationError
 from armillary.instrument.camera_geometry import CameraGeometry
@@ -50,6 +51,9 @@ KEYWORDS = (
 """What `header` may name the keyword of."""
 
 _REQUIRED = ("datetime_begin", "exposure_time")
+_FIELD = re.compile(r"{([^:{}]+)(?::([^{}]*))?}")
+_WIDTH = re.compile(r"(0?\d{1,2})?d?")
+DAY = 86400
 _SAFE_NAME = re.compile(r"[\w][\w .+-]*")
 NO_FILTER = "unknown"
 
@@ -103,6 +107,9 @@ class InstrumentDescription:
             raise ConfigurationError(f"`{self.name}` cannot be a camera's name: letters, digits, blanks and .+- can be")
         if self.translator not in TRANSLATORS:
             raise ConfigurationError(f"`{self.translator}` is no translator; they are {', '.join(TRANSLATORS)}")
+        for name in ("match", "filters", "header", "observation_types", "target_types"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ConfigurationError(f"`{name}` must be a mapping, not `{getattr(self, name)!r}`")
         for key in self.header:
             if key not in KEYWORDS:
                 raise ConfigurationError(f"`header` has no entry `{key}`{did_you_mean(str(key), KEYWORDS)}")
@@ -112,10 +119,28 @@ class InstrumentDescription:
         if self.translator == "header" and not self.match:
             raise ConfigurationError("`match` must say which keyword and value mark the camera's headers")
         self.detectors = {int(number): str(name) for number, name in self.detectors.items()}
+        if not self.detectors or min(self.detectors) < 0:
+            raise ConfigurationError("`detectors` must name at least one, by whole numbers from 0")
+        if unquoted := [name for pair in self.filters.items() for name in pair if isinstance(name, bool)]:
+            raise ConfigurationError(f"YAML takes a name in `filters` for `{unquoted[0]}`; write it in quotes")
+        self.filters = {str(name): None if band is None else str(band) for name, band in self.filters.items()}
+        self._check_numbering()
         if self.geometry is not None:
             placed = CameraGeometry.from_mapping(self.geometry, "`geometry`").detectors
             if strange := sorted(placed.keys() - self.detectors.keys()):
                 raise ConfigurationError(f"`geometry` has a detector `{strange[0]}`, which is none of `detectors`")
+
+    def _check_numbering(self) -> None:
+        """Raise `ConfigurationError` for what would fail, or fill the memory, only when a frame comes."""
+        if isinstance(self.day_offset, bool) or not isinstance(self.day_offset, int) or abs(self.day_offset) > DAY:
+            raise ConfigurationError(
+                f"`day_offset` must be a whole number of seconds, of a day at most, not `{self.day_offset!r}`"
+            )
+        for name, width in _FIELD.findall(str(self.exposure_id)):
+            if not _WIDTH.fullmatch(width):
+                raise ConfigurationError(
+                    f"`exposure_id` has the format `{width}` for `{name}`; a width of two digits can be, such as `04d`"
+                )
 
     @classmethod
     def read(cls, path: Any) -> InstrumentDescription:
@@ -231,7 +256,7 @@ class HeaderTranslator:
                 value = required(header, key)
                 values[key] = int(value) if str(value).strip().lstrip("+").isdecimal() else value
         try:
-            made = re.sub(r"{([^:{}]+)(?::([^{}]*))?}", lambda m: format(values[m[1]], m[2] or ""), text)
+            made = _FIELD.sub(lambda m: format(values[m[1]], m[2] or ""), text)
             return int(made)
         except ValueError as error:
             raise TranslationError(f"`{text}` gives no number of an exposure: {error}") from error
@@ -443,9 +468,8 @@ class DescribedInstrument(Instrument):
                 record = {"instrument": name, "name": physical_filter, "band": band or NO_FILTER}
                 registry.syncDimensionData("physical_filter", record, update=update)
             path.parent.mkdir(exist_ok=True)
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(made.to_yaml(), encoding="utf-8")
-            temporary.replace(path)
+            with new_file(str(path), ".yaml", overwrite=True) as temporary:
+                Path(temporary).write_text(made.to_yaml(), encoding="utf-8")
 
     def getRawFormatter(self, dataId: Any) -> Any:
         """The formatter of raw FITS frames."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from armillary.instrument.described import (
+    DAY,
     NO_FILTER,
     HeaderTranslator,
     InstrumentDescription,
@@ -56,7 +57,6 @@ _TYPES = {
     "dflat": "flat",
     "skyflat": "flat",
 }
-DAY = 86400
 SHORTEST_DAYTIME = 6 * 3600
 """Seconds without frames that show when a telescope's day is."""
 TARGET_TYPES = ("flat", "focus", "bias", "dark")
