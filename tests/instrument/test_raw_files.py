@@ -86,6 +86,22 @@ def test_a_file_is_unpacked_whatever_its_name_says(frames, tmp_path):
         assert (read_raw(str(path)).array == fits.getdata(frames[0])).all()
 
 
+def test_a_translator_that_fails_for_a_frame_keeps_no_other_out(frames, monkeypatch):
+    camera = Nickel()
+    translator, first = camera.translator, []
+
+    def translate(header):
+        if not first:
+            first.append(header)
+            raise KeyError("GAIN")
+        return type(translator).translate(translator, header)
+
+    monkeypatch.setattr(translator, "translate", translate, raising=False)
+    found, bad = read_frames([str(path) for path in frames], [translator])
+    assert (len(found), len(bad)) == (len(frames) - 1, 1)
+    assert (bad[0].path, bad[0].reason) == (str(frames[0]), "KeyError: 'GAIN'")
+
+
 def test_a_frame_of_another_camera_is_named(tmp_path):
     other = tmp_path / "other.fits"
     fits.PrimaryHDU(np.zeros((4, 4), np.int16), fits.Header([("INSTRUME", "Other")])).writeto(other)

@@ -97,6 +97,8 @@ def read_frames(
             return _frames(path, images, translators)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             return BadFile(path, " ".join(str(error).split()) or type(error).__name__)
+        except Exception as error:  # a translator is its camera's own code
+            return BadFile(path, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
     results = _map(read, paths, jobs, track)
     frames = [frame for result in results if isinstance(result, list) for frame in result]
