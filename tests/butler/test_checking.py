@@ -32,6 +32,37 @@ def butler():
         yield opened
 
 
+def test_a_link_to_a_folder_of_datasets_is_no_orphan(butler, tmp_path):
+    folder = root_of(butler) / "u"
+    folder.rename(tmp_path / "other disk")
+    folder.symlink_to(tmp_path / "other disk")
+    (root_of(butler) / "stray").symlink_to(tmp_path)
+    missing = files_of(butler)[0]
+    missing.unlink()
+    report = check_repository(butler, repair=True, older_than=-60)
+    assert report.counts() == {"missing file": 1, "orphan file": 1}
+    assert list(report.moved) == ["stray"]
+    assert folder.is_symlink()
+    assert len([ref for ref in butler.query_datasets("piece") if butler.stored(ref)]) == N - 1
+
+
+def test_what_may_not_be_looked_at_is_told(butler, monkeypatch):
+    folder, file, stat, scan = str(root_of(butler) / "u"), str(files_of(butler)[0]), os.stat, os.scandir
+
+    def refuse(place, *arguments, **options):
+        if str(place) in (folder, file):
+            raise PermissionError(13, "Permission denied", str(place))
+        return (stat if str(place).endswith(".yaml") else scan)(place, *arguments, **options)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr("armillary.butler.checking.os.stat", refuse)
+    report = check_repository(butler)
+    assert report.counts() == {"unreadable file": 1}
+    assert report.n_datasets == N
+    (told,) = report.not_walked.values()
+    assert folder in told
+
+
 def root_of(butler):
     return Path(butler._datastore.root)
 

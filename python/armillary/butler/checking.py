@@ -59,8 +59,8 @@ class RepositoryReport:
 
     `n_files` and `n_bytes` count the files that were looked at; `moved` maps paths of files that were put aside to
     where they are now, `not_moved` paths of others to why they could not be; `remaining` are the problems that `repair`
-    did not solve. `not_walked` maps datastores on servers that do not let their files be listed to what those said:
-    files without records were not looked for there.
+    did not solve. `not_walked` maps datastores on servers that do not let their files be listed to what those said, and
+    those with folders that may not be read to which these are: files without records were not looked for there.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -164,9 +164,14 @@ class _CheckedStore:
     def _walk(self, listing: FileListing) -> bool:
         """List the files of the datastore; false if the server it is on does not let them be listed."""
         own = self._own_files()
-        files = ((path, size) for path, size in walk_files(self._store) if path not in own)
+        failures: list[OSError] = []
+        files = ((path, size) for path, size in walk_files(self._store, failures.append) if path not in own)
         if not self._store.is_remote:
             listing.add(files)
+            failures = [error for error in failures if not isinstance(error, FileNotFoundError)]  # removed meanwhile
+            if failures:
+                more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+                self._report.not_walked[self._store.name] = f"{failures[0]}{more}"
             return True
         try:
             listing.add(files)
@@ -213,7 +218,10 @@ class _CheckedStore:
         for dataset_id in ids:
             if dataset_id not in recorded:
                 self._tell("no record", "", dataset_id)
-        listed = listing.name([_file_of(record.path) for record in records])
+        files = [_file_of(record.path) for record in records]
+        listed = listing.name(files)
+        # What is not listed may lie behind a link, as to a folder on another disk, which is then no orphan.
+        listing.name(list({folder for file in files if file not in listed for folder in _folders_of(file)}))
         sizes = self._sizes(records, listed if sizes_are_listed else {})
         sound = [record for record in records if self._has_its_size(record, sizes[record.path])]
         if self._checksums:
@@ -293,6 +301,14 @@ class _CheckedStore:
 def _file_of(path: str) -> str:
     """The file of a stored path, which may name a member of an archive."""
     return path.partition(ZIP_MARK)[0]
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """The folders that a path goes through, from its own to that below the root."""
+    while path := os.path.dirname(path):
+        if path == os.sep or "://" in path:
+            return
+        yield path
 
 
 def _is_member(record: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Self
 
@@ -19,19 +19,19 @@ PRIVATE_FOLDER = ".armillary"
 _VARIABLES = 500
 
 
-def walk_files(store: FileDatastore) -> Iterator[tuple[str, int]]:
+def walk_files(store: FileDatastore, failed: Callable[[OSError], object] | None = None) -> Iterator[tuple[str, int]]:
     """Find the files below a root: paths relative to it and sizes in bytes, without those in `PRIVATE_FOLDER`.
 
     Of a link that is the size of the link. Files that come or go meanwhile may be found or not. Raises `OSError` if a
-    server does not let its files be listed.
+    server does not let its files be listed; of a folder of this machine that is told to `failed`.
     """
     if store.is_remote:
         return store.remote_root.walk(PRIVATE_FOLDER)
-    return _walk_folder(store.root)
+    return _walk_folder(store.root, failed)
 
 
-def _walk_folder(root: str) -> Iterator[tuple[str, int]]:
-    for folder, folders, names in os.walk(root):
+def _walk_folder(root: str, failed: Callable[[OSError], object] | None) -> Iterator[tuple[str, int]]:
+    for folder, folders, names in os.walk(root, onerror=failed):
         if folder == root and PRIVATE_FOLDER in folders:
             folders.remove(PRIVATE_FOLDER)
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
