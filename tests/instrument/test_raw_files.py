@@ -34,6 +34,16 @@ def test_directories_are_searched_and_named_files_taken(frames, tmp_path):
         find_files([tmp_path / "nowhere"])
 
 
+def test_a_file_is_found_once_however_its_place_is_written(frames, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    expected = sorted(map(str, frames))
+    assert find_files(["../raw", tmp_path / "raw", f"../here/../raw/{frames[0].name}"]) == expected
+    (tmp_path / "link").symlink_to(tmp_path / "raw")
+    (tmp_path / "frame.fits").write_bytes(frames[0].read_bytes())
+    assert find_files([tmp_path / "link" / ".." / "frame.fits"]) == [str(tmp_path / "frame.fits")]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every directory")
 def test_a_directory_that_cannot_be_listed_is_an_error(frames, tmp_path):
     (tmp_path / "raw").chmod(0)

@@ -47,7 +47,7 @@ def find_files(locations: Iterable[str | os.PathLike[str]], pattern: str = FITS_
     matches = re.compile(pattern)
     found: set[str] = set()
     for location in locations:
-        path = Path(location).absolute()
+        path = _absolute(location)
         if path.is_dir():
             for folder, _, names in os.walk(path, onerror=_raise, followlinks=True):
                 found.update(str(Path(folder, name)) for name in names if matches.search(name))
@@ -56,6 +56,13 @@ def find_files(locations: Iterable[str | os.PathLike[str]], pattern: str = FITS_
         else:
             raise FileNotFoundError(f"there is no file or directory `{location}`")
     return sorted(found)
+
+
+def _absolute(location: str | os.PathLike[str]) -> Path:
+    """One path for a place however it is written, as `../raw`, unless `..` is behind a link and means another place."""
+    path = Path(location).absolute()
+    plain = Path(os.path.normpath(path))
+    return plain if path.exists() and plain.exists() and plain.samefile(path) else path
 
 
 def untracked(items: Sequence[Any], text: str) -> Iterable[Any]:
