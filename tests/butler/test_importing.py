@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from armillary.butler import Butler, DataCoordinate, DatasetRef
-from armillary.errors import DataIdValueError, ValidationError
+from armillary.errors import DataIdValueError, MissingCollectionError, ValidationError
 from armillary.testing import small_repository
 
 HEAD = """description: Butler Data Repository Export
@@ -137,6 +137,47 @@ def test_what_cannot_be_taken_in_leaves_nothing(butler, export, tmp_path, monkey
         butler.import_(directory=export("a.yaml", more=more), transfer="copy")
     assert not (tmp_path / "hacked").exists()
     nothing_came(butler)
+
+
+def test_many_files_are_taken_back_with_one_sync_of_their_folder(butler, export, tmp_path, monkeypatch):
+    cameras = [f"Cam{number}" for number in range(50)]
+    butler.registry.insertDimensionData("instrument", *({"name": name} for name in cameras))
+    nowhere = "- {type: associations, collection: nowhere, collection_type: TAGGED, dataset_ids: []}\n"
+    folder = Path(export("none.yaml", more=nowhere))
+    text = (folder / "export.yaml").read_text()
+    entry = "  - {dataset_id: [!uuid '%s'], data_id: [{instrument: %s}], path: a.yaml}\n"
+    beginning, end = text[: text.index("  - {dataset_id")], text[text.index("- {type: associations") :]
+    entries = "".join(entry % (uuid.uuid4(), name) for name in cameras)
+    (folder / "export.yaml").write_text(beginning + entries + end)
+    (folder / "a.yaml").write_text("{}")
+    real, synced = os.fsync, []
+
+    def fsync(number):
+        synced.append(os.readlink(f"/proc/self/fd/{number}"))
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(MissingCollectionError, match="nowhere"):
+        butler.import_(directory=str(folder), transfer="hardlink")
+    assert 1 <= len([place for place in synced if place.endswith("/run/meta")]) < 10
+    assert not list((Path(butler._root) / "run").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "- {type: associations, collection: run, collection_type: TAGGED}\n",
+        "- {type: dataset_type, name: other, dimensions: [instrument]}\n",
+        "- {element: instrument, records: []}\n",
+    ],
+)
+def test_an_entry_that_lacks_something_is_told(butler, export, more):
+    folder = export("a.yaml", more=more)
+    Path(folder, "a.yaml").write_text("{}")
+    with pytest.raises(ValidationError, match=r"an entry of the export has no `(dataset_ids|storage_class|type)`"):
+        butler.import_(directory=folder, transfer="copy")
+    assert butler.collections.query("*") == []
+    assert not [path for path in Path(butler._root, "run").rglob("*") if path.is_file()]
 
 
 def test_importing_again_changes_nothing(butler, export, tmp_path):

@@ -134,7 +134,7 @@ def test_two_writers_of_one_name_do_not_overwrite_each_other(datastore, make_ref
     records = datastore.write(first)
     with pytest.raises(FileExistsError):
         datastore.write(second)
-    datastore.undo(second)
+    datastore.undo([second])
     assert datastore.get(one, records) == 1
     assert len(files_below(datastore.root)) == 1
 
@@ -142,9 +142,9 @@ def test_two_writers_of_one_name_do_not_overwrite_each_other(datastore, make_ref
 def test_undo_removes_what_was_written(datastore, make_ref):
     prepared = datastore.prepare(1, make_ref("int"))
     datastore.write(prepared)
-    datastore.undo(prepared)
+    datastore.undo([prepared])
     assert files_below(datastore.root) == []
-    datastore.undo(prepared)
+    datastore.undo([prepared])
 
 
 def test_a_failing_batch_leaves_nothing(datastore, make_ref):

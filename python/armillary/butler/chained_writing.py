@@ -53,7 +53,7 @@ class ChainedWriteSession(WriteSession):
                 paths = [path for item in items for path in item.paths]
                 intents.append(registry.begin_write(child.name, paths))
                 self._intents.append(intents[-1])
-                self._undo.extend(partial(child.undo, item) for item in items)
+                self._undo.append(partial(child.undo, items))
                 records.append(child.write_many(items))
             registry.begin()
             try:

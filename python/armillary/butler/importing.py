@@ -47,13 +47,23 @@ def import_file(
         else None
     )
     reader = _Import(butler, version)
-    with butler.transaction():
+    with _lacks_told(), butler.transaction():
         reader.define(items)
         reader.load_dimensions(items, skip_dimensions)
         files = reader.load_datasets(items)
         if not without_datastore:
             reader.load_files(files, directory, transfer, record_validation_info, allow_external=allow_external)
         reader.load_associations(items)
+
+
+@contextmanager
+def _lacks_told() -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        if type(error) is not KeyError:  # those of ours say what they are about
+            raise
+        raise ValidationError(f"an entry of the export has no `{error.args[0]}`") from error
 
 
 @contextmanager

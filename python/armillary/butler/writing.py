@@ -39,14 +39,14 @@ class WriteSession:
     def write(self, refs: list[DatasetRef], prepared: list[Any]) -> None:
         """Write prepared datasets; on any error nothing stays."""
         paths = [path for item in prepared for path in item.paths]
-        self._undo.extend([partial(self._datastore.undo, item) for item in prepared])
+        self._undo.append(partial(self._datastore.undo, prepared))
         self._do(refs, paths, prepared)
 
     def ingest(self, refs: list[DatasetRef], prepared: Any) -> None:
         """Take prepared files in; on any error nothing stays, and files to be moved are where they were."""
         from armillary.storage.file_ingest import finish_ingest
 
-        self._undo.extend([partial(self._datastore.undo, item) for item in prepared])
+        self._undo.append(partial(self._datastore.undo, prepared))
         self._finish.append(partial(finish_ingest, prepared))
         self._do(refs, prepared.paths, prepared)
 
@@ -111,8 +111,7 @@ class WriteSession:
                 failures.append(error)
         if failures:
             _LOG.warning(
-                "%d files of what was undone are left until the repository is next opened for writing; the first: %s",
-                len(failures),
+                "files of what was undone are left until the repository is next opened for writing; the first: %s",
                 failures[0],
             )
         else:

@@ -388,9 +388,8 @@ class FileDatastore(FileReading):
                 for folder in {path.rpartition("/")[0]: None for prepared in left for path in prepared.paths}:
                     sync_directory(os.path.join(self.root, folder))
         except BaseException:
-            for prepared in batch:
-                with suppress(OSError):  # what failed before is told; the caller undoes again what is left
-                    self.undo(prepared)
+            with suppress(OSError):  # what failed before is told; the caller undoes again what is left
+                self.undo(batch)
             raise
         return records
 
@@ -461,14 +460,16 @@ class FileDatastore(FileReading):
             root = os.path.abspath(self.root)
             sync_files([os.path.join(root, path) for path in _own_files(paths)], root, self._settled)
 
-    def undo(self, prepared: PreparedWrite | PreparedFile) -> None:
-        """Remove what `write` made; the sources of ingested files were not touched."""
-        made = prepared.written if isinstance(prepared, PreparedWrite) else prepared.made
+    def undo(self, batch: Sequence[PreparedWrite | PreparedFile]) -> None:
+        """Remove what `write_many` made, each folder synced once; the sources of ingested files were not touched."""
+        made = [one.written if isinstance(one, PreparedWrite) else one.made for one in batch]
+        paths = [path for own in made for path in own]
         if self.is_remote:
-            self.remote_root.remove(made)
+            self.remote_root.remove(paths)
         else:
-            unlink_for_good(made, durable=self.durable)
-        made.clear()
+            unlink_for_good(paths, durable=self.durable)
+        for own in made:
+            own.clear()
 
     def _check_writeable(self) -> None:
         if not self.writeable:

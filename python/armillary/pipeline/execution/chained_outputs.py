@@ -131,7 +131,6 @@ class _Copy:
 
     def undo(self) -> None:
         """Remove the files; what cannot be removed stays announced."""
-        for item in self._items:
-            self._store.undo(item)
+        self._store.undo(self._items)
         if self._intent is not None:
             self._registry.abandon_write(self._intent)
