@@ -13,6 +13,7 @@ from armillary._core import copy_files, distinct_records
 from armillary.butler import Butler, DataCoordinate, DatasetRef, DatasetType, FileDataset
 from armillary.errors import ConflictingDefinitionError, MissingDatasetTypeError, ValidationError
 from armillary.storage import MaskedImage
+from armillary.storage.location import resource_path
 
 FILES = "lsst.daf.butler.datastores.fileDatastore.FileDatastore"
 
@@ -65,6 +66,17 @@ def test_datasets_in_a_zip_file_take_it_with_them(make_butler, tmp_path):
     target.transfer_from(source, refs, transfer="copy")
     assert [target.get(ref) for ref in refs] == [{"a": 1}, 3]
     assert len(list(Path(target._root).rglob("*.zip"))) == 1
+
+
+def test_files_are_retrieved_to_a_place_of_this_machine(make_butler, tmp_path, monkeypatch):
+    butler = make_butler("first")
+    refs = [butler.put(3, "n", instrument="Cam")]
+    (made,) = butler.retrieveArtifacts(refs, resource_path(str(tmp_path / "out")))
+    assert made.read() == b"3" and made.ospath.startswith(f"{tmp_path}/out/")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="on another machine"):
+        butler.retrieveArtifacts(refs, "s3://bucket/out")
+    assert not os.path.exists("s3:")
 
 
 def test_members_of_a_zip_file_are_retrieved_alone(make_butler, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -235,21 +234,15 @@ class MovingMixin(ZippingMixin):
         ------
         FileExistsError
             If a file is there already and `overwrite` is not set.
+        ValueError
+            If the directory is on another machine.
         """
-        ids = [ref.id for ref in refs]
-        records = self._datastore.file_records(self._core_registry, ids)
-        os.makedirs(os.fspath(destination), exist_ok=True)
         from armillary.storage.artifacts import retrieve
 
+        store = self._datastore
+        records = store.file_records(self._core_registry, [ref.id for ref in refs])
         return list(
-            retrieve(
-                self._datastore,
-                records,
-                os.fspath(destination),
-                transfer=transfer,
-                preserve_path=preserve_path,
-                overwrite=overwrite,
-            )
+            retrieve(store, records, destination, transfer=transfer, preserve_path=preserve_path, overwrite=overwrite)
         )
 
     @contextmanager

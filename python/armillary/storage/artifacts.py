@@ -28,7 +28,7 @@ __all__ = ["export_files", "retrieve"]
 def retrieve(
     datastore: FileDatastore,
     records: Iterable[FileRecord],
-    destination: str,
+    destination: Any,
     *,
     transfer: str = "auto",
     preserve_path: bool = True,
