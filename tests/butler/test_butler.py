@@ -273,6 +273,8 @@ def test_only_runs_are_removed_as_runs_and_all_or_none(butler):
         with pytest.raises((TypeError, MissingCollectionError)):
             butler.removeRuns(names)
         assert butler.get(ref) == {"a": 1}
+    butler.removeRuns(["u/me", "u/me"])
+    assert "u/me" not in butler.collections.query("*")
 
 
 # -- export and import

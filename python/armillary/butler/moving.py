@@ -195,7 +195,7 @@ class MovingMixin(ZippingMixin):
             If one is in a chain and `unlink_from_chains` is not set; names the chains.
         """
         self._need_writeable()
-        runs = [names] if isinstance(names, str) else list(names)
+        runs = [names] if isinstance(names, str) else list(dict.fromkeys(names))
         for name in runs:
             if self._core_registry.collection(name)[1] != CollectionType.RUN:
                 raise TypeError(f"`{name}` is not a RUN; other collections are removed with `collections.x_remove`")
