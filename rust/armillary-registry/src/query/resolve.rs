@@ -440,7 +440,6 @@ fn single_stars(pattern: &str) -> String {
     kept
 }
 
-/// A timespan, or a moment counted as one.
 /// Year, month and day of `2024-03-01`, of which each has all its digits and nothing stands around.
 fn day_parts(text: &str) -> Option<[i64; 3]> {
     let mut parts = text.split('-');
@@ -458,6 +457,7 @@ fn difference(text: &str) -> Option<String> {
     Some(format!("the difference {}", year - month - day))
 }
 
+/// A timespan, or a moment counted as one.
 fn time_term(operand: &Operand) -> Option<TimeTerm> {
     match operand {
         Operand::Time(term) => Some(term.clone()),
