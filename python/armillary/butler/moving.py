@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -138,14 +138,23 @@ class MovingMixin(ZippingMixin):
             yield
         except BaseException as error:
             if not isinstance(error, CommitUnknownError):
-                for _, _, intent in going:
-                    self._core_registry.abandon_write(intent)
+                self._give_up_removal(going)
             raise
-        finish = partial(self._finish_removal, going)
         if self._session is None:
-            finish()
+            self._finish_removal(going)
         else:
-            self._session.wait(finish, [intent for _, _, intent in going])
+            self._session.wait(partial(self._finish_removal, going), partial(self._give_up_removal, going))
+
+    def _give_up_removal(self, going: list[tuple[FileDatastore, list[str], int]]) -> None:
+        """Take announcements back whose files have their records.
+
+        The others stay: where the last sync of a commit failed, the records are gone, though a power cut may bring them
+        back. The next writer decides.
+        """
+        for store, paths, intent in going:
+            with suppress(RegistryError):
+                if not self._core_registry.unnamed_files(paths, table=store.records_table):
+                    self._core_registry.abandon_write(intent)
 
     def _finish_removal(self, going: list[tuple[FileDatastore, list[str], int]]) -> None:
         """Remove files whose datasets are gone; what cannot be removed stays announced."""

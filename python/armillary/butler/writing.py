@@ -72,10 +72,10 @@ class WriteSession:
             self.fail(error)
             raise
 
-    def wait(self, finish: Callable[[], None], intents: list[int]) -> None:
-        """Do something when everything is committed; announcements made for it end when that does not happen."""
+    def wait(self, finish: Callable[[], None], give_up: Callable[[], None]) -> None:
+        """Do something when everything is committed, and something else if that does not happen."""
         self._finish.append(finish)
-        self._intents.extend(intents)
+        self._undo.append(give_up)
 
     def adopt(self, other: WriteSession) -> None:
         """Take over what another session wrote, to be finished or undone with this one."""
