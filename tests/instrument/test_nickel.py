@@ -8,7 +8,7 @@ from lsst.sphgeom import LonLat, UnitVector3d
 
 from armillary.instrument import Nickel, TranslationError
 from armillary.instrument.raw_files import find_files, read_frames
-from armillary.instrument.raw_headers import read_header
+from armillary.instrument.raw_headers import read_images
 from armillary.instrument.visit_definition import frame_region
 from conftest import shared_path
 
@@ -79,7 +79,8 @@ def test_a_frame_without_pointing_is_understood_without_it():
 
 
 def test_a_frame_covers_the_sky_it_points_at():
-    header = read_header(str(shared_path("data", "frames", "nickel2019", "raw", "20190922", "d2090.fits.gz")))
+    frame = shared_path("data", "frames", "nickel2019", "raw", "20190922", "d2090.fits.gz")
+    header = read_images(str(frame))[0].header
     region = frame_region(header)
     assert region.contains(UnitVector3d(LonLat.fromDegrees(292.1346740723, -22.40749168396)))
     inside, outside = (UnitVector3d(LonLat.fromDegrees(292.1346740723, -22.40749168396 + d)) for d in (0.05, 0.06))

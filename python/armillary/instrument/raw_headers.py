@@ -41,15 +41,6 @@ class RawImage:
     end: int | None = None
 
 
-def read_header(path: str) -> Mapping[str, Any]:
-    """Give the primary header of a FITS file, plain or gzipped; `OSError` if it is none."""
-    if Path(path).stat().st_size == 0:
-        raise OSError("the file is empty")
-    with _open(path) as stream:
-        header: Mapping[str, Any] = _primary(stream)
-    return header
-
-
 def read_images(path: str) -> list[RawImage]:
     """Give the headers of a file's images: of the primary one, or of each extension if that has no pixels.
 
